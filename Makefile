@@ -1,0 +1,119 @@
+# The front door. Each target sets up what it needs and is missing, so that all
+# of them work on a Debian 12 that has only git, make and a network. The work
+# itself is CMake's, ctest's and the scripts' in tools/.
+
+# Debian's own tools, whatever else this machine has put in front of them.
+export PATH := /usr/bin:/bin:$(PATH)
+
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+SOAK_ROUNDS ?= 20
+# More arguments for ctest and pytest, e.g. make test CTEST_ARGS='-R ops'
+CTEST_ARGS ?=
+PYTEST_ARGS ?=
+# Files to look at by `make check`; empty means all.
+CHECK_ARGS ?=
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CTEST = ctest --output-on-failure --no-tests=error -j $(JOBS) $(CTEST_ARGS)
+
+# Sanitizers stop at the first finding. Thread addresses must not be randomized
+# further than GCC 12's run time expects; a container may refuse to say so.
+ASAN_ENV := \
+  ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:allow_addr2line=1 \
+  UBSAN_OPTIONS=print_stacktrace=1
+TSAN_ENV := TSAN_OPTIONS=suppressions=$(CURDIR)/tools/tsan.supp
+NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-cpp test-python bench check asan tsan \
+        fuzz soak results clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'fieldtune: fine-tune a model on the device that uses it'
+	@echo
+	@echo '  make demo     set up, build and show it at work; needs no data'
+	@echo '  make test     set up, build, run every C++ and Python test'
+	@echo '  make build    build/release/fieldtune and everything else'
+	@echo '  make bench    speed and memory against the peers, in one session'
+	@echo '  make results  rewrite the pages of docs/results from fresh runs'
+	@echo '  make check    format, clang-tidy, layers, sizes (CHECK_ARGS=--changed)'
+	@echo '  make asan     the C++ tests under AddressSanitizer and UBSan'
+	@echo '  make tsan     the C++ tests under ThreadSanitizer'
+	@echo '  make fuzz     each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo '  make soak     the tests SOAK_ROUNDS=$(SOAK_ROUNDS) times over, then long fuzzing'
+	@echo '  make setup    only install what is missing'
+	@echo '  make clean    remove build/ and .venv/'
+
+# --- Set-up: stamps, renewed when the list of packages changes -----------
+
+build/.setup-%: tools/debian-packages.txt tools/install_packages.sh
+	tools/install_packages.sh $*
+	@mkdir -p build && touch $@
+
+$(VENV)/.setup: build/.setup-build build/.setup-test tools/make_venv.sh \
+                $(wildcard tests/python/requirements*.txt)
+	tools/make_venv.sh $(VENV)
+	@touch $@
+
+setup: build/.setup-build build/.setup-test build/.setup-check $(VENV)/.setup
+
+# --- Build: one folder per preset; CMake re-runs itself from there on -----
+
+build/%/build.ninja: CMakePresets.json | build/.setup-build
+	cmake --preset $*
+	@touch $@
+build/fuzz/build.ninja build/asan-ubsan/build.ninja: | build/.setup-check
+
+build: build/release/build.ninja
+	cmake --build build/release --parallel $(JOBS)
+
+demo: build/release/build.ninja
+	cmake --build build/release --parallel $(JOBS) --target fieldtune
+	build/release/fieldtune demo
+
+# --- Tests ------------------------------------------------------------------
+
+test: test-cpp test-python
+
+test-cpp: build
+	$(CTEST) --test-dir build/release
+
+# The Python tests drive the programs of build/release.
+test-python: build $(VENV)/.setup
+	$(PYTHON) -m pytest tests/python $(PYTEST_ARGS)
+
+asan: build/asan-ubsan/build.ninja
+	cmake --build build/asan-ubsan --parallel $(JOBS)
+	$(ASAN_ENV) $(CTEST) --test-dir build/asan-ubsan
+
+tsan: build/tsan/build.ninja
+	cmake --build build/tsan --parallel $(JOBS)
+	$(TSAN_ENV) $(NO_ASLR) $(CTEST) --test-dir build/tsan
+
+fuzz: build/fuzz/build.ninja
+	cmake -DFT_FUZZ_SECONDS=$(FUZZ_SECONDS) build/fuzz
+	cmake --build build/fuzz --parallel $(JOBS) --target fuzzers
+	$(CTEST) --test-dir build/fuzz -L fuzz
+
+soak: build $(VENV)/.setup
+	FT_EXHAUSTIVE=1 $(CTEST) --test-dir build/release
+	$(CTEST) --test-dir build/release --repeat until-fail:$(SOAK_ROUNDS)
+	$(MAKE) fuzz FUZZ_SECONDS=$$(( $(SOAK_ROUNDS) * 60 ))
+
+check: build/.setup-build build/.setup-check build/dev/build.ninja
+	cmake --build build/dev --target ft_tflite_schema  # clang-tidy reads it
+	JOBS=$(JOBS) tools/check $(CHECK_ARGS)
+
+# --- Figures ------------------------------------------------------------------
+
+bench: build $(VENV)/.setup
+	$(PYTHON) bench/run.py
+
+results: build $(VENV)/.setup
+	$(PYTHON) bench/run.py --results docs/results
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,162 @@
+"""A float network as an int8 .tflite file, by TensorFlow Lite's rules.
+
+Weights are symmetric int8, one scale a channel (one in all for the fully
+connected layer); biases int32 at the scale of the products; activations
+asymmetric int8 from calibrated ranges, with ReLU fused into the layer before.
+"""
+
+from dataclasses import dataclass
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from tflite_models import Tensor
+from tflite_models import _Writer as Writer
+
+
+@dataclass
+class Layer:
+    """Weights as TensorFlow Lite lays them out: [out, kh, kw, in],
+    [1, kh, kw, channels], [out, in]."""
+
+    name: str
+    op: str
+    weight: np.ndarray
+    bias: np.ndarray
+    stride: int = 1
+    relu: bool = True
+
+
+def quantize_range(low, high):
+    """Scale and zero point; the range is widened to contain 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32((high - low) / 255)
+    return scale, int(np.clip(np.round(-128 - low / scale), -128, 127))
+
+
+def quantize_weight(weight, axis):
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    scale = np.abs(weight).max(axis=others, keepdims=True) / 127
+    scale = np.maximum(scale, 1e-9).astype(np.float32)
+    q = np.clip(np.round(weight / scale), -127, 127).astype(np.int8)
+    return q, scale.reshape(-1)
+
+
+_WEIGHT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": None}
+
+
+def weight_tensors(layer, input_scale):
+    axis = _WEIGHT_AXIS[layer.op]
+    if axis is None:
+        q, scale = quantize_weight(layer.weight.reshape(1, -1), 0)
+        q = q.reshape(layer.weight.shape)
+    else:
+        q, scale = quantize_weight(layer.weight, axis)
+    bias_scale = input_scale * scale
+    bias = np.round(layer.bias / bias_scale.astype(np.float64))
+    return (
+        Tensor(list(q.shape), "int8", scale, data=q,
+               name=f"{layer.name}_weight", quantized_dimension=axis or 0),
+        Tensor([len(bias)], "int32", bias_scale, data=bias,
+               name=f"{layer.name}_bias"))
+
+
+class Model:
+    """Appends layers to a chain and writes it."""
+
+    def __init__(self, name, input_name, shape, low, high):
+        self.writer = Writer()
+        self.writer.model.version = 3
+        self.writer.model.buffers = [schema.BufferT()]
+        self.writer.model.operatorCodes = []
+        self.writer.graph.name = name
+        self.writer.graph.tensors = []
+        self.writer.graph.operators = []
+        self.last = self._add(self._activation(input_name, shape, low, high))
+        self.writer.graph.inputs = [self.last]
+
+    def _activation(self, name, shape, low, high):
+        scale, zero_point = quantize_range(low, high)
+        self.scale, self.zero_point, self.shape = scale, zero_point, shape
+        return Tensor(list(shape), "int8", scale, zero_point, name=name)
+
+    def _add(self, tensor):
+        return self.writer.add(tensor, len(self.writer.graph.tensors))
+
+    def _append(self, op, constants, output, options, version):
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(op, version)
+        operator.inputs = [self.last, *map(self._add, constants)]
+        self.last = self._add(output)
+        operator.outputs = [self.last]
+        operator.builtinOptions = options
+        kind = type(options).__name__.removesuffix("T")
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+        self.writer.graph.operators.append(operator)
+
+    def _code(self, op, version):
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, op)
+        code.deprecatedBuiltinCode = code.builtinCode
+        code.version = version
+        codes = self.writer.model.operatorCodes
+        for i, known in enumerate(codes):
+            if known.builtinCode == code.builtinCode:
+                return i
+        codes.append(code)
+        return len(codes) - 1
+
+    def linear(self, layer, shape, low, high):
+        constants = weight_tensors(layer, self.scale)
+        output = self._activation(layer.name, shape, low, high)
+        kinds = {"CONV_2D": schema.Conv2DOptionsT,
+                 "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
+                 "FULLY_CONNECTED": schema.FullyConnectedOptionsT}
+        options = kinds[layer.op]()
+        if layer.relu:
+            options.fusedActivationFunction = schema.ActivationFunctionType.RELU
+        version = 4
+        if layer.op != "FULLY_CONNECTED":
+            options.padding = schema.Padding.SAME
+            options.strideH = options.strideW = layer.stride
+            options.dilationHFactor = options.dilationWFactor = 1
+            version = 3
+        if layer.op == "DEPTHWISE_CONV_2D":
+            options.depthMultiplier = 1
+        self._append(layer.op, constants, output, options, version)
+
+    def global_average(self):
+        """Keeps the range, as the int8 specification demands."""
+        n, height, width, channels = self.shape
+        options = schema.Pool2DOptionsT()
+        options.padding = schema.Padding.VALID
+        options.filterHeight, options.filterWidth = height, width
+        options.strideH, options.strideW = height, width
+        self._append("AVERAGE_POOL_2D", [],
+                     self._same_range("pool", [n, 1, 1, channels]), options, 2)
+        shape = np.array([n, channels], np.int32)
+        options = schema.ReshapeOptionsT()
+        options.newShape = shape
+        constant = Tensor([2], "int32", data=shape, name="shape")
+        self._append("RESHAPE", [constant],
+                     self._same_range("flat", [n, channels]), options, 1)
+
+    def _same_range(self, name, shape):
+        self.shape = shape
+        return Tensor(shape, "int8", self.scale, self.zero_point, name=name)
+
+    def softmax(self):
+        options = schema.SoftmaxOptionsT()
+        options.beta = 1.0
+        output = Tensor(list(self.shape), "int8", 1 / 256, -128,
+                        name="probabilities")
+        self._append("SOFTMAX", [], output, options, 2)
+
+    def finish(self, description):
+        model = self.writer.model
+        self.writer.graph.outputs = [self.last]
+        model.description = description
+        model.subgraphs = [self.writer.graph]
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
