@@ -1,0 +1,121 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace ft {
+namespace {
+
+Status errno_error(const std::string& what, const std::string& path) {
+  return io_error(what + " '" + path + "': " + std::strerror(errno));
+}
+
+// Closes on every way out.
+struct Fd {
+  int fd;
+  ~Fd() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+Status write_all(int fd, std::span<const std::byte> bytes,
+                 const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error("cannot write", path);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  if (::fsync(fd) != 0) return errno_error("cannot sync", path);
+  return ok_status();
+}
+
+// Makes a rename durable. A folder that cannot be opened for reading cannot be
+// synced; the rename itself has then still happened.
+void sync_parent(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string dir =
+      slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Fd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (fd.fd >= 0) (void)::fsync(fd.fd);
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::string& path) {
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (fd.fd < 0) return errno_error("cannot open", path);
+  struct stat info;
+  if (::fstat(fd.fd, &info) != 0) return errno_error("cannot stat", path);
+  if (!S_ISREG(info.st_mode))
+    return invalid_input("'" + path + "' is not a regular file");
+  MappedFile file;
+  file.size_ = static_cast<size_t>(info.st_size);
+  if (file.size_ == 0) return file;
+  void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, fd.fd, 0);
+  if (data == MAP_FAILED) {
+    file.size_ = 0;
+    return errno_error("cannot map", path);
+  }
+  file.data_ = static_cast<const std::byte*>(data);
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Status write_file_atomically(const std::string& path,
+                             std::span<const std::byte> bytes) {
+  std::string temp = path + ".XXXXXX";
+  Fd fd{::mkstemp(temp.data())};
+  if (fd.fd < 0) return errno_error("cannot create", temp);
+  (void)::fchmod(fd.fd, 0644);
+  Status status = write_all(fd.fd, bytes, path);
+  if (status.ok() && ::rename(temp.c_str(), path.c_str()) != 0)
+    status = errno_error("cannot replace", path);
+  if (!status.ok()) {
+    (void)::unlink(temp.c_str());
+    return status;
+  }
+  sync_parent(path);
+  return ok_status();
+}
+
+Status write_file_atomically(const std::string& path, std::string_view text) {
+  return write_file_atomically(
+      path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+Status check_writable(const std::string& path) {
+  std::string temp = path + ".XXXXXX";
+  const Fd fd{::mkstemp(temp.data())};
+  if (fd.fd < 0) return errno_error("cannot write", path);
+  (void)::unlink(temp.c_str());
+  return ok_status();
+}
+
+Result<std::string> read_text_file(const std::string& path) {
+  FT_TRY(const MappedFile file, MappedFile::open(path));
+  const auto bytes = file.bytes();
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+}  // namespace ft

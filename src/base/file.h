@@ -1,0 +1,44 @@
+// Files: read-only mapping, and writing so that a power cut or a full disk
+// leaves the old contents.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace ft {
+
+// Owns a read-only private mapping of a whole file; views into it must not
+// outlive it. An empty file maps to an empty span.
+class MappedFile {
+ public:
+  static Result<MappedFile> open(const std::string& path);
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Writes `path` whole or not at all: temporary file beside it, write, fsync,
+// rename, fsync of the folder. On any failure the old file is untouched and
+// the temporary one removed.
+Status write_file_atomically(const std::string& path,
+                             std::span<const std::byte> bytes);
+Status write_file_atomically(const std::string& path, std::string_view text);
+
+// kIo if the folder of `path` cannot be written to: found out before hours of
+// work rather than after.
+Status check_writable(const std::string& path);
+
+Result<std::string> read_text_file(const std::string& path);
+
+}  // namespace ft

@@ -1,0 +1,35 @@
+/* One step of AdamW with PyTorch's formulas:
+ *   param = param * (1 - lr * weight_decay)
+ *   m = m + (1 - beta1) * (grad - m)
+ *   v = beta2 * v + (1 - beta2) * grad^2
+ *   param = param - lr * c1 * m / (sqrt(v * c2) + eps)
+ *
+ * in:  param [count] float, written
+ *      grad  [count] float
+ *      m, v  [count] float, written
+ *      hyper [4] float32: lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t), 0
+ */
+#ifndef FT_KERNELS_ADAMW_UPDATE_H_
+#define FT_KERNELS_ADAMW_UPDATE_H_
+
+#include "kernels/kernel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 1 - beta is rounded from its exact value: as a difference of floats it would
+ * lose four digits for beta2 = 0.999. */
+typedef struct {
+  int32_t count;
+  float one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay;
+} ft_adamw_update_params;
+
+void ft_adamw_update_f32_c99(const void* params, const ft_args* args);
+void ft_adamw_update_f64_c99(const void* params, const ft_args* args);
+void ft_adamw_update_f32_hwy(const void* params, const ft_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FT_KERNELS_ADAMW_UPDATE_H_ */

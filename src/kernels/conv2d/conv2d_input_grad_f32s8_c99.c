@@ -1,0 +1,7 @@
+#include "kernels/real.h"
+
+#define FT_FN ft_conv2d_input_grad_f32s8_c99
+#define FT_W int8_t
+#define FT_W_SCALES(args) (const float*)(args)->aux[0]
+#define FT_W_SCALE(co) w_scale[co]
+#include "kernels/conv2d/conv2d_input_grad-inl.h"

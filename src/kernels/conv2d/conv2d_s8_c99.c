@@ -1,0 +1,50 @@
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/quant/fixed_point.h"
+#include "kernels/quant/low_rank.h"
+
+static int32_t dot_at(const ft_conv_params* p, const ft_window* win,
+                      const int8_t* x, const int8_t* w, int32_t co) {
+  const int32_t in_per_group = p->in_c / p->groups;
+  const int32_t group = co / (p->out_c / p->groups);
+  const int32_t step = ft_run_columns(p, win), run = step * in_per_group;
+  const int32_t zero_point = p->x_zero_point;
+  int32_t sum = 0, ky, kx, i;
+  for (ky = win->ky_begin; ky < win->ky_end; ++ky) {
+    for (kx = win->kx_begin; kx < win->kx_end; kx += step) {
+      const int8_t* xs = x + ft_x_index(p, win, ky, kx) + group * in_per_group;
+      const int8_t* ws = w + ((co * p->k_h + ky) * p->k_w + kx) * in_per_group;
+      for (i = 0; i < run; ++i) sum += (xs[i] - zero_point) * ws[i];
+    }
+  }
+  return sum;
+}
+
+void ft_conv2d_s8_c99(const void* params, const ft_args* args) {
+  const ft_conv_params* p = (const ft_conv_params*)params;
+  const int8_t* x = (const int8_t*)args->in[0];
+  const int8_t* w = (const int8_t*)args->in[1];
+  const int32_t* bias = (const int32_t*)args->in[2];
+  const float* h = (const float*)args->in[3];
+  const float* lora_b = (const float*)args->in[4];
+  const int32_t* multiplier = (const int32_t*)args->aux[0];
+  const int32_t* shift = (const int32_t*)args->aux[1];
+  const float* inv_acc_scale = (const float*)args->aux[2];
+  int8_t* y = (int8_t*)args->out[0];
+  const int32_t pixels = ft_num_pixels(p);
+  int32_t pixel, co;
+  for (pixel = 0; pixel < pixels; ++pixel) {
+    const ft_window win = ft_window_of(p, pixel);
+    for (co = 0; co < p->out_c; ++co) {
+      int32_t acc = dot_at(p, &win, x, w, co);
+      if (bias) acc = ft_add_wrap(acc, bias[co]);
+      if (p->rank > 0) {
+        const float side =
+            ft_low_rank_dot(h + pixel * p->rank, lora_b + co * p->rank, p->rank,
+                            p->lora_scaling);
+        acc = ft_add_wrap(acc, ft_round_to_acc(side * inv_acc_scale[co]));
+      }
+      acc = ft_requantize(acc, multiplier[co], shift[co]) + p->y_zero_point;
+      *y++ = (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
+    }
+  }
+}

@@ -1,0 +1,296 @@
+/* int8 depthwise convolution, one output channel for each input channel.
+ *
+ * An output row is one long vector of out_w * c values, 64 at a time, whose
+ * channel constants repeat every `period` values (a multiple of c and 64).
+ * Image rows are kept in a ring, padded with real 0 and split by horizontal
+ * stride, so that every kernel element reads one contiguous run. Four elements
+ * are interleaved to feed one dot product instruction. */
+#include "kernels/depthwise_conv2d/depthwise_conv2d.h"
+#include "kernels/quant/s8_avx512.h"
+
+enum {
+  FT_DW_MAX_TAPS = 64,
+  FT_DW_MAX_PERIOD = 2048,
+  FT_DW_MAX_RING_BYTES = 1 << 22
+};
+
+typedef struct {
+  int32_t period, groups;  /* groups of 64 channel slots in a period */
+  int32_t taps, quads;     /* kernel elements, and groups of four */
+  int32_t slots;           /* image rows in the ring */
+  int32_t phase_positions; /* padded positions in a phase of a row */
+  int32_t phase_bytes, row_bytes;
+  int32_t out_bytes; /* of an output row */
+} dw_layout;
+
+static int32_t period_of(int32_t channels) {
+  int32_t a = channels, b = 64;
+  while (b != 0) {
+    const int32_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return channels / a * 64;
+}
+
+static dw_layout layout_of(const ft_conv_params* p) {
+  const int32_t width =
+      (p->out_w - 1) * p->stride_w + (p->k_w - 1) * p->dilation_w + 1;
+  dw_layout d;
+  d.period = period_of(p->out_c);
+  d.groups = d.period / 64;
+  d.taps = p->k_h * p->k_w;
+  d.quads = (d.taps + 3) / 4;
+  d.slots = (p->k_h - 1) * p->dilation_h + 1;
+  d.phase_positions = (width + p->stride_w - 1) / p->stride_w;
+  /* The last vector of a row is read whole. */
+  d.phase_bytes = (d.phase_positions * p->out_c + 63) / 64 * 64 + 64;
+  d.row_bytes = d.phase_bytes * p->stride_w;
+  d.out_bytes = p->out_w * p->out_c;
+  return d;
+}
+
+int ft_depthwise_conv2d_s8_avx512vnni_available(void) {
+  return ft_has_avx512vnni();
+}
+
+int ft_depthwise_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p) {
+  dw_layout d;
+  if (p->in_c != p->out_c || p->in_c > FT_DW_MAX_PERIOD ||
+      period_of(p->in_c) > FT_DW_MAX_PERIOD || p->k_h > FT_DW_MAX_TAPS ||
+      p->k_w > FT_DW_MAX_TAPS || p->k_h * p->k_w > FT_DW_MAX_TAPS ||
+      p->dilation_h > 64 || p->dilation_w > 64 || p->stride_w > 8 ||
+      p->out_w > 4096)
+    return 0;
+  d = layout_of(p);
+  return (int64_t)d.slots * d.row_bytes <= FT_DW_MAX_RING_BYTES;
+}
+
+size_t ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p) {
+  const dw_layout d = layout_of(p);
+  return (size_t)d.quads * 4 * (size_t)d.period;
+}
+
+size_t ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(
+    const ft_conv_params* p) {
+  return (size_t)(period_of(p->out_c) / FT_S8_PANEL) * sizeof(ft_s8_channels);
+}
+
+size_t ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p,
+                                                       int has_delta) {
+  const dw_layout d = layout_of(p);
+  const size_t ring = (size_t)d.slots * (size_t)d.row_bytes;
+  const size_t floats = (size_t)(d.taps + 1) * (size_t)d.period;
+  return ring + (has_delta ? floats * sizeof(float) : 0);
+}
+
+/* Slot of channel value `i` (0 .. 63) of a group after interleaving: vector
+ * (i % 16) / 4, lane i / 16 * 4 + i % 4. */
+static int32_t vector_of(int32_t i) { return i % 16 / 4; }
+static int32_t lane_of(int32_t i) { return i / 16 * 4 + i % 4; }
+
+void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
+                                            const int8_t* w,
+                                            const int32_t* bias,
+                                            const int32_t* multiplier,
+                                            const int32_t* shift, void* packed,
+                                            void* channels) {
+  const dw_layout d = layout_of(p);
+  int8_t* to = (int8_t*)packed;
+  ft_s8_channels* at = (ft_s8_channels*)channels;
+  int32_t slot, tap;
+  memset(packed, 0, (size_t)d.quads * 4 * (size_t)d.period);
+  for (slot = 0; slot < d.period / FT_S8_PANEL; ++slot)
+    ft_s8_clear_channels(&at[slot]);
+  for (slot = 0; slot < d.period; ++slot) {
+    const int32_t c = slot % p->out_c, group = slot / 64;
+    const int32_t v = vector_of(slot % 64), lane = lane_of(slot % 64);
+    int32_t sum = 0;
+    for (tap = 0; tap < d.taps; ++tap) {
+      const int8_t weight = w[tap * p->out_c + c];
+      to[(((group * d.quads + tap / 4) * 4 + v) * 16 + lane) * 4 + tap % 4] =
+          weight;
+      sum += weight;
+    }
+    ft_s8_set_channel(&at[group * 4 + v], lane, bias ? bias[c] : 0, sum,
+                      p->x_zero_point, multiplier[c], shift[c]);
+  }
+}
+
+/* One padded image row (`iy` may lie outside), split by stride. */
+static void fill_row(const ft_conv_params* p, const dw_layout* d,
+                     const int8_t* image, int32_t iy, uint8_t* row) {
+  const int32_t c = p->in_c, stride = p->stride_w;
+  int32_t phase, i;
+  if (iy < 0 || iy >= p->in_h) {
+    memset(row, p->x_zero_point + 128, (size_t)d->row_bytes);
+    return;
+  }
+  image += (ptrdiff_t)iy * p->in_w * c;
+  for (phase = 0; phase < stride; ++phase, row += d->phase_bytes) {
+    /* Position i of the phase is image column i * stride + first. */
+    const int32_t first = phase - p->pad_left;
+    const int32_t room = p->in_w - first;
+    int32_t begin = first < 0 ? (-first + stride - 1) / stride : 0;
+    int32_t end = room > 0 ? (room - 1) / stride + 1 : 0;
+    if (end > d->phase_positions) end = d->phase_positions;
+    if (begin > end) begin = end;
+    memset(row, p->x_zero_point + 128, (size_t)(begin * c));
+    memset(row + end * c, p->x_zero_point + 128,
+           (size_t)(d->phase_bytes - end * c));
+    if (stride == 1) {
+      ft_copy_unsigned(image + (ptrdiff_t)(begin + first) * c,
+                       (end - begin) * c, row + begin * c);
+      continue;
+    }
+    for (i = begin; i < end; ++i)
+      ft_copy_unsigned(image + (ptrdiff_t)(i * stride + first) * c, c,
+                       row + i * c);
+  }
+}
+
+typedef struct {
+  const uint8_t* taps[FT_DW_MAX_TAPS + 3];
+  const int8_t* w;
+  const ft_s8_channels* channels;
+  ft_s8_output output;
+  /* w_delta as [tap][period] and 1 / w_scale as [period], or NULL. */
+  const float *delta, *inv_w_scale;
+  int32_t unsigned_zero; /* x_zero_point + 128 */
+} dw_row;
+
+/* Rounded sums of x * w_delta of 64 values at `j`, in the interleaved order. */
+static void add_side(const dw_layout* d, const dw_row* r, int32_t j,
+                     int32_t slot, __m512i acc[4]) {
+  const __m512i zero = _mm512_set1_epi32(r->unsigned_zero);
+  __m512i side[4], a, b, e, f;
+  int32_t q, tap;
+  for (q = 0; q < 4; ++q) {
+    const int32_t at = slot + 16 * q;
+    __m512 sum = _mm512_setzero_ps();
+    for (tap = 0; tap < d->taps; ++tap) {
+      const __m128i bytes =
+          _mm_loadu_si128((const __m128i*)(r->taps[tap] + j + 16 * q));
+      const __m512 x = _mm512_cvtepi32_ps(
+          _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), zero));
+      sum = _mm512_add_ps(
+          sum,
+          _mm512_mul_ps(x, _mm512_loadu_ps(r->delta + tap * d->period + at)));
+    }
+    side[q] = ft_round_to_acc_512(
+        _mm512_mul_ps(sum, _mm512_loadu_ps(r->inv_w_scale + at)));
+  }
+  /* Transpose blocks of four: vector v, block q <- vector q, block v. */
+  a = _mm512_shuffle_i32x4(side[0], side[1], 0x44);
+  b = _mm512_shuffle_i32x4(side[2], side[3], 0x44);
+  e = _mm512_shuffle_i32x4(side[0], side[1], 0xEE);
+  f = _mm512_shuffle_i32x4(side[2], side[3], 0xEE);
+  acc[0] = _mm512_add_epi32(acc[0], _mm512_shuffle_i32x4(a, b, 0x88));
+  acc[1] = _mm512_add_epi32(acc[1], _mm512_shuffle_i32x4(a, b, 0xDD));
+  acc[2] = _mm512_add_epi32(acc[2], _mm512_shuffle_i32x4(e, f, 0x88));
+  acc[3] = _mm512_add_epi32(acc[3], _mm512_shuffle_i32x4(e, f, 0xDD));
+}
+
+static inline void add_quad(const uint8_t* const* taps, int32_t j,
+                            const int8_t* w, __m512i acc[4]) {
+  const __m512i a = _mm512_loadu_si512(taps[0] + j);
+  const __m512i b = _mm512_loadu_si512(taps[1] + j);
+  const __m512i c = _mm512_loadu_si512(taps[2] + j);
+  const __m512i e = _mm512_loadu_si512(taps[3] + j);
+  const __m512i ab_lo = _mm512_unpacklo_epi8(a, b);
+  const __m512i ab_hi = _mm512_unpackhi_epi8(a, b);
+  const __m512i ce_lo = _mm512_unpacklo_epi8(c, e);
+  const __m512i ce_hi = _mm512_unpackhi_epi8(c, e);
+  acc[0] = _mm512_dpbusd_epi32(acc[0], _mm512_unpacklo_epi16(ab_lo, ce_lo),
+                               _mm512_loadu_si512(w));
+  acc[1] = _mm512_dpbusd_epi32(acc[1], _mm512_unpackhi_epi16(ab_lo, ce_lo),
+                               _mm512_loadu_si512(w + 64));
+  acc[2] = _mm512_dpbusd_epi32(acc[2], _mm512_unpacklo_epi16(ab_hi, ce_hi),
+                               _mm512_loadu_si512(w + 128));
+  acc[3] = _mm512_dpbusd_epi32(acc[3], _mm512_unpackhi_epi16(ab_hi, ce_hi),
+                               _mm512_loadu_si512(w + 192));
+}
+
+static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
+  int32_t j, group = 0;
+  for (j = 0; j < d->out_bytes; j += 64) {
+    const ft_s8_channels* channels = r->channels + group * 4;
+    const int8_t* w = r->w + (ptrdiff_t)group * d->quads * 256;
+    __m512i acc[4];
+    int32_t quad;
+    int v;
+    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
+        _mm512_loadu_si512(channels[v].init);
+    for (quad = 0; quad < d->quads; ++quad)
+      add_quad(r->taps + 4 * quad, j, w + quad * 256, acc);
+    if (r->delta) add_side(d, r, j, group * 64, acc);
+    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
+        ft_requantize_512(acc[v], &channels[v]);
+    _mm512_mask_storeu_epi8(y + j, ft_first_bytes(d->out_bytes - j),
+                            ft_narrow_512(acc, &r->output));
+    if (++group == d->groups) group = 0;
+  }
+}
+
+/* w_delta and 1 / w_scale, repeated up to a whole period. */
+static void repeat_side(const ft_conv_params* p, const dw_layout* d,
+                        const float* delta, const float* inv_w_scale, dw_row* r,
+                        float* to) {
+  int32_t tap, slot;
+  r->delta = to;
+  r->inv_w_scale = to + d->taps * d->period;
+  for (tap = 0; tap < d->taps; ++tap)
+    for (slot = 0; slot < d->period; ++slot)
+      *to++ = delta[tap * p->out_c + slot % p->out_c];
+  for (slot = 0; slot < d->period; ++slot) *to++ = inv_w_scale[slot % p->out_c];
+}
+
+static void run_image(const ft_conv_params* p, const dw_layout* d,
+                      const int8_t* image, uint8_t* ring, dw_row* r,
+                      int8_t* y) {
+  int32_t next = -p->pad_top; /* image row that the ring takes next */
+  int32_t oy, ky, kx, tap;
+  for (oy = 0; oy < p->out_h; ++oy, y += d->out_bytes) {
+    const int32_t y0 = oy * p->stride_h - p->pad_top;
+    if (next < y0) next = y0;
+    for (; next < y0 + d->slots; ++next)
+      fill_row(p, d, image, next,
+               ring + (next + p->pad_top) % d->slots * d->row_bytes);
+    tap = 0;
+    for (ky = 0; ky < p->k_h; ++ky) {
+      const int32_t slot = (y0 + ky * p->dilation_h + p->pad_top) % d->slots;
+      for (kx = 0; kx < p->k_w; ++kx) {
+        const int32_t at = kx * p->dilation_w;
+        r->taps[tap++] = ring + slot * d->row_bytes +
+                         at % p->stride_w * d->phase_bytes +
+                         at / p->stride_w * p->in_c;
+      }
+    }
+    for (; tap < 4 * d->quads; ++tap) r->taps[tap] = r->taps[0];
+    run_row(d, r, y);
+  }
+}
+
+void ft_depthwise_conv2d_s8_avx512vnni(const void* params,
+                                       const ft_args* args) {
+  const ft_conv_params* p = (const ft_conv_params*)params;
+  const dw_layout d = layout_of(p);
+  const int8_t* image = (const int8_t*)args->in[0];
+  uint8_t* ring = (uint8_t*)args->scratch;
+  int8_t* y = (int8_t*)args->out[0];
+  dw_row r;
+  int32_t n;
+  r.w = (const int8_t*)args->aux[3];
+  r.channels = (const ft_s8_channels*)args->aux[4];
+  r.output = ft_s8_output_of(p->y_zero_point, p->q_low, p->q_high);
+  r.delta = NULL;
+  r.unsigned_zero = p->x_zero_point + 128;
+  if (args->in[3])
+    repeat_side(p, &d, (const float*)args->in[3], (const float*)args->aux[2],
+                &r, (float*)(ring + (ptrdiff_t)d.slots * d.row_bytes));
+  for (n = 0; n < p->batch; ++n) {
+    run_image(p, &d, image, ring, &r, y);
+    image += (ptrdiff_t)p->in_h * p->in_w * p->in_c;
+    y += (ptrdiff_t)p->out_h * d.out_bytes;
+  }
+}

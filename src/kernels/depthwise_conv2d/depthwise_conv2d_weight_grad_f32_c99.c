@@ -1,0 +1,6 @@
+#include "kernels/real.h"
+
+#define FT_FN FT_NAME(depthwise_conv2d_weight_grad)
+#define FT_X ft_real
+#define FT_X_AT(v) (v)
+#include "kernels/depthwise_conv2d/depthwise_conv2d_weight_grad-inl.h"

@@ -1,0 +1,104 @@
+// Float fully connected layer on the shared product of gemm.h.
+#include <algorithm>
+
+#include "kernels/fully_connected/fully_connected.h"
+#include "kernels/matmul/gemm.h"
+
+namespace ft {
+namespace {
+
+// Columns of unpacked weights that are packed and multiplied at a time.
+constexpr int kColumns = 2 * kGemmPanel;
+// Up to so many rows, dot products with the weights as they lie are cheaper
+// than packing them.
+constexpr int kFewRows = 4;
+
+size_t floats(size_t bytes) { return bytes / sizeof(float); }
+
+GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
+                 float* packed_lora_b) {
+  GemmArgs g{.m = p.rows, .n = p.n, .k = p.k};
+  g.a = static_cast<const float*>(args->in[0]);
+  g.a_row = p.k;
+  g.bias = static_cast<const float*>(args->in[2]);
+  g.c = static_cast<float*>(args->out[0]);
+  g.c_row = p.n;
+  set_activation(g, p.act);
+  if (p.rank == 0) return g;
+  const PackSource<float> b{.b = static_cast<const float*>(args->in[4]),
+                            .b_row = 1,
+                            .b_col = p.rank,
+                            .scale = p.lora_scaling};
+  pack(b, p.rank, p.n, packed_lora_b);
+  g.k2 = p.rank;
+  g.a2 = static_cast<const float*>(args->in[3]);
+  g.a2_row = p.rank;
+  g.b2 = packed_lora_b;
+  return g;
+}
+
+// Weights that change from step to step, packed a few columns at a time.
+void multiply_unpacked(GemmArgs g, const float* w, float* packed) {
+  const int n = g.n;
+  for (int j = 0; j < n; j += kColumns) {
+    g.n = std::min(kColumns, n - j);
+    pack({.b = w + static_cast<ptrdiff_t>(j) * g.k, .b_row = 1, .b_col = g.k},
+         g.k, g.n, packed);
+    use_packed(g, packed);
+    gemm(g);
+    g.c += kColumns;
+    if (g.bias) g.bias += kColumns;
+    if (g.k2 > 0) g.b2 += static_cast<ptrdiff_t>(kColumns) * g.k2;
+  }
+}
+
+// The products first, then all that gemm() adds as a product without length.
+void multiply_few_rows(GemmArgs g, const float* w) {
+  for (int i = 0; i < g.m; ++i)
+    dot_rows(g.a + i * g.a_row, w, g.n, g.k, g.c + i * g.c_row);
+  g.k = 0;
+  use_packed(g, w);
+  g.accumulate = true;
+  gemm(g);
+}
+
+}  // namespace
+}  // namespace ft
+
+size_t ft_fully_connected_hwy_scratch_bytes(const ft_fully_connected_params* p,
+                                            int packed) {
+  const size_t lora = ft::packed_bytes(p->n, p->rank);
+  if (packed || p->rows <= ft::kFewRows) return lora;
+  return lora + ft::packed_bytes(ft::kColumns, p->k);
+}
+
+size_t ft_fully_connected_hwy_packed_bytes(const ft_fully_connected_params* p) {
+  return ft::packed_bytes(p->n, p->k);
+}
+
+void ft_fully_connected_hwy_pack(const ft_fully_connected_params* p,
+                                 const float* w, float* packed) {
+  ft::pack({.b = w, .b_row = 1, .b_col = p->k}, p->k, p->n, packed);
+}
+
+int ft_fully_connected_hwy_packing_pays(const ft_fully_connected_params* p) {
+  return p->rows > ft::kFewRows;
+}
+
+void ft_fully_connected_f32_hwy_packed(const void* params,
+                                       const ft_args* args) {
+  const auto& p = *static_cast<const ft_fully_connected_params*>(params);
+  ft::GemmArgs g = ft::args_of(p, args, static_cast<float*>(args->scratch));
+  ft::use_packed(g, static_cast<const float*>(args->aux[0]));
+  ft::gemm(g);
+}
+
+void ft_fully_connected_f32_hwy(const void* params, const ft_args* args) {
+  const auto& p = *static_cast<const ft_fully_connected_params*>(params);
+  const auto* w = static_cast<const float*>(args->in[1]);
+  auto* scratch = static_cast<float*>(args->scratch);
+  const ft::GemmArgs g = ft::args_of(p, args, scratch);
+  if (p.rows <= ft::kFewRows) return ft::multiply_few_rows(g, w);
+  ft::multiply_unpacked(g, w,
+                        scratch + ft::floats(ft::packed_bytes(p.n, p.rank)));
+}

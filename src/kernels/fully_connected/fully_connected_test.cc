@@ -1,0 +1,126 @@
+// int8 fully connected rows against an independent computation in int64 and
+// extended floating point.
+#include "kernels/fully_connected/fully_connected.h"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/quant/naive_s8.h"
+
+namespace ft {
+namespace {
+
+constexpr uint64_t kSeed = 5;
+
+struct Case {
+  ft_fully_connected_params p{};
+  std::vector<int8_t> x, w;
+  std::vector<int32_t> bias, multiplier, shift;
+  std::vector<float> h, lora_b, inv_acc_scale;
+};
+
+Case random_case(uint64_t stream) {
+  const Random random(kSeed, stream);
+  uint64_t counter = 0;
+  const auto between = [&](int low, int high) {
+    return low + static_cast<int>(random.below(
+                     counter++, static_cast<uint32_t>(high - low + 1)));
+  };
+  const auto fill = [&](auto& v, int count, int low, int high) {
+    for (int i = 0; i < count; ++i)
+      v.push_back(static_cast<
+                  typename std::remove_reference_t<decltype(v)>::value_type>(
+          between(low, high)));
+  };
+  Case c;
+  c.p = {.rows = between(0, 1) ? 1 : between(2, 60),
+         .n = between(1, 150),
+         .k = between(1, 90),
+         .rank = between(0, 1) ? between(1, 4) : 0,
+         .act = FT_ACT_NONE,
+         .x_zero_point = between(-128, 127),
+         .y_zero_point = between(-128, 127),
+         .q_low = -100,
+         .q_high = 127,
+         .x_scale = 1,
+         .lora_scaling = 0.25f};
+  fill(c.x, c.p.rows * c.p.k, -128, 127);
+  fill(c.w, c.p.n * c.p.k, -127, 127);
+  fill(c.bias, c.p.n, -9999, 9999);
+  fill(c.multiplier, c.p.n, 1 << 30, INT32_MAX);
+  fill(c.shift, c.p.n, -11, between(0, 3) ? -3 : 1);
+  fill(c.h, c.p.rows * c.p.rank, -20, 20);
+  fill(c.lora_b, c.p.n * c.p.rank, -20, 20);
+  fill(c.inv_acc_scale, c.p.n, 1, 99);
+  return c;
+}
+
+std::vector<int8_t> run(Case& c, const void* params, ft_kernel_fn kernel,
+                        std::vector<const void*> aux, size_t scratch_bytes) {
+  std::vector<int8_t> y(static_cast<size_t>(c.p.rows * c.p.n));
+  std::vector<std::max_align_t> scratch(
+      scratch_bytes / sizeof(std::max_align_t) + 1);
+  void* in[] = {c.x.data(), c.w.data(), c.bias.data(),
+                c.p.rank ? c.h.data() : nullptr,
+                c.p.rank ? c.lora_b.data() : nullptr};
+  void* out[] = {y.data()};
+  const ft_args args{in, aux.data(), out, scratch.data()};
+  kernel(params, &args);
+  return y;
+}
+
+std::vector<int8_t> naive(const Case& c) {
+  const auto at = [](int i) { return static_cast<size_t>(i); };
+  std::vector<int8_t> y;
+  for (int row = 0; row < c.p.rows; ++row) {
+    for (int j = 0; j < c.p.n; ++j) {
+      int64_t acc = c.bias[at(j)];
+      for (int l = 0; l < c.p.k; ++l)
+        acc += (c.x[at(row * c.p.k + l)] - c.p.x_zero_point) *
+               c.w[at(j * c.p.k + l)];
+      float side = 0;
+      for (int r = 0; r < c.p.rank; ++r)
+        side += c.h[at(row * c.p.rank + r)] * c.lora_b[at(j * c.p.rank + r)];
+      if (c.p.rank > 0)
+        acc += naive_side(c.p.lora_scaling * side, c.inv_acc_scale[at(j)]);
+      y.push_back(naive_requantize_once(acc, c.multiplier[at(j)],
+                                        c.shift[at(j)], c.p.y_zero_point,
+                                        c.p.q_low, c.p.q_high));
+    }
+  }
+  return y;
+}
+
+TEST(FullyConnectedS8, RowsEqualNaiveComputation) {
+  for (uint64_t stream = 0; stream < 200; ++stream) {
+    SCOPED_TRACE(testing::Message() << "seed " << kSeed << " case " << stream);
+    Case c = random_case(stream);
+    const ft_fully_connected_params* p = &c.p;
+    const std::vector<const void*> aux = {c.multiplier.data(), c.shift.data(),
+                                          c.inv_acc_scale.data()};
+    const auto want = naive(c);
+    ASSERT_EQ(run(c, p, ft_fully_connected_s8_c99, aux, 0), want);
+#if defined(__x86_64__)
+    if (!ft_fully_connected_s8_avx512vnni_available()) continue;
+    std::vector<std::byte> packed(
+        ft_fully_connected_s8_avx512vnni_packed_bytes(p));
+    std::vector<std::byte> channels(
+        ft_fully_connected_s8_avx512vnni_channels_bytes(p));
+    ft_fully_connected_s8_avx512vnni_pack(p, c.w.data(), c.bias.data(),
+                                          c.multiplier.data(), c.shift.data(),
+                                          packed.data(), channels.data());
+    std::vector<const void*> with_packed = aux;
+    with_packed.push_back(packed.data());
+    with_packed.push_back(channels.data());
+    ASSERT_EQ(run(c, p, ft_fully_connected_s8_avx512vnni, with_packed,
+                  ft_fully_connected_s8_avx512vnni_scratch_bytes(p)),
+              want);
+#endif
+  }
+}
+
+}  // namespace
+}  // namespace ft

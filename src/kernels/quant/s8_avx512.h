@@ -1,0 +1,146 @@
+/* Requantization and copies of the AVX-512 rows, bit-equal to fixed_point.h and
+ * low_rank.h. Only for files that are compiled with AVX-512 VNNI. */
+#ifndef FT_KERNELS_QUANT_S8_AVX512_H_
+#define FT_KERNELS_QUANT_S8_AVX512_H_
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/quant/s8_channels.h"
+
+#define FT_UNROLL_C _Pragma("GCC unroll 16")
+
+static inline int ft_has_avx512vnni(void) {
+  return __builtin_cpu_supports("avx512f") &&
+         __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+/* round(a * m / 2^31): even and odd lanes as 64-bit products. `m_odd` holds the
+ * multipliers of the odd lanes in its even ones. */
+static inline __m512i ft_high_mul_512(__m512i a, __m512i m, __m512i m_odd) {
+  const __m512i nudge = _mm512_set1_epi64(1 << 30);
+  __m512i even = _mm512_mul_epi32(a, m);
+  __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), m_odd);
+  even = _mm512_srli_epi64(_mm512_add_epi64(even, nudge), 31);
+  odd = _mm512_slli_epi64(_mm512_add_epi64(odd, nudge), 1);
+  return _mm512_mask_mov_epi32(even, 0xAAAA, odd);
+}
+
+/* Shift right by `right`, half away from zero, any `right`. */
+static inline __m512i ft_shift_right_512(__m512i x, __m512i right) {
+  const __m512i one = _mm512_set1_epi32(1);
+  const __m512i mask = _mm512_sub_epi32(_mm512_sllv_epi32(one, right), one);
+  const __m512i threshold =
+      _mm512_add_epi32(_mm512_srli_epi32(mask, 1), _mm512_srli_epi32(x, 31));
+  const __mmask16 up =
+      _mm512_cmpgt_epi32_mask(_mm512_and_si512(x, mask), threshold);
+  const __m512i y = _mm512_srav_epi32(x, right);
+  return _mm512_mask_add_epi32(y, up, y, one);
+}
+
+static inline __m512i ft_requantize_512(__m512i acc, const ft_s8_channels* c) {
+  const __m512i m = _mm512_loadu_si512(c->multiplier);
+  /* One int32 further: the multipliers of odd lanes, and half[0] unused. */
+  const __m512i m_odd = _mm512_loadu_si512(c->multiplier + 1);
+  const __m512i right = _mm512_loadu_si512(c->right);
+  if (c->is_plain) {
+    /* x + half - (x < 0) may pass INT32_MAX only where the result saturates
+     * int8 by far, because right <= 22. */
+    const __m512i half = _mm512_loadu_si512(c->half);
+    const __m512i x = ft_high_mul_512(acc, m, m_odd);
+    const __m512i top = _mm512_sub_epi32(_mm512_set1_epi32(INT32_MAX), half);
+    const __m512i floor_x =
+        _mm512_min_epi32(_mm512_add_epi32(x, _mm512_srai_epi32(x, 31)), top);
+    return _mm512_srav_epi32(_mm512_add_epi32(floor_x, half), right);
+  }
+  acc = _mm512_sllv_epi32(acc, _mm512_loadu_si512(c->left));
+  return ft_shift_right_512(ft_high_mul_512(acc, m, m_odd), right);
+}
+
+/* ft_requantize_once of the low 32 bits of eight 64-bit lanes; `total` lies in
+ * the same lanes. Results lie in the low halves. */
+static inline __m512i ft_round_once_512(__m512i a, __m512i m, __m512i total) {
+  const __m512i one = _mm512_set1_epi64(1);
+  const __m512i limit = _mm512_set1_epi64(1 << 30);
+  const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(total, one));
+  const __m512i product = _mm512_mul_epi32(a, m);
+  const __m512i away = _mm512_srai_epi64(product, 63); /* -1 below zero */
+  const __m512i q = _mm512_srav_epi64(
+      _mm512_add_epi64(product, _mm512_add_epi64(half, away)), total);
+  return _mm512_max_epi64(_mm512_min_epi64(q, limit),
+                          _mm512_set1_epi64(-(1 << 30)));
+}
+
+static inline __m512i ft_requantize_once_512(__m512i acc,
+                                             const ft_s8_channels* c) {
+  const __m512i low_half = _mm512_set1_epi64(0xFFFFFFFF);
+  const __m512i m = _mm512_loadu_si512(c->multiplier);
+  const __m512i total = _mm512_add_epi32(
+      _mm512_set1_epi32(31), _mm512_sub_epi32(_mm512_loadu_si512(c->right),
+                                              _mm512_loadu_si512(c->left)));
+  const __m512i even =
+      ft_round_once_512(acc, m, _mm512_and_si512(total, low_half));
+  const __m512i odd =
+      ft_round_once_512(_mm512_srli_epi64(acc, 32), _mm512_srli_epi64(m, 32),
+                        _mm512_srli_epi64(total, 32));
+  return _mm512_mask_mov_epi32(even, 0xAAAA, _mm512_slli_epi64(odd, 32));
+}
+
+/* low_rank.h's ft_round_to_acc. */
+static inline __m512i ft_round_to_acc_512(__m512 v) {
+  const __m512 t = _mm512_add_ps(v, _mm512_set1_ps(0.5f));
+  const __m512 limit = _mm512_set1_ps(1073741824.0f);
+  const __m512 neg_limit = _mm512_set1_ps(-1073741824.0f);
+  const __mmask16 low = _mm512_cmp_ps_mask(t, neg_limit, _CMP_NGT_UQ);
+  const __mmask16 high = _mm512_cmp_ps_mask(t, limit, _CMP_GT_OQ);
+  const __m512 whole =
+      _mm512_roundscale_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512i i = _mm512_cvttps_epi32(whole);
+  i = _mm512_mask_mov_epi32(i, low, _mm512_set1_epi32(-1073741824));
+  return _mm512_mask_mov_epi32(i, high, _mm512_set1_epi32(1073741824));
+}
+
+typedef struct {
+  __m512i zero_point; /* int16 lanes */
+  __m512i low, high;  /* int8 lanes */
+} ft_s8_output;
+
+static inline ft_s8_output ft_s8_output_of(int32_t zero_point, int32_t q_low,
+                                           int32_t q_high) {
+  ft_s8_output o;
+  o.zero_point = _mm512_set1_epi16((int16_t)zero_point);
+  o.low = _mm512_set1_epi8((int8_t)q_low);
+  o.high = _mm512_set1_epi8((int8_t)q_high);
+  return o;
+}
+
+/* Four vectors of requantized int32 to 64 clamped int8. Each 16 bytes of the
+ * result hold 4 values of v0, v1, v2 and v3. */
+static inline __m512i ft_narrow_512(const __m512i v[4], const ft_s8_output* o) {
+  const __m512i lo =
+      _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), o->zero_point);
+  const __m512i hi =
+      _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), o->zero_point);
+  const __m512i q = _mm512_packs_epi16(lo, hi);
+  return _mm512_min_epi8(_mm512_max_epi8(q, o->low), o->high);
+}
+
+static inline __mmask64 ft_first_bytes(int32_t count) {
+  return count >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1;
+}
+
+/* out[i] = x[i] + 128 as unsigned. */
+static inline void ft_copy_unsigned(const int8_t* x, int32_t count,
+                                    uint8_t* out) {
+  const __m512i sign = _mm512_set1_epi8((char)0x80);
+  for (; count > 0; count -= 64, x += 64, out += 64) {
+    const __mmask64 mask = ft_first_bytes(count);
+    _mm512_mask_storeu_epi8(
+        out, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), sign));
+  }
+}
+
+#endif /* FT_KERNELS_QUANT_S8_AVX512_H_ */

@@ -1,0 +1,32 @@
+/* One step of stochastic gradient descent with PyTorch's formulas:
+ *   g = grad + weight_decay * param
+ *   state = momentum * state + g; g = nesterov ? g + momentum * state : state
+ *   param = param - lr * g
+ *
+ * in:  param [count] float, written
+ *      grad  [count] float
+ *      hyper [4] float32: lr, and three that sgd does not read
+ *      state [count] float, written; NULL: no momentum */
+#ifndef FT_KERNELS_SGD_UPDATE_H_
+#define FT_KERNELS_SGD_UPDATE_H_
+
+#include "kernels/kernel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  int32_t count;
+  float momentum, weight_decay;
+  int32_t nesterov;
+} ft_sgd_update_params;
+
+void ft_sgd_update_f32_c99(const void* params, const ft_args* args);
+void ft_sgd_update_f64_c99(const void* params, const ft_args* args);
+void ft_sgd_update_f32_hwy(const void* params, const ft_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FT_KERNELS_SGD_UPDATE_H_ */

@@ -1,0 +1,31 @@
+/* loss = mean over rows of log(sum_j e^x_j) - x_label, and its gradient.
+ *
+ * in:  logits [rows, classes] float
+ *      labels [rows] int32; a label outside [0, classes) adds no loss and no
+ *             gradient, and its row still counts in the mean
+ *      dloss  [1] float (gradient only)
+ * out: loss [1], or dlogits [rows, classes], which may be logits */
+#ifndef FT_KERNELS_SOFTMAX_CROSS_ENTROPY_H_
+#define FT_KERNELS_SOFTMAX_CROSS_ENTROPY_H_
+
+#include "kernels/kernel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  int32_t rows, classes;
+} ft_softmax_cross_entropy_params;
+
+void ft_softmax_cross_entropy_f32_c99(const void* params, const ft_args* args);
+void ft_softmax_cross_entropy_f64_c99(const void* params, const ft_args* args);
+void ft_softmax_cross_entropy_grad_f32_c99(const void* params,
+                                           const ft_args* args);
+void ft_softmax_cross_entropy_grad_f64_c99(const void* params,
+                                           const ft_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FT_KERNELS_SOFTMAX_CROSS_ENTROPY_H_ */
