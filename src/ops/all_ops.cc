@@ -1,0 +1,75 @@
+#include "ops/all_ops.h"
+
+#include <algorithm>
+
+namespace ft::ops {
+namespace {
+
+constexpr const OpDef* kAllOps[] = {
+    // Linear layers and their gradients.
+    &kConv2d,
+    &kConv2dInputGrad,
+    &kConv2dWeightGrad,
+    &kDepthwiseConv2d,
+    &kDepthwiseConv2dInputGrad,
+    &kDepthwiseConv2dWeightGrad,
+    &kTransposeConv2d,
+    &kFullyConnected,
+    &kMatmul,
+    // Pooling.
+    &kAvgPool2d,
+    &kAvgPool2dGrad,
+    &kMaxPool2d,
+    &kMaxPool2dGrad,
+    // Element-wise.
+    &kBinary,
+    &kUnary,
+    &kUnaryGrad,
+    &kActivationGrad,
+    // Rows of the last axis.
+    &kSoftmax,
+    &kSoftmaxGrad,
+    &kLogSoftmax,
+    &kLogSoftmaxGrad,
+    &kLayerNorm,
+    &kLayerNormGrad,
+    // Reductions over axes, and their inverse.
+    &kReduce,
+    &kReduceMaxGrad,
+    &kBroadcastTo,
+    // Movement.
+    &kReshape,
+    &kTranspose,
+    &kPad,
+    &kSlice,
+    &kStridedSlice,
+    &kStridedSliceGrad,
+    &kConcat,
+    &kSplit,
+    &kGather,
+    &kGatherGrad,
+    &kResize,
+    &kResizeGrad,
+    &kQuantize,
+    &kDequantize,
+    // Losses.
+    &kSoftmaxCrossEntropy,
+    &kSoftmaxCrossEntropyGrad,
+    &kMseLoss,
+    &kMseLossGrad,
+    // Optimizers.
+    &kSgdUpdate,
+    &kAdamwUpdate,
+};
+
+}  // namespace
+
+std::span<const OpDef* const> all_ops() { return kAllOps; }
+
+const OpDef* find_op(std::string_view name) {
+  const auto at = std::ranges::find_if(
+      kAllOps, [name](const OpDef* op) { return op->name == name; });
+  return at == std::end(kAllOps) ? nullptr : *at;
+}
+
+}  // namespace ft::ops

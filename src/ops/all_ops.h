@@ -1,0 +1,42 @@
+// The list of ops. Adding an op: its file, its kernels, one line here and one
+// in all_ops.cc.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "ops/op_def.h"
+
+namespace ft::ops {
+
+// Linear layers and their gradients.
+extern const OpDef kConv2d, kConv2dInputGrad, kConv2dWeightGrad;
+extern const OpDef kDepthwiseConv2d, kDepthwiseConv2dInputGrad,
+    kDepthwiseConv2dWeightGrad;
+extern const OpDef kTransposeConv2d;
+extern const OpDef kFullyConnected;
+extern const OpDef kMatmul;  // C = alpha * op(A) op(B), batched
+// Pooling.
+extern const OpDef kAvgPool2d, kAvgPool2dGrad, kMaxPool2d, kMaxPool2dGrad;
+// Element-wise with broadcasting, and of one tensor.
+extern const OpDef kBinary, kUnary, kUnaryGrad, kActivationGrad;
+// Rows of the last axis.
+extern const OpDef kSoftmax, kSoftmaxGrad, kLogSoftmax, kLogSoftmaxGrad;
+extern const OpDef kLayerNorm, kLayerNormGrad;
+// Reductions over axes, and their inverse.
+extern const OpDef kReduce, kReduceMaxGrad, kBroadcastTo;
+// Movement.
+extern const OpDef kReshape, kTranspose, kPad, kSlice, kStridedSlice,
+    kStridedSliceGrad, kConcat, kSplit, kGather, kGatherGrad, kResize,
+    kResizeGrad;
+extern const OpDef kQuantize, kDequantize;
+// Losses.
+extern const OpDef kSoftmaxCrossEntropy, kSoftmaxCrossEntropyGrad;
+extern const OpDef kMseLoss, kMseLossGrad;
+// Optimizers; they write their first input and their states.
+extern const OpDef kSgdUpdate, kAdamwUpdate;
+
+std::span<const OpDef* const> all_ops();
+const OpDef* find_op(std::string_view name);  // nullptr: no such op
+
+}  // namespace ft::ops

@@ -1,0 +1,398 @@
+// All that the compiler knows of depthwise_conv2d and its gradients. The loops
+// live in kernels/depthwise_conv2d/.
+#include "kernels/depthwise_conv2d/depthwise_conv2d.h"
+
+#include "ops/all_ops.h"
+#include "ops/checks.h"
+#include "ops/conv_common.h"
+#include "ops/linear_examples.h"
+
+namespace ft::ops {
+namespace {
+
+// w is [1, kh, kw, cout] with cout a multiple of `in_c`.
+Status check_weight(const NodeView& node, int64_t in_c) {
+  FT_TRY_STATUS(check_image(node, 1, "w"));
+  const Shape& w = node.shape(1);
+  if (w[0] == 1 && w[3] % in_c == 0) return ok_status();
+  return node.error(
+      fmt::format("w has shape {}, needs [1, kh, kw, a multiple of {}]",
+                  w.to_string(), in_c));
+}
+
+Status check_delta(const NodeView& node, size_t i, DType dtype) {
+  if (!node.has(i)) return ok_status();
+  if (node.in(i).dtype == dtype && node.shape(i) == node.shape(1))
+    return ok_status();
+  return node.error(fmt::format("w_delta is {}, needs {}{}",
+                                node.in(i).to_string(), name_of(dtype),
+                                node.shape(1).to_string()));
+}
+
+Status check_dy(const NodeView& node, size_t i, ImageSize in,
+                ImageSize kernel) {
+  FT_TRY_STATUS(check_image(node, i, "dy"));
+  FT_TRY_STATUS(check_real(node, i));
+  FT_TRY(const ImageSize out, conv_output_size(node, in, kernel));
+  const Shape& dy = node.shape(i);
+  if (out.h == dy[1] && out.w == dy[2]) return ok_status();
+  return node.error(fmt::format("dy has shape {}, the output is {} x {}",
+                                dy.to_string(), out.h, out.w));
+}
+
+ft_conv_params params_of(const NodeView& node, const Shape& x, const Shape& w,
+                         const Shape& y) {
+  return conv_params(node, {.batch = x[0],
+                            .in_h = x[1],
+                            .in_w = x[2],
+                            .in_c = x[3],
+                            .out_h = y[1],
+                            .out_w = y[2],
+                            .out_c = y[3],
+                            .k_h = w[1],
+                            .k_w = w[2],
+                            .groups = x[3]});
+}
+
+// x [n, h, w, cin], w [1, kh, kw, cout]
+Result<std::vector<TensorType>> infer(const NodeView& node) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_image(node, 0, "x"));
+  const Shape& x = node.shape(0);
+  FT_TRY_STATUS(check_weight(node, x[3]));
+  FT_TRY_STATUS(check_conv_attrs(node));
+  const Shape& w = node.shape(1);
+  FT_TRY(const ImageSize out,
+         conv_output_size(node, {x[1], x[2]}, {w[1], w[2]}));
+  const Shape y{x[0], out.h, out.w, w[3]};
+  FT_TRY_STATUS(check_count(node, y));
+  FT_TRY(const DType dtype, linear_output_dtype(node, 3, w[1] * w[2]));
+  FT_TRY_STATUS(check_bias(node, w[3], dtype));
+  FT_TRY_STATUS(
+      check_delta(node, 3, dtype == DType::kS8 ? DType::kF32 : dtype));
+  return std::vector<TensorType>{{.dtype = dtype, .shape = y, .quant = {}}};
+}
+
+void gradient(GradientBuilder& g) {
+  const ValueId x = g.input(0), w = g.input(1), delta = g.input(3);
+  const Shape xs = g.shape(x), ws = g.shape(w);
+  const ValueId dpre = emit_pre_activation_grad(g);
+  const bool needs_delta = delta != kNone && g.needs_grad(3);
+  if (g.needs_grad(1) || needs_delta) {
+    Attrs attrs = geometry_attrs(g.attrs());
+    attrs.set("k_h", ws[1]);
+    attrs.set("k_w", ws[2]);
+    const ValueId dw = g.emit(kDepthwiseConv2dWeightGrad, {x, dpre}, attrs);
+    if (g.needs_grad(1)) g.set_input_grad(1, dw);
+    if (needs_delta) g.set_input_grad(3, dw);
+  }
+  set_bias_grad(g, dpre);
+  // Last: dx may take the place of x.
+  if (g.needs_grad(0)) {
+    Attrs attrs = geometry_attrs(g.attrs());
+    attrs.set("in_h", xs[1]);
+    attrs.set("in_w", xs[2]);
+    attrs.set("in_c", xs[3]);
+    g.set_input_grad(
+        0, g.emit(kDepthwiseConv2dInputGrad, {dpre, w, delta}, attrs));
+  }
+}
+
+Status lower(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  const Shape& y = node.out(0).shape;
+  ft_conv_params p = params_of(node, node.shape(0), node.shape(1), y);
+  set_quant_params(node, p);
+  lowered.set_params(p);
+  if (node.out(0).dtype != DType::kS8) return ok_status();
+  return add_requantization(node, y[3], true, lowered);
+}
+
+int64_t macs(const NodeView& node) {
+  const Shape& w = node.shape(1);
+  return node.out(0).shape.num_elements() * w[1] * w[2];
+}
+
+// dy [n, oh, ow, cout], w [1, kh, kw, cout], w_delta? -> dx [n, ih, iw, cin]
+Result<std::vector<TensorType>> infer_input_grad(const NodeView& node) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_conv_attrs(node));
+  FT_TRY(const int64_t in_h, size_attr(node, "in_h"));
+  FT_TRY(const int64_t in_w, size_attr(node, "in_w"));
+  FT_TRY(const int64_t in_c, size_attr(node, "in_c"));
+  FT_TRY_STATUS(check_weight(node, in_c));
+  const Shape& w = node.shape(1);
+  FT_TRY_STATUS(check_dy(node, 0, {in_h, in_w}, {w[1], w[2]}));
+  const Shape& dy = node.shape(0);
+  if (dy[3] != w[3])
+    return node.error(fmt::format("dy has {} channels, w has {}", dy[3], w[3]));
+  const Shape dx{dy[0], in_h, in_w, in_c};
+  FT_TRY_STATUS(check_count(node, dx));
+  if (node.in(1).dtype == DType::kS8)
+    FT_TRY_STATUS(check_s8(node, 1, "w", true, 3));
+  else
+    FT_TRY_STATUS(check_same_dtype(node, 0, 1));
+  FT_TRY_STATUS(check_delta(node, 2, node.in(0).dtype));
+  return std::vector<TensorType>{
+      {.dtype = node.in(0).dtype, .shape = dx, .quant = {}}};
+}
+
+Status lower_input_grad(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  const Shape& dy = node.shape(0);
+  lowered.set_params(params_of(node, node.out(0).shape, node.shape(1), dy));
+  if (node.in(1).dtype == DType::kS8)
+    lowered.add_aux<float>(channel_scales(node.in(1), dy[3]));
+  return ok_status();
+}
+
+int64_t macs_input_grad(const NodeView& node) {
+  const Shape& w = node.shape(1);
+  return node.shape(0).num_elements() * w[1] * w[2];
+}
+
+// x [n, ih, iw, cin], dy [n, oh, ow, cout] -> dw [1, kh, kw, cout]
+Result<std::vector<TensorType>> infer_weight_grad(const NodeView& node) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_image(node, 0, "x"));
+  FT_TRY_STATUS(check_conv_attrs(node));
+  FT_TRY(const int64_t k_h, size_attr(node, "k_h"));
+  FT_TRY(const int64_t k_w, size_attr(node, "k_w"));
+  const Shape &x = node.shape(0), &dy = node.shape(1);
+  FT_TRY_STATUS(check_dy(node, 1, {x[1], x[2]}, {k_h, k_w}));
+  if (x[0] != dy[0] || dy[3] % x[3] != 0)
+    return node.error(fmt::format("x {} and dy {} do not belong together",
+                                  x.to_string(), dy.to_string()));
+  const Shape dw{1, k_h, k_w, dy[3]};
+  FT_TRY_STATUS(check_count(node, dw));
+  if (node.in(0).dtype == DType::kS8)
+    FT_TRY_STATUS(check_s8(node, 0, "x", false));
+  else
+    FT_TRY_STATUS(check_same_dtype(node, 0, 1));
+  return std::vector<TensorType>{
+      {.dtype = node.in(1).dtype, .shape = dw, .quant = {}}};
+}
+
+Status lower_weight_grad(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  ft_conv_params p =
+      params_of(node, node.shape(0), node.out(0).shape, node.shape(1));
+  set_quant_params(node, p);
+  lowered.set_params(p);
+  return ok_status();
+}
+
+int64_t macs_weight_grad(const NodeView& node) {
+  const Shape& dw = node.out(0).shape;
+  return node.shape(1).num_elements() * dw[1] * dw[2];
+}
+
+Attrs plus(Attrs attrs,
+           std::initializer_list<std::pair<const char*, int64_t>> more) {
+  for (const auto& [name, value] : more) attrs.set(name, value);
+  return attrs;
+}
+
+Attrs same_3x3() {
+  return {{"pad_top", 1}, {"pad_left", 1}, {"pad_bottom", 1}, {"pad_right", 1}};
+}
+
+Attrs strided_2x3() {
+  return {{"stride_h", 2}, {"stride_w", 3}, {"pad_left", 1}, {"pad_right", 2}};
+}
+
+std::vector<OpExample> examples() {
+  const Attrs same = plus(same_3x3(), {{"act", FT_ACT_RELU}});
+  const auto quant = quant_of_output(0.012f, -30);
+  const TensorType x8 = s8({1, 5, 4, 6}, 0.03f, 9);
+  return {{.inputs = {f32({2, 5, 4, 6}), f32({1, 3, 3, 6}), f32({6})},
+           .attrs = same},
+          {.inputs = {f32({1, 6, 7, 35}), f32({1, 3, 3, 35}), f32({35}),
+                      f32({1, 3, 3, 35})},
+           .attrs = same},
+          {.inputs = {f32({1, 6, 8, 3}), f32({1, 2, 3, 6})},
+           .attrs = strided_2x3(),
+           .note = "depth multiplier 2"},
+          {.inputs = {f32({1, 6, 8, 2}), f32({1, 2, 3, 4}), f32({4}),
+                      f32({1, 2, 3, 4})},
+           .attrs = {{"dilation_h", 2}, {"dilation_w", 3}}},
+          {.inputs = {x8, s8_per_channel({1, 3, 3, 6}, 3), s32({6})},
+           .attrs = same,
+           .out_quant = quant},
+          {.inputs = {s8({1, 6, 7, 64}, 0.03f, -128),
+                      s8_per_channel({1, 3, 3, 64}, 3), s32({64})},
+           .attrs = same,
+           .out_quant = quant},
+          {.inputs = {x8, s8_per_channel({1, 3, 3, 6}, 3), s32({6}),
+                      f32({1, 3, 3, 6})},
+           .attrs = same,
+           .out_quant = quant},
+          {.inputs = {s8({1, 6, 8, 3}, 0.05f, 1), s8({1, 2, 3, 6}, 0.02f, 0)},
+           .attrs = strided_2x3(),
+           .out_quant = quant},
+          {.inputs = {s8({1, 5, 8, 8}, 0.05f, 1),
+                      s8_per_channel({1, 3, 3, 8}, 3), s32({8})},
+           .attrs = plus(same_3x3(), {{"stride_h", 2}, {"stride_w", 2}}),
+           .out_quant = quant},
+          {.inputs = {x8, f32({1, 3, 3, 6}), f32({6}), f32({1, 3, 3, 6})},
+           .attrs = same}};
+}
+
+std::vector<OpExample> examples_input_grad() {
+  const Attrs same = plus(same_3x3(), {{"in_h", 5}, {"in_w", 4}, {"in_c", 6}});
+  const Attrs strided =
+      plus(strided_2x3(), {{"in_h", 6}, {"in_w", 8}, {"in_c", 3}});
+  return {
+      {.inputs = {f32({2, 5, 4, 6}), f32({1, 3, 3, 6})}, .attrs = same},
+      {.inputs = {f32({2, 5, 4, 6}), f32({1, 3, 3, 6}), f32({1, 3, 3, 6})},
+       .attrs = same},
+      {.inputs = {f32({2, 5, 4, 6}), s8_per_channel({1, 3, 3, 6}, 3)},
+       .attrs = same},
+      {.inputs = {f32({2, 5, 4, 6}), s8({1, 3, 3, 6}, 0.02f, 0),
+                  f32({1, 3, 3, 6})},
+       .attrs = same},
+      {.inputs = {f32({1, 3, 3, 6}), f32({1, 2, 3, 6}), f32({1, 2, 3, 6})},
+       .attrs = strided},
+      {.inputs = {f32({1, 3, 3, 6}), s8_per_channel({1, 2, 3, 6}, 3)},
+       .attrs = strided},
+      {.inputs = {f32({1, 5, 4, 37}), f32({1, 3, 3, 37})},
+       .attrs = plus(same_3x3(), {{"in_h", 5}, {"in_w", 4}, {"in_c", 37}})}};
+}
+
+std::vector<OpExample> examples_weight_grad() {
+  const Attrs same = plus(same_3x3(), {{"k_h", 3}, {"k_w", 3}});
+  const Attrs strided = plus(strided_2x3(), {{"k_h", 2}, {"k_w", 3}});
+  return {{.inputs = {f32({2, 5, 4, 6}), f32({2, 5, 4, 6})}, .attrs = same},
+          {.inputs = {s8({2, 5, 4, 6}, 0.03f, 9), f32({2, 5, 4, 6})},
+           .attrs = same},
+          {.inputs = {f32({1, 6, 8, 3}), f32({1, 3, 3, 6})}, .attrs = strided},
+          {.inputs = {s8({1, 6, 8, 3}, 0.03f, 9), f32({1, 3, 3, 6})},
+           .attrs = strided},
+          {.inputs = {f32({1, 5, 4, 37}), f32({1, 5, 4, 37})}, .attrs = same}};
+}
+
+bool accepts_hwy(const LowerContext&, const Lowered& lowered) {
+  return ft_depthwise_conv2d_hwy_accepts(&lowered.params_as<ft_conv_params>());
+}
+
+Status prepare_hwy(const LowerContext&, Lowered& lowered) {
+  lowered.scratch_bytes = ft_depthwise_conv2d_hwy_scratch_bytes(
+      &lowered.params_as<ft_conv_params>());
+  return ok_status();
+}
+
+#if defined(__x86_64__)
+bool available_vnni() {
+  return ft_depthwise_conv2d_s8_avx512vnni_available() != 0;
+}
+
+bool accepts_vnni(const LowerContext& context, const Lowered& lowered) {
+  return has_constant_weights(context) &&
+         ft_depthwise_conv2d_s8_avx512vnni_accepts(
+             &lowered.params_as<ft_conv_params>());
+}
+
+void pack_vnni(const void* params, const int8_t* w, const int32_t* bias,
+               const int32_t* multiplier, const int32_t* shift, void* packed,
+               void* channels) {
+  ft_depthwise_conv2d_s8_avx512vnni_pack(
+      static_cast<const ft_conv_params*>(params), w, bias, multiplier, shift,
+      packed, channels);
+}
+
+Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  add_packed_weights(
+      context, ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(&p),
+      ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(&p), pack_vnni, lowered);
+  lowered.scratch_bytes =
+      ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(&p, context.view.has(3));
+  return ok_status();
+}
+#endif
+
+constexpr double kTolerance = 1e-5;
+constexpr KernelDef kKernels[] = {
+#if defined(__x86_64__)
+    {"ft_depthwise_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
+     &ft_depthwise_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,
+     available_vnni},
+#endif
+    {"ft_depthwise_conv2d_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_depthwise_conv2d_f32_hwy, accepts_hwy, prepare_hwy, kTolerance},
+    {"ft_depthwise_conv2d_f32_c99", Isa::kC99, "f32,f32->f32",
+     &ft_depthwise_conv2d_f32_c99},
+    {"ft_depthwise_conv2d_f64_c99", Isa::kC99, "f64,f64->f64",
+     &ft_depthwise_conv2d_f64_c99},
+    {"ft_depthwise_conv2d_s8_c99", Isa::kC99, "s8,s8->s8",
+     &ft_depthwise_conv2d_s8_c99},
+    {"ft_depthwise_conv2d_s8f32_c99", Isa::kC99, "s8,f32->f32",
+     &ft_depthwise_conv2d_s8f32_c99},
+};
+
+constexpr KernelDef kInputGradKernels[] = {
+    {"ft_depthwise_conv2d_input_grad_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_depthwise_conv2d_input_grad_f32_hwy, accepts_hwy, prepare_hwy,
+     kTolerance},
+    {"ft_depthwise_conv2d_input_grad_f32s8_hwy", Isa::kHighway, "f32,s8->f32",
+     &ft_depthwise_conv2d_input_grad_f32s8_hwy, accepts_hwy, prepare_hwy,
+     kTolerance},
+    {"ft_depthwise_conv2d_input_grad_f32_c99", Isa::kC99, "f32,f32->f32",
+     &ft_depthwise_conv2d_input_grad_f32_c99},
+    {"ft_depthwise_conv2d_input_grad_f64_c99", Isa::kC99, "f64,f64->f64",
+     &ft_depthwise_conv2d_input_grad_f64_c99},
+    {"ft_depthwise_conv2d_input_grad_f32s8_c99", Isa::kC99, "f32,s8->f32",
+     &ft_depthwise_conv2d_input_grad_f32s8_c99},
+};
+
+constexpr KernelDef kWeightGradKernels[] = {
+    {"ft_depthwise_conv2d_weight_grad_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_depthwise_conv2d_weight_grad_f32_hwy, accepts_hwy, nullptr,
+     kTolerance},
+    {"ft_depthwise_conv2d_weight_grad_s8f32_hwy", Isa::kHighway, "s8,f32->f32",
+     &ft_depthwise_conv2d_weight_grad_s8f32_hwy, accepts_hwy, nullptr,
+     kTolerance},
+    {"ft_depthwise_conv2d_weight_grad_f32_c99", Isa::kC99, "f32,f32->f32",
+     &ft_depthwise_conv2d_weight_grad_f32_c99},
+    {"ft_depthwise_conv2d_weight_grad_f64_c99", Isa::kC99, "f64,f64->f64",
+     &ft_depthwise_conv2d_weight_grad_f64_c99},
+    {"ft_depthwise_conv2d_weight_grad_s8f32_c99", Isa::kC99, "s8,f32->f32",
+     &ft_depthwise_conv2d_weight_grad_s8f32_c99},
+};
+
+}  // namespace
+
+constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
+                                          .min_inputs = 2,
+                                          .max_inputs = 4,
+                                          .infer = infer,
+                                          .gradient = gradient,
+                                          .lower = lower,
+                                          .kernels = kKernels,
+                                          .signature_inputs = 2,
+                                          .macs = macs,
+                                          .examples = examples};
+
+constinit const OpDef kDepthwiseConv2dInputGrad = {
+    .name = "depthwise_conv2d_input_grad",
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .infer = infer_input_grad,
+    .lower = lower_input_grad,
+    .kernels = kInputGradKernels,
+    .signature_inputs = 2,
+    .macs = macs_input_grad,
+    .examples = examples_input_grad};
+
+constinit const OpDef kDepthwiseConv2dWeightGrad = {
+    .name = "depthwise_conv2d_weight_grad",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer_weight_grad,
+    .lower = lower_weight_grad,
+    .kernels = kWeightGradKernels,
+    .signature_inputs = 2,
+    .macs = macs_weight_grad,
+    .examples = examples_weight_grad};
+
+}  // namespace ft::ops

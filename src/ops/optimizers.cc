@@ -1,0 +1,120 @@
+// Parameter updates, in place: SGD and AdamW with PyTorch's formulas. They have
+// no outputs; the caller writes `hyper` before each step:
+// {lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), 0} with t counted from 1.
+#include "kernels/adamw_update/adamw_update.h"
+#include "kernels/sgd_update/sgd_update.h"
+#include "ops/all_ops.h"
+#include "ops/checks.h"
+#include "ops/example_types.h"
+
+namespace ft::ops {
+namespace {
+
+// All inputs are like input 0, but for `hyper`.
+Result<std::vector<TensorType>> check(const NodeView& node, size_t hyper) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_real(node, 0));
+  for (size_t i = 1; i < node.num_inputs(); ++i) {
+    if (!node.has(i) || i == hyper) continue;
+    FT_TRY_STATUS(check_same_dtype(node, 0, i));
+    FT_TRY_STATUS(check_same_shape(node, 0, i));
+  }
+  if (node.in(hyper).dtype != DType::kF32 || node.shape(hyper) != Shape{4})
+    return node.error(fmt::format("hyper must be float32[4], got {}",
+                                  node.in(hyper).to_string()));
+  return std::vector<TensorType>{};
+}
+
+Result<std::vector<TensorType>> infer_sgd(const NodeView& node) {
+  if (!node.has(3) && node.attrs->get_real("momentum") != 0)
+    return node.error("momentum needs a state");
+  return check(node, 2);
+}
+
+Status lower_sgd(const LowerContext& context, Lowered& lowered) {
+  const Attrs& attrs = *context.view.attrs;
+  lowered.set_params(ft_sgd_update_params{
+      .count = static_cast<int32_t>(context.view.shape(0).num_elements()),
+      .momentum = static_cast<float>(attrs.get_real("momentum")),
+      .weight_decay = static_cast<float>(attrs.get_real("weight_decay")),
+      .nesterov = attrs.get_i("nesterov")});
+  return ok_status();
+}
+
+std::vector<OpExample> sgd_examples() {
+  return {{.inputs = {f32({5, 7}), f32({5, 7}), f32({4})}},
+          {.inputs = {f32({37}), f32({37}), f32({4}), f32({37})},
+           .attrs = {{"momentum", 0.9}, {"weight_decay", 0.01}}},
+          {.inputs = {f32({3, 3}), f32({3, 3}), f32({4}), f32({3, 3})},
+           .attrs = {{"momentum", 0.9}, {"nesterov", 1}}}};
+}
+
+Result<std::vector<TensorType>> infer_adamw(const NodeView& node) {
+  return check(node, 4);
+}
+
+Status lower_adamw(const LowerContext& context, Lowered& lowered) {
+  const Attrs& attrs = *context.view.attrs;
+  const double beta1 = attrs.get_real("beta1", 0.9);
+  const double beta2 = attrs.get_real("beta2", 0.999);
+  lowered.set_params(ft_adamw_update_params{
+      .count = static_cast<int32_t>(context.view.shape(0).num_elements()),
+      .one_minus_beta1 = static_cast<float>(1 - beta1),
+      .beta2 = static_cast<float>(beta2),
+      .one_minus_beta2 = static_cast<float>(1 - beta2),
+      .eps = static_cast<float>(attrs.get_real("eps", 1e-8)),
+      .weight_decay = static_cast<float>(attrs.get_real("weight_decay"))});
+  return ok_status();
+}
+
+// Random inputs would make v negative, so the range is that of v.
+std::vector<OpExample> adamw_examples() {
+  const auto inputs = [](Shape s) {
+    return std::vector<TensorType>{f32(s), f32(s), f32(s), f32(s), f32({4})};
+  };
+  return {{.inputs = inputs({5, 7}), .low = 0.01f},
+          {.inputs = inputs({37}),
+           .attrs = {{"beta1", 0.8}, {"beta2", 0.99}, {"weight_decay", 0.01}},
+           .low = 0.01f}};
+}
+
+int64_t macs(const NodeView& node) { return node.shape(0).num_elements(); }
+
+constexpr KernelDef kSgdKernels[] = {
+    {"ft_sgd_update_f32_hwy", Isa::kHighway, "f32->", &ft_sgd_update_f32_hwy},
+    {"ft_sgd_update_f32_c99", Isa::kC99, "f32->", &ft_sgd_update_f32_c99},
+    {"ft_sgd_update_f64_c99", Isa::kC99, "f64->", &ft_sgd_update_f64_c99},
+};
+
+constexpr KernelDef kAdamwKernels[] = {
+    {"ft_adamw_update_f32_hwy", Isa::kHighway, "f32->",
+     &ft_adamw_update_f32_hwy},
+    {"ft_adamw_update_f32_c99", Isa::kC99, "f32->", &ft_adamw_update_f32_c99},
+    {"ft_adamw_update_f64_c99", Isa::kC99, "f64->", &ft_adamw_update_f64_c99},
+};
+
+}  // namespace
+
+// param, grad, hyper, momentum state (optional)
+constinit const OpDef kSgdUpdate = {.name = "sgd_update",
+                                    .min_inputs = 3,
+                                    .max_inputs = 4,
+                                    .infer = infer_sgd,
+                                    .lower = lower_sgd,
+                                    .kernels = kSgdKernels,
+                                    .mutates = 1u << 0 | 1u << 3,
+                                    .macs = macs,
+                                    .examples = sgd_examples};
+
+// param, grad, m, v, hyper
+constinit const OpDef kAdamwUpdate = {.name = "adamw_update",
+                                      .min_inputs = 5,
+                                      .max_inputs = 5,
+                                      .infer = infer_adamw,
+                                      .lower = lower_adamw,
+                                      .kernels = kAdamwKernels,
+                                      .mutates = 1u << 0 | 1u << 2 | 1u << 3,
+                                      .macs = macs,
+                                      .examples = adamw_examples};
+
+}  // namespace ft::ops

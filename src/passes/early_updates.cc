@@ -1,0 +1,48 @@
+#include "passes/early_updates.h"
+
+#include <algorithm>
+
+#include "ops/op_def.h"
+
+namespace ft {
+namespace {
+
+// The last node that must come before the update `id`; kNone: none.
+NodeId last_dependency(const Graph& graph, NodeId id) {
+  const Node& update = graph.node(id);
+  NodeId last = kNone;
+  for (size_t i = 0; i < update.inputs.size(); ++i) {
+    const ValueId v = update.inputs[i];
+    if (v == kNone) continue;
+    last = std::max(last, graph.value(v).producer);
+    if ((update.op->mutates >> i & 1) == 0) continue;
+    for (const NodeId reader : graph.readers(v))
+      if (reader < id) last = std::max(last, reader);
+  }
+  return last;
+}
+
+}  // namespace
+
+void move_updates_early(Graph& graph) {
+  // Updates that follow node n directly, by n + 1.
+  std::vector<std::vector<NodeId>> behind(
+      static_cast<size_t>(graph.num_nodes()) + 1);
+  for (NodeId id = 0; id < graph.num_nodes(); ++id)
+    if (graph.node(id).op->mutates != 0)
+      behind[static_cast<size_t>(last_dependency(graph, id) + 1)].push_back(id);
+  std::vector<Node> nodes;
+  const auto add_behind = [&](NodeId id) {
+    for (const NodeId update : behind[static_cast<size_t>(id + 1)])
+      nodes.push_back(graph.node(update));
+  };
+  add_behind(kNone);
+  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+    if (graph.node(id).op->mutates != 0) continue;
+    nodes.push_back(graph.node(id));
+    add_behind(id);
+  }
+  graph.set_nodes(std::move(nodes));
+}
+
+}  // namespace ft
