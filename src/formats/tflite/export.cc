@@ -1,0 +1,117 @@
+#include "formats/tflite/export.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+
+#include "formats/tflite/import.h"
+#include "formats/tflite/model_file.h"
+
+namespace ft {
+namespace {
+
+using TensorPtr = std::unique_ptr<tfl::TensorT>;
+
+// How many tensors and metadata entries name a buffer.
+int uses_of(const tfl::ModelT& model, uint32_t buffer) {
+  int uses = 0;
+  for (const TensorPtr& tensor : model.subgraphs[0]->tensors)
+    uses += tensor->buffer == buffer;
+  for (const auto& entry : model.metadata) uses += entry->buffer == buffer;
+  for (const int32_t index : model.metadata_buffer)
+    uses += static_cast<uint32_t>(index) == buffer;
+  return uses;
+}
+
+// Where the file leaves the batch open (-1), it stays open.
+void set_shape(tfl::TensorT& tensor, const Shape& shape) {
+  std::vector<int32_t> dims;
+  for (const int64_t d : shape.dims()) dims.push_back(static_cast<int32_t>(d));
+  std::vector<int32_t>& signature = tensor.shape_signature;
+  if (signature.size() == dims.size()) {
+    for (size_t d = 0; d < dims.size(); ++d)
+      if (signature[d] != -1) signature[d] = dims[d];
+  } else {
+    signature.clear();
+  }
+  tensor.shape = std::move(dims);
+}
+
+// min and max described the old values.
+void set_quant(tfl::TensorT& tensor, const QuantParams& quant) {
+  auto fresh = std::make_unique<tfl::QuantizationParametersT>();
+  fresh->scale = quant.scale;
+  fresh->zero_point.assign(quant.zero_point.begin(), quant.zero_point.end());
+  fresh->quantized_dimension = quant.quantized_dimension;
+  tensor.quantization = std::move(fresh);
+}
+
+void set_data(tfl::ModelT& model, tfl::TensorT& tensor,
+              std::span<const std::byte> bytes) {
+  if (tensor.buffer == 0 || uses_of(model, tensor.buffer) > 1) {
+    tensor.buffer = static_cast<uint32_t>(model.buffers.size());
+    model.buffers.push_back(std::make_unique<tfl::BufferT>());
+  }
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  model.buffers[tensor.buffer]->data.assign(data, data + bytes.size());
+}
+
+Status check_edit(const TensorEdit& edit, size_t tensors) {
+  const auto error = [&](const std::string& sentence) {
+    return usage_error(
+        fmt::format("edit of tensor {}: {}", edit.tensor_index, sentence));
+  };
+  if (edit.tensor_index < 0 ||
+      static_cast<size_t>(edit.tensor_index) >= tensors)
+    return error(fmt::format("there are {} tensors", tensors));
+  if (edit.quant && edit.quant->scale.size() != edit.quant->zero_point.size())
+    return error(fmt::format("{} scales and {} zero points",
+                             edit.quant->scale.size(),
+                             edit.quant->zero_point.size()));
+  if (edit.data && edit.data->empty()) return error("the data is empty");
+  for (int d = 0; edit.shape && d < edit.shape->rank(); ++d)
+    if ((*edit.shape)[d] < 1 ||
+        (*edit.shape)[d] > std::numeric_limits<int32_t>::max())
+      return error(
+          fmt::format("the shape {} is impossible", edit.shape->to_string()));
+  return ok_status();
+}
+
+Status apply(tfl::ModelT& model, const TensorEdit& edit) {
+  auto& tensors = model.subgraphs[0]->tensors;
+  FT_TRY_STATUS(check_edit(edit, tensors.size()));
+  tfl::TensorT& tensor = *tensors[static_cast<size_t>(edit.tensor_index)];
+  if (edit.shape) set_shape(tensor, *edit.shape);
+  if (edit.as_float32) {
+    tensor.type = tfl::TensorType::FLOAT32;
+    tensor.quantization.reset();
+  }
+  if (edit.quant) set_quant(tensor, *edit.quant);
+  if (edit.data) set_data(model, tensor, *edit.data);
+  return ok_status();
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> rewrite_tflite(
+    std::span<const std::byte> original, const TfliteEdits& edits) {
+  // Importing proves that the object API may unpack the file: no aliased
+  // buffers, no operators whose settings it does not know.
+  FT_TRY(const TfliteModel before, import_tflite(original));
+  const auto model =
+      std::unique_ptr<tfl::ModelT>(tfl::UnPackModel(original.data()));
+  for (const TensorEdit& edit : edits.tensors)
+    FT_TRY_STATUS(apply(*model, edit));
+  flatbuffers::FlatBufferBuilder builder(original.size() + 1024);
+  tfl::FinishModelBuffer(builder, tfl::Model::Pack(builder, model.get()));
+  const auto* data =
+      reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+  std::vector<std::byte> file(data, data + builder.GetSize());
+  if (const auto after = import_tflite(file); !after.ok())
+    return Status(after.status()).in("the rewritten model");
+  return file;
+}
+
+}  // namespace ft

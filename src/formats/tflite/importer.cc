@@ -1,0 +1,305 @@
+#include "formats/tflite/importer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+#include <limits>
+
+namespace ft {
+namespace {
+
+constexpr size_t kMaxValueName = 200;
+
+bool is_aligned(std::span<const std::byte> bytes) {
+  return reinterpret_cast<uintptr_t>(bytes.data()) % 16 == 0;
+}
+
+size_t bytes_of(const QuantParams& quant) {
+  return quant.scale.capacity() * sizeof(float) +
+         quant.zero_point.capacity() * sizeof(int32_t);
+}
+
+float half_to_float(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
+  const uint32_t exponent = (h >> 10) & 0x1fu;
+  const uint32_t fraction = h & 0x3ffu;
+  uint32_t bits;
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+    std::memcpy(&bits, &magnitude, sizeof bits);
+    bits |= sign;
+  } else if (exponent == 31) {
+    bits = sign | 0x7f800000u | (fraction << 13);
+  } else {
+    bits = sign | ((exponent + 112) << 23) | (fraction << 13);
+  }
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// Element i of stored data of any number type that we read.
+double stored_number(DType dtype, const std::byte* data, size_t i) {
+  const auto load = [&]<class T>(T) {
+    T v;
+    std::memcpy(&v, data + i * sizeof(T), sizeof(T));
+    return v;
+  };
+  switch (dtype) {
+    case DType::kS8: return load(int8_t{});
+    case DType::kU8: return load(uint8_t{});
+    case DType::kS32: return load(int32_t{});
+    case DType::kF16: return half_to_float(load(uint16_t{}));
+    default: return load(float{});
+  }
+}
+
+}  // namespace
+
+Status Allowance::take(size_t bytes) {
+  if (bytes > left_)
+    return invalid_input(
+        fmt::format("importing would take more than 4 times the file's {} "
+                    "bytes",
+                    file_bytes_));
+  left_ -= bytes;
+  return ok_status();
+}
+
+Importer::Importer(const ModelFile& file, const ImportOptions& options)
+    : file_(file),
+      options_(options),
+      allowance_(file.file_bytes()),
+      names_(file) {}
+
+Result<TfliteModel> Importer::run() {
+  const auto tensors = static_cast<size_t>(file_.num_tensors());
+  FT_TRY_STATUS(allowance_.take(tensors * sizeof(Bound)));
+  bound_.resize(tensors);
+  if (file_.model().description() != nullptr)
+    model_.description =
+        printable(file_.model().description()->string_view(), kMaxValueName);
+  FT_TRY_STATUS(add_inputs());
+  for (int i = 0; i < file_.num_operators(); ++i)
+    FT_TRY_STATUS(import_operator(i));
+  FT_TRY_STATUS(add_outputs());
+  return std::move(model_);
+}
+
+Status Importer::add_inputs() {
+  bool is_first = true;
+  for (const int32_t tensor : file_.inputs()) {
+    FT_TRY(TensorType type, file_.type_of(tensor));
+    if (file_.is_constant(tensor) || bound(tensor) != kNone)
+      return invalid_input(
+          fmt::format("model input {} is a constant or listed twice",
+                      file_.describe(tensor)));
+    const auto* signature = file_.tensor(tensor).shape_signature();
+    for (uint32_t d = 1; signature != nullptr && d < signature->size(); ++d)
+      if (signature->Get(d) < 0)
+        return invalid_input(
+            fmt::format("model input {} has a size in axis {} that changes at "
+                        "run time; only axis 0, the batch, may",
+                        file_.describe(tensor), d));
+    if (options_.dequantize &&
+        (type.dtype == DType::kS8 || type.dtype == DType::kU8))
+      type = {.dtype = DType::kF32, .shape = type.shape, .quant = {}};
+    if (options_.batch > 0) {
+      if (type.shape.rank() == 0)
+        return invalid_input(fmt::format("model input {} has no batch axis",
+                                         file_.describe(tensor)));
+      if (!is_first && type.shape[0] != old_batch_)
+        return invalid_input(
+            fmt::format("model input {} has batch {}, another has {}",
+                        file_.describe(tensor), type.shape[0], old_batch_));
+      old_batch_ = type.shape[0];
+      new_batch_ = options_.batch;
+      FT_TRY(type.shape, expected_shape(tensor, true));
+    }
+    is_first = false;
+    const ValueId id = graph().add_input(
+        printable(file_.tensor_name(tensor), kMaxValueName), type);
+    bind(tensor, id, true);
+  }
+  return account(kNone);
+}
+
+Status Importer::add_outputs() {
+  for (const int32_t tensor : file_.outputs()) {
+    const ValueId id = bound(tensor);
+    if (id == kNone || graph().value(id).kind != ValueKind::kActivation)
+      return invalid_input(
+          fmt::format("model output {} is not computed by any operator",
+                      file_.describe(tensor)));
+    graph().outputs.push_back(id);
+  }
+  return ok_status();
+}
+
+Status Importer::import_operator(int index) {
+  const tfl::BuiltinOperator code = file_.code(index);
+  const ImportFn import = find_importer(code);
+  if (import == nullptr) {
+    std::string name = tfl::EnumNameBuiltinOperator(code);
+    if (name.empty()) name = fmt::format("code {}", static_cast<int>(code));
+    if (code == tfl::BuiltinOperator::CUSTOM)
+      name =
+          fmt::format("CUSTOM '{}'", printable(file_.custom_code(index), 80));
+    return invalid_input(fmt::format(
+        "operator {} is {}, which is not supported; supported are "
+        "{}",
+        index, name, fmt::join(supported_tflite_operators(), ", ")));
+  }
+  OpImport op(*this, index);
+  FT_TRY_STATUS(
+      import(op).in(fmt::format("operator {} ({})", index, op.kind())));
+  return account(index).in(fmt::format("operator {} ({})", index, op.kind()));
+}
+
+void Importer::bind(int tensor, ValueId value, bool batched) {
+  bound_[static_cast<size_t>(tensor)] = {
+      .value = value, .is_batched = batched, .is_dimensions = false};
+  set_tensor(value, tensor);
+}
+
+void Importer::bind_as_dimensions(int tensor) {
+  bound_[static_cast<size_t>(tensor)].is_dimensions = true;
+}
+
+void Importer::set_tensor(ValueId value, int tensor) {
+  std::vector<int>& map = model_.value_tensor;
+  if (map.size() <= static_cast<size_t>(value))
+    map.resize(static_cast<size_t>(value) + 1, kNone);
+  int& entry = map[static_cast<size_t>(value)];
+  if (entry == kNone) entry = tensor;
+}
+
+Result<Shape> Importer::expected_shape(int tensor, bool batched) const {
+  FT_TRY(const TensorType type, file_.type_of(tensor));
+  Shape shape = type.shape;
+  if (!batched || old_batch_ == new_batch_) return shape;
+  if (shape.rank() == 0 || shape[0] % old_batch_ != 0)
+    return invalid_input(
+        fmt::format("{} of shape {} does not carry the batch of {} in axis 0, "
+                    "so the batch cannot be changed",
+                    file_.describe(tensor), shape.to_string(), old_batch_));
+  const int64_t rest = shape.num_elements() / shape[0];
+  const int64_t rows = shape[0] / old_batch_ * new_batch_;
+  if (rows > std::numeric_limits<int32_t>::max() / rest)
+    return invalid_input(
+        fmt::format("{} would have more than 2^31 - 1 elements at batch {}",
+                    file_.describe(tensor), new_batch_));
+  shape.set(0, rows);
+  return shape;
+}
+
+Status Importer::account(int operator_index) {
+  Graph& g = graph();
+  size_t bytes = 0;
+  // Vectors double when they grow, so an entry can cost three times its size.
+  for (size_t n = model_.node_operator.size();
+       n < static_cast<size_t>(g.num_nodes()); ++n) {
+    const Node& node = g.node(static_cast<NodeId>(n));
+    model_.node_operator.push_back(operator_index);
+    bytes += 3 * (sizeof(Node) + sizeof(int)) + node.name.capacity() +
+             (node.inputs.capacity() + node.outputs.capacity()) * sizeof(int) +
+             2 * node.attrs.all().size() * sizeof(node.attrs.all()[0]);
+    for (const ValueId id : node.outputs)
+      bytes += 3 * (sizeof(Value) + sizeof(int)) + g.value(id).name.capacity() +
+               bytes_of(g.value(id).type.quant);
+  }
+  return allowance_.take(bytes);
+}
+
+Result<ValueId> Importer::value_of(int tensor, As as) {
+  if (is_dimensions(tensor))
+    return invalid_input(fmt::format("{} holds dimensions and is used as data",
+                                     file_.describe(tensor)));
+  if (bound(tensor) != kNone) return bound(tensor);
+  if (!file_.is_constant(tensor))
+    return invalid_input(fmt::format("{} is read before anything computes it",
+                                     file_.describe(tensor)));
+  if (options_.dequantize) as = As::kFloat;
+  if (const auto found = constants_.find({tensor, as});
+      found != constants_.end())
+    return found->second;
+  FT_TRY(const ValueId id, constant(tensor, as));
+  set_tensor(id, tensor);
+  constants_[{tensor, as}] = id;
+  return id;
+}
+
+Result<ValueId> Importer::constant(int tensor, As as) {
+  FT_TRY(TensorType type, file_.type_of(tensor));
+  constexpr size_t kMapNode = 64;
+  FT_TRY_STATUS(allowance_.take(3 * sizeof(Value) + kMapNode + kMaxValueName +
+                                bytes_of(type.quant)));
+  const bool is_integer_data = type.dtype == DType::kS32 && type.quant.empty();
+  if (as == As::kFloat && type.dtype != DType::kF32 && !is_integer_data)
+    return constant_as_float(tensor, type);
+  std::span<const std::byte> data = file_.data(tensor);
+  if (file_.is_int4(tensor)) {
+    FT_TRY(data, unpack_int4(tensor, type.shape.num_elements()));
+  } else if (!is_aligned(data)) {
+    FT_TRY_STATUS(allowance_.take(data.size()));
+    data = graph().own(data);
+  }
+  return graph().add_constant(
+      printable(file_.tensor_name(tensor), kMaxValueName), std::move(type),
+      data);
+}
+
+// real = scale * (q - zero_point), in the order of operations that LiteRT uses.
+Result<ValueId> Importer::constant_as_float(int tensor,
+                                            const TensorType& type) {
+  if (type.quant.empty() && type.dtype != DType::kF16)
+    return invalid_input(fmt::format("{} of type {} cannot become float32",
+                                     file_.describe(tensor),
+                                     name_of(type.dtype)));
+  const auto n = static_cast<size_t>(type.shape.num_elements());
+  FT_TRY_STATUS(allowance_.take(n * sizeof(float)));
+  std::span<const std::byte> data = file_.data(tensor);
+  if (file_.is_int4(tensor)) {
+    FT_TRY(data, unpack_int4(tensor, type.shape.num_elements()));
+  }
+  auto values = std::make_shared<std::vector<float>>(n);
+  size_t inner = 1;
+  for (int d = type.quant.quantized_dimension + 1; d < type.shape.rank(); ++d)
+    inner *= static_cast<size_t>(type.shape[d]);
+  const size_t channels = std::max<size_t>(type.quant.scale.size(), 1);
+  for (size_t i = 0; i < n; ++i) {
+    const double q = stored_number(type.dtype, data.data(), i);
+    if (type.dtype == DType::kF16) {
+      (*values)[i] = static_cast<float>(q);
+      continue;
+    }
+    const size_t c = channels == 1 ? 0 : i / inner % channels;
+    (*values)[i] = static_cast<float>(type.quant.scale[c] *
+                                      (q - type.quant.zero_point[c]));
+  }
+  const auto bytes = std::as_bytes(std::span(std::as_const(*values)));
+  graph().keep_alive(std::move(values));
+  return graph().add_constant(
+      printable(file_.tensor_name(tensor), kMaxValueName),
+      {.dtype = DType::kF32, .shape = type.shape, .quant = {}}, bytes);
+}
+
+// Two signed values a byte, the first in the low half.
+Result<std::span<const std::byte>> Importer::unpack_int4(int tensor,
+                                                         int64_t n) {
+  FT_TRY_STATUS(allowance_.take(static_cast<size_t>(n)));
+  auto values =
+      std::make_shared<std::vector<std::byte>>(static_cast<size_t>(n));
+  const std::span<const std::byte> packed = file_.data(tensor);
+  for (size_t i = 0; i < values->size(); ++i) {
+    const auto byte = std::to_integer<int>(packed[i / 2]);
+    const int half = (i % 2 == 0 ? byte : byte >> 4) & 15;
+    (*values)[i] = static_cast<std::byte>(half < 8 ? half : half - 16);
+  }
+  const std::span<const std::byte> view = *values;
+  graph().keep_alive(std::move(values));
+  return view;
+}
+
+}  // namespace ft
