@@ -1,0 +1,123 @@
+// A PEFT method is a rewrite of the base graph plus the layout of its adapter.
+//
+// Settings carry PEFT's words. Each method is one file with one MethodDef,
+// listed once in methods.cc; the command line, the docs and the tests walk that
+// list. Adapter tensors are named and shaped as HF PEFT writes them
+// (`base_model.model.<module>.lora_A.weight` [r, in, kh, kw] ...), so exchange
+// is a rename at most.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "ir/graph.h"
+
+namespace ft {
+
+struct MethodSettings {
+  std::string method = "lora";
+  int r = 4;
+  double lora_alpha = 8;
+  // Module names, their last parts, or shell patterns; "all-linear" or empty:
+  // every adaptable module.
+  std::vector<std::string> target_modules;
+  // Pattern -> value for the modules it matches; the first match wins.
+  std::vector<std::pair<std::string, int>> rank_pattern;
+  std::vector<std::pair<std::string, double>> alpha_pattern;
+  int num_classes = 0;  // > 0: a new classification head of this size
+  uint64_t seed = 0;    // of the initial values
+
+  int rank_of(std::string_view module) const;
+  double alpha_of(std::string_view module) const;
+};
+
+struct AdaptableModule;
+// The rank of a module: as asked for, but where no one named the module (no
+// target_modules, no rank_pattern for it) at most what its weight can have.
+int effective_rank(const MethodSettings& settings,
+                   const AdaptableModule& module);
+
+// A linear layer that methods can adapt.
+struct AdaptableModule {
+  NodeId node = kNone;
+  std::string name;
+  std::string kind;  // "fully_connected", "conv2d", "depthwise_conv2d"
+  Shape weight;      // as stored: [out, kh, kw, in], [1, kh, kw, c], [n, k]
+  int64_t rows = 0;  // of the weight as a matrix [rows, columns]
+  int64_t columns = 0;
+  int64_t max_rank() const { return rows < columns ? rows : columns; }
+};
+std::vector<AdaptableModule> adaptable_modules(const Graph& graph);
+
+// True if `pattern` names the module: whole, its last '/'-parts, or as a shell
+// pattern.
+bool matches_module(std::string_view pattern, std::string_view module);
+
+// The modules that `settings` selects. Fails, listing what exists, if an entry
+// matches nothing.
+Result<std::vector<AdaptableModule>> select_modules(
+    const Graph& graph, const MethodSettings& settings);
+
+// One tensor of the adapter: where it lives in the graph, and how the file has
+// it. The file's element order is the parameter's with its axes permuted:
+// file axis i is axis perm[i] of the parameter seen with shape `view`.
+struct AdapterTensor {
+  std::string name;  // PEFT key
+  ValueId param = kNone;
+  Shape view;             // of the parameter, same elements
+  std::vector<int> perm;  // file axis -> view axis
+  Shape file_shape() const;
+};
+
+struct AdaptedGraph {
+  std::vector<AdapterTensor> tensors;
+  NodeId head = kNone;  // the new head's node, if one was made
+};
+
+// A module's weight after merging, in real numbers and the layout of the file's
+// weight; `bias` is empty where the method leaves it alone.
+struct MergedModule {
+  std::string module;
+  std::vector<float> weight;
+  std::vector<float> bias;
+};
+
+// Values of adapter tensors by PEFT key, in file layout.
+using TensorMap = std::map<std::string, std::vector<float>>;
+
+struct MethodDef {
+  std::string_view name;
+  std::string_view summary;  // one line for --help and the docs
+  // Rewrites the graph in place; parameters get their initial values.
+  Status (*apply)(Graph& graph, const MethodSettings& settings,
+                  AdaptedGraph& adapted);
+  // The base's weights with the adapter folded in, for each changed module.
+  // `base` is the graph before apply().
+  Result<std::vector<MergedModule>> (*merge)(const Graph& base,
+                                             const MethodSettings& settings,
+                                             const TensorMap& tensors);
+};
+
+std::span<const MethodDef* const> all_methods();
+// Fails, listing the methods that exist.
+Result<const MethodDef*> find_method(std::string_view name);
+
+// Settings as adapter metadata (PEFT's keys) and back.
+std::map<std::string, std::string> to_metadata(const MethodSettings& settings);
+Result<MethodSettings> settings_from_metadata(
+    const std::map<std::string, std::string>& metadata);
+
+// Copies tensors between parameters and file layout. Every tensor must be
+// there with the right number of elements and only finite values.
+std::vector<float> to_file_layout(const AdapterTensor& tensor,
+                                  std::span<const float> param);
+std::vector<float> from_file_layout(const AdapterTensor& tensor,
+                                    std::span<const float> file);
+
+}  // namespace ft

@@ -1,0 +1,104 @@
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "methods/method.h"
+#include "ops/all_ops.h"
+
+namespace ft {
+namespace {
+
+struct MatrixView {
+  int64_t rows, columns;
+};
+
+// The weight as the matrix that a low-rank update is factored over.
+MatrixView matrix_of(const OpDef* op, const Shape& w) {
+  if (op == &ops::kDepthwiseConv2d) return {w[3], w[1] * w[2]};
+  return {w[0], w.num_elements() / std::max<int64_t>(w[0], 1)};
+}
+
+bool is_adaptable(const Graph& graph, const Node& node) {
+  if (node.op != &ops::kConv2d && node.op != &ops::kDepthwiseConv2d &&
+      node.op != &ops::kFullyConnected)
+    return false;
+  return node.inputs[1] != kNone &&
+         graph.value(node.inputs[1]).kind == ValueKind::kConstant;
+}
+
+}  // namespace
+
+std::vector<AdaptableModule> adaptable_modules(const Graph& graph) {
+  std::vector<AdaptableModule> modules;
+  for (NodeId n = 0; n < graph.num_nodes(); ++n) {
+    const Node& node = graph.node(n);
+    if (!is_adaptable(graph, node)) continue;
+    const Shape& w = graph.value(node.inputs[1]).type.shape;
+    const MatrixView m = matrix_of(node.op, w);
+    modules.push_back({.node = n,
+                       .name = node.name,
+                       .kind = std::string(node.op->name),
+                       .weight = w,
+                       .rows = m.rows,
+                       .columns = m.columns});
+  }
+  return modules;
+}
+
+bool matches_module(std::string_view pattern, std::string_view module) {
+  if (pattern == "all-linear" || pattern == module) return true;
+  if (module.size() > pattern.size() && module.ends_with(pattern) &&
+      module[module.size() - pattern.size() - 1] == '/')
+    return true;
+  return ::fnmatch(std::string(pattern).c_str(), std::string(module).c_str(),
+                   0) == 0;
+}
+
+Result<std::vector<AdaptableModule>> select_modules(
+    const Graph& graph, const MethodSettings& settings) {
+  const std::vector<AdaptableModule> all = adaptable_modules(graph);
+  if (settings.target_modules.empty()) return all;
+  std::string names;
+  for (const AdaptableModule& m : all)
+    names += (names.empty() ? "" : ", ") + m.name;
+  std::vector<bool> chosen(all.size(), false);
+  for (const std::string& pattern : settings.target_modules) {
+    bool any = false;
+    for (size_t i = 0; i < all.size(); ++i)
+      if (matches_module(pattern, all[i].name)) any = chosen[i] = true;
+    if (!any)
+      return usage_error(
+          fmt::format("target module '{}' matches nothing; the model has: {}",
+                      pattern, names));
+  }
+  std::vector<AdaptableModule> selected;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (chosen[i]) selected.push_back(all[i]);
+  return selected;
+}
+
+int effective_rank(const MethodSettings& settings,
+                   const AdaptableModule& module) {
+  const bool by_pattern =
+      std::ranges::any_of(settings.rank_pattern, [&](const auto& entry) {
+        return matches_module(entry.first, module.name);
+      });
+  const int rank = settings.rank_of(module.name);
+  if (by_pattern || !settings.target_modules.empty()) return rank;
+  return static_cast<int>(std::min<int64_t>(rank, module.max_rank()));
+}
+
+int MethodSettings::rank_of(std::string_view module) const {
+  for (const auto& [pattern, rank] : rank_pattern)
+    if (matches_module(pattern, module)) return rank;
+  return r;
+}
+
+double MethodSettings::alpha_of(std::string_view module) const {
+  for (const auto& [pattern, alpha] : alpha_pattern)
+    if (matches_module(pattern, module)) return alpha;
+  return lora_alpha;
+}
+
+}  // namespace ft
