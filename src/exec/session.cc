@@ -1,0 +1,120 @@
+#include "exec/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ft {
+namespace {
+
+const Binding* find_binding(const std::vector<Binding>& bindings,
+                            std::string_view name) {
+  for (const Binding& b : bindings)
+    if (b.name == name) return &b;
+  return nullptr;
+}
+
+}  // namespace
+
+Result<Session> Session::create(const Program& program) {
+  Session session(program);
+  FT_TRY_STATUS(session.allocate(
+      std::make_shared<GuardedBuffer>(program.persistent_bytes)));
+  for (const Binding& b : program.persistent) {
+    const Value& value = program.graph.value(b.value);
+    const auto to = session.bytes_of(b);
+    if (value.data.empty()) continue;
+    if (value.data.size() != to.size())
+      return internal_error("session: initial value of '" + b.name +
+                            "' has the wrong size");
+    std::memcpy(to.data(), value.data.data(), to.size());
+  }
+  return session;
+}
+
+Result<Session> Session::create_sharing(const Program& program,
+                                        const Session& other) {
+  for (const Binding& b : program.persistent) {
+    const Binding* theirs = find_binding(other.program_->persistent, b.name);
+    if (theirs == nullptr || theirs->ref.offset != b.ref.offset ||
+        theirs->type.num_bytes() != b.type.num_bytes())
+      return internal_error("session: '" + b.name +
+                            "' lies elsewhere in the shared region");
+  }
+  Session session(program);
+  FT_TRY_STATUS(session.allocate(other.persistent_));
+  return session;
+}
+
+Status Session::allocate(std::shared_ptr<GuardedBuffer> persistent) {
+  persistent_ = std::move(persistent);
+  arena_ = std::make_unique<GuardedBuffer>(program_->arena_bytes);
+  scratch_ = std::make_unique<GuardedBuffer>(program_->scratch_bytes);
+  link();
+  return ok_status();
+}
+
+// Resolves every reference once, so that run() only calls.
+void Session::link() {
+  size_t count = 0;
+  for (const KernelCall& c : program_->calls)
+    count += c.in.size() + c.aux.size() + c.out.size();
+  pointers_.reserve(count);
+  const auto resolve_all = [&](const std::vector<BufferRef>& refs) {
+    void** first = pointers_.data() + pointers_.size();
+    for (const BufferRef& ref : refs) pointers_.push_back(resolve(ref));
+    return first;
+  };
+  for (const KernelCall& c : program_->calls) {
+    Call call{.run = c.kernel->run, .params = c.params.data(), .args = {}};
+    call.args.in = resolve_all(c.in);
+    call.args.aux = const_cast<const void* const*>(resolve_all(c.aux));
+    call.args.out = resolve_all(c.out);
+    call.args.scratch = scratch_->data();
+    calls_.push_back(call);
+  }
+}
+
+void* Session::resolve(const BufferRef& ref) {
+  switch (ref.space) {
+    case Space::kNone: return nullptr;
+    case Space::kArena: return arena_->data() + ref.offset;
+    case Space::kPersistent: return persistent_->data() + ref.offset;
+    case Space::kConstant:
+      return const_cast<std::byte*>(ref.constant.data());  // kernels only read
+  }
+  return nullptr;
+}
+
+std::span<std::byte> Session::bytes_of(const Binding& binding) {
+  return {static_cast<std::byte*>(resolve(binding.ref)),
+          binding.type.num_bytes()};
+}
+
+void Session::run() {
+  for (const Call& call : calls_) call.run(call.params, &call.args);
+}
+
+std::span<std::byte> Session::persistent(std::string_view name) {
+  const Binding* b = find_binding(program_->persistent, name);
+  if (b == nullptr) return {};
+  return bytes_of(*b);
+}
+
+void Session::paint_arena(std::byte pattern) {
+  std::ranges::fill(arena_->bytes(), pattern);
+}
+
+size_t Session::painted_bytes_used(std::byte pattern) {
+  const auto bytes = arena_->bytes();
+  size_t used = bytes.size();
+  while (used > 0 && bytes[used - 1] == pattern) --used;
+  return used;
+}
+
+bool Session::guards_intact() const {
+  return arena_->guards_intact() && scratch_->guards_intact() &&
+         persistent_->guards_intact();
+}
+
+}  // namespace ft

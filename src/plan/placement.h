@@ -1,0 +1,47 @@
+// Places every buffer of one step inside a single arena.
+//
+// Pure: equal lifetimes give equal offsets on every machine. Not for weights or
+// optimizer state, which are persistent. Invariant: buffers alive at the same
+// step never overlap; overlap() checks this by brute force on every plan.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace ft {
+
+struct Lifetime {
+  size_t bytes = 0;
+  int first_use = 0;  // step index, inclusive
+  int last_use = 0;   // step index, inclusive; >= first_use
+};
+
+struct Placement {
+  size_t arena_bytes = 0;
+  std::vector<size_t> offsets;  // offsets[i] belongs to lifetimes[i]
+};
+
+// Every offset is a multiple of `alignment` (a power of two, at most 64), that
+// of a buffer of 16 KB or more a multiple of 64. Starts from
+// greedy orders (by size, by area, by time) with lowest-fit, then moves the
+// buffers that make the peak forward in the order, until the lower bound is
+// met or `max_rounds` orders have been tried; the rounds shrink on large
+// problems so that 10,000 buffers stay within seconds.
+Placement place_buffers(std::span<const Lifetime> lifetimes,
+                        size_t alignment = 16, int max_rounds = 4000);
+
+// Largest sum of the bytes alive at one step: no plan can be smaller.
+size_t lower_bound_bytes(std::span<const Lifetime> lifetimes);
+
+// The step at which that sum is reached first.
+int fullest_step(std::span<const Lifetime> lifetimes);
+
+// The first pair of buffers that are alive together and share a byte, or that
+// leave the arena (then both indices are equal); nullopt: the plan is valid.
+std::optional<std::pair<size_t, size_t>> overlap(
+    std::span<const Lifetime> lifetimes, const Placement& placement);
+
+}  // namespace ft

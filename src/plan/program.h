@@ -1,0 +1,113 @@
+// A step that has been compiled: kernel calls in order, with every byte placed.
+//
+// build_program() chooses a kernel row for each node, lays all activations out
+// in one arena, and proves the layout. The unit that Session runs and codegen
+// prints. Memory has three lifetimes, named so in the fields: *persistent*
+// (parameters, optimizer state), *step* (the arena), *scratch* (one kernel).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ir/graph.h"
+#include "ops/op_def.h"
+#include "plan/placement.h"
+
+namespace ft {
+
+enum class Space : uint8_t { kNone, kArena, kPersistent, kConstant };
+
+// Where a buffer lies. Constants are views (into the model file or the
+// program's own derived constants); the others are offsets into their region.
+struct BufferRef {
+  Space space = Space::kNone;
+  size_t offset = 0;
+  std::span<const std::byte> constant = {};
+};
+
+struct KernelCall {
+  const KernelDef* kernel;
+  NodeId node;
+  std::vector<std::byte> params;
+  std::vector<BufferRef> in, aux, out;
+  size_t scratch_bytes = 0;
+};
+
+// A value that the caller reads or writes by name: inputs, outputs, parameters
+// and states.
+struct Binding {
+  std::string name;
+  ValueId value;
+  TensorType type;
+  BufferRef ref;
+};
+
+// One buffer of the arena, for pictures and messages.
+struct ArenaBuffer {
+  std::string name;
+  Lifetime lifetime;  // in calls
+  size_t offset;
+};
+
+// Bytes that begin on a cache line, as vector loads of packed weights like it.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(std::span<const std::byte> bytes);
+  std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+  size_t size_;
+};
+
+struct Program {
+  std::vector<KernelCall> calls;
+  std::vector<Binding> inputs, outputs;
+  std::vector<Binding> persistent;  // parameters first, in graph order
+  std::vector<ArenaBuffer> arena;
+
+  size_t arena_bytes = 0;
+  size_t lower_bound_bytes = 0;  // of the arena
+  size_t persistent_bytes = 0;
+  size_t scratch_bytes = 0;
+  size_t constant_bytes = 0;  // frozen weights and derived constants (flash)
+  int64_t macs = 0;
+  int fullest_call = 0;
+
+  Graph graph;  // what the calls were made from; owns the constants' storage
+  std::vector<AlignedBytes> derived;  // storage of aux constants
+
+  size_t ram_bytes() const {
+    return arena_bytes + persistent_bytes + scratch_bytes;
+  }
+};
+
+struct PlanOptions {
+  bool exact = false;     // only rows that are bit-equal to C99
+  bool c99_only = false;  // only the oracle rows
+  size_t alignment = 16;
+  int placement_rounds = 4000;
+};
+
+// Verifies the graph and compiles it. Fails with kInvalidInput naming op,
+// dtypes and target where no kernel row fits.
+Result<Program> build_program(Graph graph, const PlanOptions& options = {});
+
+// kDoesNotFit if the program needs more RAM than `ram_bytes`: the sentence
+// names the fullest call, its largest tensors and the smallest budget that
+// works.
+Status check_budget(const Program& program, size_t ram_bytes);
+
+// SHA-256 of everything that decides what a run computes and where: calls,
+// parameters, offsets, constants.
+std::string plan_hash(const Program& program);
+
+}  // namespace ft

@@ -1,0 +1,35 @@
+#include "plan/select_kernel.h"
+
+#include <fmt/format.h>
+
+namespace ft {
+namespace {
+
+bool allowed(const KernelDef& kernel, const PlanOptions& options) {
+  if (kernel.run == nullptr) return false;
+  if (kernel.isa == Isa::kC99) return true;
+  if (options.c99_only) return false;
+  if (options.exact && kernel.tolerance != 0) return false;
+  return kernel.available == nullptr || kernel.available();
+}
+
+}  // namespace
+
+Result<SelectedKernel> select_kernel(const Graph& graph, const Node& node,
+                                     const PlanOptions& options) {
+  const LowerContext context{graph, node, view_of(graph, node)};
+  Lowered shared;
+  FT_TRY_STATUS(node.op->lower(context, shared));
+  const std::string signature = signature_of(context.view);
+  for (const KernelDef& kernel : node.op->kernels) {
+    if (kernel.signature != signature || !allowed(kernel, options)) continue;
+    Lowered lowered = shared;
+    if (kernel.accepts && !kernel.accepts(context, lowered)) continue;
+    if (kernel.prepare) FT_TRY_STATUS(kernel.prepare(context, lowered));
+    return SelectedKernel{&kernel, std::move(lowered)};
+  }
+  return context.view.error(
+      fmt::format("no kernel for {} on this machine", signature));
+}
+
+}  // namespace ft
