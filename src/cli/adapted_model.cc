@@ -1,0 +1,58 @@
+#include "cli/adapted_model.h"
+
+#include <fmt/format.h>
+
+namespace ft::cli {
+namespace {
+
+const AdapterEntry* find_entry(const Adapter& adapter,
+                               const std::string& name) {
+  for (const AdapterEntry& t : adapter.tensors)
+    if (t.name == name) return &t;
+  return nullptr;
+}
+
+}  // namespace
+
+Status install_adapter(const Adapter& adapter, CompiledStep& step) {
+  if (adapter.tensors.size() != step.adapted.tensors.size())
+    return invalid_input(
+        fmt::format("the adapter has {} tensors, its settings make {}",
+                    adapter.tensors.size(), step.adapted.tensors.size()));
+  Graph& graph = step.program.graph;
+  for (const AdapterTensor& t : step.adapted.tensors) {
+    const AdapterEntry* entry = find_entry(adapter, t.name);
+    if (entry == nullptr)
+      return invalid_input(
+          fmt::format("the adapter lacks tensor '{}'", t.name));
+    if (entry->shape != t.file_shape())
+      return invalid_input(
+          fmt::format("adapter tensor '{}' has shape {}, expected {}", t.name,
+                      entry->shape.to_string(), t.file_shape().to_string()));
+    const auto values = from_file_layout(t, entry->values);
+    graph.value(t.param).data =
+        graph.own(std::as_bytes(std::span<const float>(values)));
+  }
+  return ok_status();
+}
+
+Result<AdaptedModel> load_adapted_model(const std::string& model_path,
+                                        const std::string& adapter_path,
+                                        const PlanOptions& plan) {
+  AdaptedModel model;
+  if (adapter_path.empty()) {
+    FT_TRY(model.base, load_base(model_path, Precision::kMixed, 1));
+    FT_TRY(model.step, compile_base(model.base.graph, plan));
+    return model;
+  }
+  FT_TRY(model.adapter, load_adapter(adapter_path));
+  FT_TRY(model.method, settings_from_metadata(model.adapter->metadata));
+  FT_TRY(model.precision, parse_precision(model.adapter->get("precision")));
+  FT_TRY(model.base, load_base(model_path, model.precision, 1));
+  FT_TRY_STATUS(check_base(*model.adapter, model.base.sha256));
+  FT_TRY(model.step, compile_inference(model.base.graph, model.method, plan));
+  FT_TRY_STATUS(install_adapter(*model.adapter, model.step));
+  return model;
+}
+
+}  // namespace ft::cli

@@ -1,0 +1,55 @@
+// fieldtune eval: accuracy or error of a model, with or without an adapter.
+#include "cli/adapted_model.h"
+#include "cli/commands/commands.h"
+#include "cli/evaluate_job.h"
+#include "cli/options.h"
+#include "cli/output.h"
+
+namespace ft::cli {
+namespace {
+
+struct Options {
+  std::string model, adapter;
+  DataFlags data;
+  KernelOptions kernels;
+  bool confusion = false, json = false;
+
+  void add_to(CLI::App& app) {
+    app.add_option("model", model, "model file (.tflite)")->required();
+    app.add_option("--adapter", adapter, "adapter to use beside the model");
+    data.add_source_to(app);
+    kernels.add_to(app);
+    app.add_flag("--confusion", confusion, "print the confusion matrix too");
+    app.add_flag("--json", json, "one JSON object on stdout");
+  }
+};
+
+Status run(const Options& options) {
+  FT_TRY(const AdaptedModel model,
+         load_adapted_model(options.model, options.adapter,
+                            options.kernels.plan()));
+  const Metadata metadata =
+      model.adapter ? model.adapter->metadata : Metadata();
+  FT_TRY(const EvaluationData data,
+         load_evaluation_data(options.data, metadata));
+  FT_TRY(const Evaluation e,
+         evaluate_program(model.step.program, data, options.data.threads));
+  Json result = evaluation_fields(e, data, "");
+  if (options.confusion) {
+    result["classes"] = data.data->set.classes;
+    result["confusion"] = e.confusion;
+  }
+  print_result(result, options.json);
+  return ok_status();
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Action& action) {
+  add_command<Options>(
+      app, action, "eval", "Measure accuracy or error on data",
+      "fieldtune eval kws.tflite --adapter me.safetensors --data recordings",
+      run);
+}
+
+}  // namespace ft::cli

@@ -1,0 +1,66 @@
+// fieldtune train: adapts a model to the user's data.
+#include "base/file.h"
+#include "cli/commands/commands.h"
+#include "cli/progress.h"
+#include "cli/report_page.h"
+#include "cli/train_job.h"
+
+namespace ft::cli {
+namespace {
+
+struct Options {
+  TrainJob job;
+  std::string report;
+  bool json = false;
+
+  void add_to(CLI::App& app) {
+    app.add_option("model", job.model, "model file (.tflite)")->required();
+    job.data.add_source_to(app);
+    job.data.add_training_to(app);
+    job.method.add_to(app);
+    job.optimizer.add_to(app);
+    job.kernels.add_to(app);
+    app.add_option("--seed", job.seed, "of everything random")
+        ->capture_default_str();
+    app.add_option("--init-adapter", job.init_adapter,
+                   "start from the values of this adapter");
+    app.add_option("--out,-o", job.out, "adapter file to write (.safetensors)")
+        ->required();
+    app.add_option("--checkpoint", job.checkpoint,
+                   "where Ctrl-C leaves the state (default: OUT.checkpoint)");
+    app.add_flag("--resume", job.resume, "go on from the checkpoint");
+    app.add_option("--checkpoint-every", job.checkpoint_every,
+                   "steps between checkpoints (0: only on Ctrl-C)")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--stop-after", job.stop_after,
+                   "stop as Ctrl-C does after this many steps (0: never)")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--report", report,
+                   "write a page with memory map, curves and confusion "
+                   "matrices (.html)");
+    app.add_flag("--json", json, "one JSON object on stdout");
+  }
+};
+
+Status run(const Options& options) {
+  catch_interrupts();
+  FT_TRY(const TrainOutcome outcome, run_train_job(options.job));
+  if (!options.report.empty())
+    FT_TRY_STATUS(write_file_atomically(
+        options.report, render_train_report(options.job, outcome)));
+  print_result(outcome.fields, options.json);
+  return ok_status();
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Action& action) {
+  add_command<Options>(
+      app, action, "train", "Adapt a model to your data",
+      "fieldtune train kws.tflite --data recordings --front-end mlperf-kws "
+      "--new-head --train-per-class 10 --rank 4 --ram 256K --out "
+      "me.safetensors",
+      run);
+}
+
+}  // namespace ft::cli

@@ -1,0 +1,230 @@
+#include "cli/data_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/hash.h"
+#include "cli/output.h"
+
+namespace ft::cli {
+namespace {
+
+// Which samples there are, whatever their order on disk: same fingerprint, same
+// split.
+std::string data_fingerprint(const Dataset& set) {
+  std::string text;
+  for (size_t i = 0; i < set.size(); ++i)
+    text += fmt::format("{}\t{}\n", set.sample_names[i],
+                        set.labels.empty() ? -1 : set.labels[i]);
+  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+Result<Split> make_split(const DataFlags& flags, const Dataset& set,
+                         uint64_t seed) {
+  if (flags.train_per_class > 0 && !flags.split.empty())
+    return usage_error("--train-per-class and --split contradict each other");
+  if (flags.train_per_class > 0) {
+    if (set.labels.empty())
+      return usage_error("--train-per-class needs data with classes");
+    return split_per_class(set.labels, set.classes.size(),
+                           flags.train_per_class, flags.validation, seed);
+  }
+  if (!flags.split.empty()) {
+    FT_TRY(const auto fractions, parse_fractions(flags.split));
+    const bool in_order = set.front_end.kind == FrontEnd::Kind::kWindows;
+    return split_fractions(
+        set.size(), fractions,
+        in_order ? SplitOrder::kInOrder : SplitOrder::kShuffled, seed);
+  }
+  Split all;
+  all.train.resize(set.size());
+  std::iota(all.train.begin(), all.train.end(), 0u);
+  return all;
+}
+
+// The leading part of the samples that may tell mean and spread of windows.
+Result<double> train_fraction(const DataFlags& flags) {
+  if (flags.split.empty()) return 1.0;
+  FT_TRY(const auto fractions, parse_fractions(flags.split));
+  return fractions[0];
+}
+
+Status bind_samples(LoadedData& data, uint64_t seed) {
+  if (data.augment.any()) {
+    FT_TRY(AugmentedFeatures features,
+           AugmentedFeatures::make(data.set, data.augment, seed));
+    data.augmented.push_back(std::move(features));
+  }
+  LoadedData* self = &data;
+  data.samples = {.fill =
+                      [self](size_t sample, int epoch, std::span<float> out) {
+                        if (epoch >= 0 && !self->augmented.empty())
+                          self->augmented[0].features(
+                              sample, static_cast<uint64_t>(epoch), out);
+                        else
+                          std::ranges::copy(self->set.feature(sample),
+                                            out.begin());
+                      },
+                  .feature_size = data.set.feature_size,
+                  .labels = data.set.labels,
+                  .targets = data.set.targets,
+                  .target_size = data.set.target_size};
+  return ok_status();
+}
+
+Result<DataOptions> data_options(const DataFlags& flags) {
+  if (flags.path.empty())
+    return usage_error("no data was given; use --data FOLDER");
+  DataOptions options{.path = flags.path,
+                      .label_from = flags.label_from,
+                      .labels_path = flags.labels,
+                      .front_end = {},
+                      .train_fraction = 1,
+                      .threads = flags.threads};
+  FT_TRY(options.train_fraction, train_fraction(flags));
+  FT_TRY(options.front_end,
+         load_front_end(flags.front_end.empty() ? "raw" : flags.front_end));
+  return options;
+}
+
+std::string recorded(const Metadata& metadata, const char* key) {
+  const auto at = metadata.find(key);
+  return at == metadata.end() ? std::string() : at->second;
+}
+
+// A list of words in metadata; empty where it is absent or malformed.
+std::vector<std::string> recorded_words(const Metadata& metadata,
+                                        const char* key) {
+  const Json list = Json::parse(recorded(metadata, key), nullptr, false);
+  std::vector<std::string> words;
+  if (list.is_array())
+    for (const Json& w : list)
+      if (w.is_string()) words.push_back(w.get<std::string>());
+  return words;
+}
+
+// Flags that the user left out are filled from the adapter.
+DataFlags completed(DataFlags flags, const Metadata& metadata) {
+  const auto fill = [&](std::string& flag, const char* key) {
+    if (flag.empty()) flag = recorded(metadata, key);
+  };
+  fill(flags.path, "data_path");
+  fill(flags.label_from, "data_label_from");
+  fill(flags.labels, "data_labels");
+  fill(flags.split, "data_split");
+  if (flags.train_per_class == 0 &&
+      !recorded(metadata, "data_train_per_class").empty())
+    flags.train_per_class = static_cast<size_t>(
+        std::stoul(recorded(metadata, "data_train_per_class")));
+  return flags;
+}
+
+}  // namespace
+
+void DataFlags::add_source_to(CLI::App& app) {
+  app.add_option("--data", path,
+                 "folder of recordings (<class>/*.wav), NPY arrays or a CSV "
+                 "table");
+  app.add_option("--label-from", label_from,
+                 "pattern that finds the class in file names, e.g. "
+                 "'{label}_{speaker}_{take}'");
+  app.add_option("--labels", labels, "NPY array of integer labels");
+  app.add_option("--front-end", front_end,
+                 "what turns files into model inputs: mlperf-kws, raw, "
+                 "unit-image or a TOML file (default: the adapter's, else "
+                 "raw)");
+  app.add_option("--class-names", class_names,
+                 "the model's own classes in their order, comma separated")
+      ->delimiter(',');
+  app.add_option("--threads", threads,
+                 "threads for features and evaluation; results do not depend "
+                 "on it")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+}
+
+void DataFlags::add_training_to(CLI::App& app) {
+  app.add_option("--train-per-class", train_per_class,
+                 "samples of each class to train on; the others are the test");
+  app.add_option("--split", split,
+                 "parts of train[/validation]/test, e.g. 70/10/20 (in order "
+                 "for time series, else shuffled by --seed)");
+  app.add_option("--validation", validation,
+                 "part of the training samples held out to choose the best "
+                 "epoch")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 0.9));
+  app.add_option("--augment", augment,
+                 "variations while training, e.g. 'noise=10:30,shift=0.1' (dB, "
+                 "part of the clip)")
+      ->capture_default_str();
+}
+
+std::vector<size_t> to_indices(const std::vector<uint32_t>& part) {
+  return {part.begin(), part.end()};
+}
+
+Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
+                                                       uint64_t seed) {
+  auto data = std::make_unique<LoadedData>();
+  FT_TRY(data->augment, parse_augment(flags.augment));
+  FT_TRY(DataOptions options, data_options(flags));
+  options.keep_audio = data->augment.any() && options.front_end.takes_audio();
+  FT_TRY(data->set, load_dataset(options));
+  if (!flags.class_names.empty())
+    FT_TRY_STATUS(relabel(data->set, flags.class_names));
+  FT_TRY(data->split, make_split(flags, data->set, seed));
+  FT_TRY_STATUS(bind_samples(*data, seed));
+  return data;
+}
+
+Result<EvaluationData> load_evaluation_data(const DataFlags& given,
+                                            const Metadata& metadata) {
+  const DataFlags flags = completed(given, metadata);
+  FT_TRY(DataOptions options, data_options(flags));
+  options.min_samples_per_class = 1;
+  const std::string stored = recorded(metadata, "front_end");
+  if (given.front_end.empty() && !stored.empty()) {
+    FT_TRY(options.front_end,
+           front_end_from_toml(stored, "front end of the adapter"));
+  }
+  EvaluationData result{
+      .data = std::make_unique<LoadedData>(), .indices = {}, .part = "all"};
+  FT_TRY(result.data->set, load_dataset(options));
+  Dataset& set = result.data->set;
+  std::vector<std::string> classes = given.class_names;
+  if (classes.empty()) classes = recorded_words(metadata, "classes");
+  if (!classes.empty()) FT_TRY_STATUS(relabel(set, classes));
+  const bool same_data =
+      recorded(metadata, "data_fingerprint") == data_fingerprint(set);
+  const bool has_split = flags.train_per_class > 0 || !flags.split.empty();
+  if (same_data && has_split) {
+    FT_TRY(
+        result.data->split,
+        make_split(flags, set, std::stoull(recorded(metadata, "data_seed"))));
+    result.indices = to_indices(result.data->split.test);
+    result.part = "test";
+  } else {
+    result.indices.resize(set.size());
+    std::iota(result.indices.begin(), result.indices.end(), size_t{0});
+  }
+  FT_TRY_STATUS(bind_samples(*result.data, 0));
+  return result;
+}
+
+void record_data(const DataFlags& flags, const LoadedData& data, uint64_t seed,
+                 Metadata& metadata) {
+  metadata["front_end"] = to_toml(data.set.front_end);
+  metadata["classes"] = Json(data.set.classes).dump();
+  metadata["data_path"] = flags.path;
+  metadata["data_label_from"] = flags.label_from;
+  metadata["data_labels"] = flags.labels;
+  metadata["data_split"] = flags.split;
+  metadata["data_train_per_class"] = fmt::format("{}", flags.train_per_class);
+  metadata["data_seed"] = fmt::format("{}", seed);
+  metadata["data_fingerprint"] = data_fingerprint(data.set);
+}
+
+}  // namespace ft::cli

@@ -1,0 +1,100 @@
+#include "cli/merge_job.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "cli/adapted_model.h"
+#include "cli/evaluate_job.h"
+#include "train/merge.h"
+
+namespace ft::cli {
+namespace {
+
+Result<float> metadata_float(const Adapter& adapter, const char* key) {
+  const std::string text = adapter.get(key);
+  float value = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    return invalid_input(
+        fmt::format("adapter metadata '{}' is missing or malformed", key));
+  return value;
+}
+
+Result<MergeInput> merge_input(const AdaptedModel& model) {
+  MergeInput input{.method = model.method, .tensors = {}};
+  for (const AdapterEntry& t : model.adapter->tensors)
+    input.tensors[t.name] = t.values;
+  FT_TRY(input.answer_low, metadata_float(*model.adapter, "answer_low"));
+  FT_TRY(input.answer_high, metadata_float(*model.adapter, "answer_high"));
+  return input;
+}
+
+// The data if it was named or is still where training found it.
+bool data_at_hand(const MergeJob& job, const Adapter& adapter) {
+  if (!job.data.path.empty()) return true;
+  const std::string path = adapter.get("data_path");
+  return !path.empty() && std::filesystem::exists(path);
+}
+
+Result<Evaluation> evaluate_model(const TfliteModel& model,
+                                  const EvaluationData& data,
+                                  const MergeJob& job) {
+  FT_TRY(const CompiledStep step,
+         compile_base(model.graph, job.kernels.plan()));
+  return evaluate_program(step.program, data, job.data.threads);
+}
+
+Status measure(const MergeJob& job, const AdaptedModel& model,
+               const MergeInput& input, std::span<const std::byte> file,
+               MergeOutcome& outcome) {
+  FT_TRY(const EvaluationData data,
+         load_evaluation_data(job.data, model.adapter->metadata));
+  FT_TRY(outcome.unmerged,
+         evaluate_program(model.step.program, data, job.data.threads));
+  FT_TRY(const TfliteModel in_float, merged_float_model(job.model, input));
+  FT_TRY(outcome.merged_f32, evaluate_model(in_float, data, job));
+  FT_TRY(const TfliteModel merged, import_tflite(file, {.batch = 1}));
+  FT_TRY(outcome.merged_file, evaluate_model(merged, data, job));
+  outcome.classes = data.data->set.classes;
+  const bool int8 =
+      merged.graph.value(merged.graph.inputs[0]).type.dtype == DType::kS8;
+  outcome.fields.update(evaluation_fields(*outcome.unmerged, data, ""));
+  const auto add = [&](const Evaluation& e, const char* suffix) {
+    const Json f = evaluation_fields(e, data, suffix);
+    for (const auto& [key, value] : f.items())
+      if (key.ends_with(suffix)) outcome.fields[key] = value;
+  };
+  add(*outcome.merged_f32, "_merged_f32");
+  add(*outcome.merged_file, int8 ? "_int8" : "_merged");
+  return ok_status();
+}
+
+}  // namespace
+
+Result<MergeOutcome> run_merge_job(const MergeJob& job) {
+  if (job.adapter.empty()) return usage_error("no --adapter FILE was given");
+  if (job.out.empty()) return usage_error("no --out FILE was given");
+  FT_TRY(const AdaptedModel model,
+         load_adapted_model(job.model, job.adapter, job.kernels.plan()));
+  FT_TRY(const MergeInput input, merge_input(model));
+  FT_TRY(const MappedFile original, MappedFile::open(job.model));
+  // The file is rewritten from its own arithmetic, whatever precision the
+  // adapter was trained in.
+  FT_TRY(const TfliteModel deployed, import_tflite(job.model, {.batch = 1}));
+  FT_TRY(const auto file, merged_tflite(original.bytes(), deployed, input));
+  MergeOutcome outcome;
+  if (data_at_hand(job, *model.adapter))
+    FT_TRY_STATUS(measure(job, model, input, file, outcome));
+  FT_TRY_STATUS(write_file_atomically(job.out, file));
+  outcome.fields["merged"] = job.out;
+  outcome.fields["file_bytes"] = file.size();
+  outcome.fields["sha256"] = sha256_hex(file);
+  return outcome;
+}
+
+}  // namespace ft::cli

@@ -1,0 +1,162 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdint>
+
+#include "cli/output.h"
+
+namespace ft::cli {
+
+void KernelOptions::add_to(CLI::App& app) {
+  app.add_flag("--exact", exact,
+               "only kernels whose bits are equal on every machine");
+  app.add_flag("--c99", c99, "only the portable C99 reference kernels");
+}
+
+void MethodOptions::add_to(CLI::App& app) {
+  std::string methods;
+  for (const MethodDef* m : all_methods())
+    methods += fmt::format("{}{}: {}", methods.empty() ? "" : "; ", m->name,
+                           m->summary);
+  app.add_option("--method", method, "PEFT method (" + methods + ")")
+      ->capture_default_str();
+  app.add_option("--rank,-r", rank,
+                 "rank of the low-rank update (small layers: what they can "
+                 "have, unless "
+                 "they are named)")
+      ->capture_default_str();
+  app.add_option("--alpha", alpha,
+                 "lora_alpha; the update is scaled by alpha / rank "
+                 "(default: twice the rank)");
+  app.add_option("--target-modules", target_modules,
+                 "layers to adapt: names, last parts of names or patterns, "
+                 "comma separated (default: all; see 'fieldtune inspect')")
+      ->delimiter(',');
+  app.add_option(
+         "--rank-pattern", rank_pattern,
+         "another rank for some layers: 'pattern=rank', comma separated")
+      ->delimiter(',');
+  app.add_option("--alpha-pattern", alpha_pattern,
+                 "another alpha for some layers: 'pattern=alpha'")
+      ->delimiter(',');
+  app.add_option("--classes", classes,
+                 "new classification head with this many classes");
+  app.add_flag("--new-head", new_head,
+               "new classification head, one class for each label of the data");
+  app.add_option("--precision", precision,
+                 "mixed: int8 forward as deployed, float gradients; f32: all "
+                 "float")
+      ->capture_default_str();
+  app.add_option("--loss", loss,
+                 "auto, cross-entropy or mse (auto: cross-entropy for models "
+                 "that end in a softmax or get a new head)")
+      ->capture_default_str();
+  app.add_option("--recompute", recompute,
+                 "auto, always or never compute some values twice instead of "
+                 "keeping them (auto: where the budget asks for it)")
+      ->capture_default_str();
+  app.add_option("--batch", batch, "samples in one step")
+      ->capture_default_str();
+  app.add_option("--ram", ram,
+                 "RAM budget of the step, e.g. 256K: refuse what does not fit");
+}
+
+Result<std::vector<std::pair<std::string, double>>> parse_patterns(
+    const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, double>> patterns;
+  for (const std::string& text : texts) {
+    const size_t eq = text.rfind('=');
+    double value = 0;
+    const char* end = text.data() + text.size();
+    if (eq == std::string::npos || eq == 0 ||
+        std::from_chars(text.data() + eq + 1, end, value).ptr != end ||
+        eq + 1 == text.size())
+      return usage_error(
+          fmt::format("'{}' is not of the form pattern=number", text));
+    patterns.emplace_back(text.substr(0, eq), value);
+  }
+  return patterns;
+}
+
+Result<MethodSettings> MethodOptions::settings(int num_classes,
+                                               uint64_t seed) const {
+  FT_TRY(const MethodDef* def, find_method(method));
+  if (classes < 0)
+    return usage_error(fmt::format("--classes {}: must be positive", classes));
+  if (new_head && classes > 0 && classes != num_classes)
+    return usage_error(fmt::format(
+        "--classes {} contradicts --new-head: the data has {} classes", classes,
+        num_classes));
+  if (batch < 1 || batch > 4096)
+    return usage_error(
+        fmt::format("--batch {}: must lie between 1 and 4096", batch));
+  MethodSettings s;
+  s.method = def->name;
+  s.r = rank;
+  s.lora_alpha = alpha.value_or(2.0 * rank);
+  s.target_modules = target_modules;
+  FT_TRY(const auto ranks, parse_patterns(rank_pattern));
+  for (const auto& [pattern, value] : ranks)
+    s.rank_pattern.emplace_back(pattern, static_cast<int>(value));
+  FT_TRY(s.alpha_pattern, parse_patterns(alpha_pattern));
+  s.num_classes = new_head ? num_classes : classes;
+  s.seed = seed;
+  return s;
+}
+
+Result<StepSettings> MethodOptions::step(const Graph& base,
+                                         MethodSettings settings,
+                                         const OptimizerSettings& optimizer,
+                                         const PlanOptions& plan) const {
+  StepSettings s;
+  FT_TRY(s.loss, loss_for(base, settings));
+  FT_TRY(s.recompute, parse_recompute(recompute));
+  FT_TRY(s.ram_bytes, ram_bytes());
+  s.method = std::move(settings);
+  s.optimizer = optimizer;
+  s.plan = plan;
+  return s;
+}
+
+Result<size_t> MethodOptions::ram_bytes() const {
+  if (ram.empty()) return SIZE_MAX;
+  return parse_bytes(ram);
+}
+
+Result<Loss> MethodOptions::loss_for(const Graph& base,
+                                     const MethodSettings& settings) const {
+  if (loss == "auto") return natural_loss(base, settings);
+  if (loss == "cross-entropy" || loss == "ce")
+    return Loss::kSoftmaxCrossEntropy;
+  if (loss == "mse") return Loss::kMse;
+  return usage_error(
+      fmt::format("no loss '{}'; there are: auto, cross-entropy, mse", loss));
+}
+
+void OptimizerOptions::add_to(CLI::App& app) {
+  app.add_option("--optimizer", settings.optimizer, "adamw or sgd")
+      ->capture_default_str();
+  app.add_option("--lr", settings.lr, "learning rate at the start")
+      ->capture_default_str();
+  app.add_option("--momentum", settings.momentum, "of sgd")
+      ->capture_default_str();
+  app.add_option("--beta1", settings.beta1, "of adamw")->capture_default_str();
+  app.add_option("--beta2", settings.beta2, "of adamw")->capture_default_str();
+  app.add_option("--eps", settings.eps, "of adamw")->capture_default_str();
+  app.add_option("--weight-decay", settings.weight_decay, "decoupled for adamw")
+      ->capture_default_str();
+  app.add_option("--schedule", settings.schedule,
+                 "cosine (to zero over the run) or constant")
+      ->capture_default_str();
+  app.add_option("--warmup", settings.warmup_steps, "steps of linear warm-up")
+      ->capture_default_str();
+  app.add_option("--epochs", epochs, "passes over the training samples")
+      ->capture_default_str();
+  app.add_option("--patience", patience,
+                 "stop after this many epochs without improvement (0: never)")
+      ->capture_default_str();
+}
+
+}  // namespace ft::cli

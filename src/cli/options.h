@@ -1,0 +1,61 @@
+// Command line options that several subcommands share, and their meaning.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "methods/method.h"
+#include "plan/program.h"
+#include "train/optimizer.h"
+#include "train/step.h"
+
+namespace ft::cli {
+
+// How the step is computed and what it may use.
+struct KernelOptions {
+  bool exact = false;
+  bool c99 = false;
+  void add_to(CLI::App& app);
+  PlanOptions plan() const { return {.exact = exact, .c99_only = c99}; }
+};
+
+struct MethodOptions {
+  std::string method = "lora";
+  int rank = 4;
+  std::optional<double> alpha;  // default: twice the rank
+  std::vector<std::string> target_modules, rank_pattern, alpha_pattern;
+  int classes = 0;
+  bool new_head = false;
+  std::string precision = "mixed";
+  std::string loss = "auto";
+  std::string recompute = "auto";
+  int batch = 1;
+  std::string ram;
+  void add_to(CLI::App& app);
+  // `num_classes` is of the data, used by --new-head.
+  Result<MethodSettings> settings(int num_classes, uint64_t seed) const;
+  // Everything that decides the step.
+  Result<StepSettings> step(const Graph& base, MethodSettings settings,
+                            const OptimizerSettings& optimizer,
+                            const PlanOptions& plan) const;
+  // The RAM budget; SIZE_MAX where none was given.
+  Result<size_t> ram_bytes() const;
+  Result<Loss> loss_for(const Graph& base,
+                        const MethodSettings& settings) const;
+};
+
+struct OptimizerOptions {
+  OptimizerSettings settings;
+  int epochs = 30;
+  int patience = 0;
+  void add_to(CLI::App& app);
+};
+
+// "pattern=value" pairs.
+Result<std::vector<std::pair<std::string, double>>> parse_patterns(
+    const std::vector<std::string>& texts);
+
+}  // namespace ft::cli

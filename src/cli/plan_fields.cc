@@ -1,0 +1,17 @@
+#include "cli/plan_fields.h"
+
+namespace ft::cli {
+
+Json plan_fields(const Program& program) {
+  return {{"arena_bytes", program.arena_bytes},
+          {"persistent_bytes", program.persistent_bytes},
+          {"scratch_bytes", program.scratch_bytes},
+          {"lower_bound_bytes", program.lower_bound_bytes},
+          {"flash_bytes", program.constant_bytes},
+          {"ram_bytes", program.ram_bytes()},
+          {"steps", program.calls.size()},
+          {"macs", program.macs},
+          {"plan_hash", plan_hash(program)}};
+}
+
+}  // namespace ft::cli

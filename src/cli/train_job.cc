@@ -1,0 +1,357 @@
+#include "cli/train_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "cli/adapted_model.h"
+#include "cli/plan_fields.h"
+#include "cli/progress.h"
+#include "cli/report/program_map.h"
+#include "train/checkpoint.h"
+
+namespace ft::cli {
+namespace {
+
+// VmHWM rather than getrusage(), whose peak includes what the parent had
+// resident when it started us. 0 where there is no /proc.
+size_t peak_rss_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (size_t kib = 0; word == "VmHWM:" && status >> kib) return kib * 1024;
+  return 0;
+}
+
+std::string text_sha256(const std::string& text) {
+  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+// Runs the step twice over differently painted arenas and looks how far bytes
+// were written; parameters and states are put back.
+size_t measure_arena_use(Session& session) {
+  const auto region = session.all_persistent();
+  const std::vector<std::byte> saved(region.begin(), region.end());
+  size_t used = 0;
+  for (const std::byte pattern : {std::byte{0xA5}, std::byte{0x5A}}) {
+    session.paint_arena(pattern);
+    for (size_t i = 0; i < session.program().inputs.size(); ++i)
+      std::ranges::fill(session.input(i), std::byte{0});
+    session.run();
+    used = std::max(used, session.painted_bytes_used(pattern));
+  }
+  std::ranges::copy(saved, region.begin());
+  return used;
+}
+
+// The stages of one job share this state.
+class Job {
+ public:
+  explicit Job(const TrainJob& job) : job_(job) {}
+
+  Result<TrainOutcome> run() {
+    FT_TRY_STATUS(check_options());
+    FT_TRY(data_, load_training_data(job_.data, job_.seed));
+    FT_TRY_STATUS(compile());
+    FT_TRY_STATUS(open_sessions());
+    FT_TRY_STATUS(evaluate_into(outcome_.before));
+    FT_TRY_STATUS(train());
+    FT_TRY_STATUS(evaluate_into(outcome_.after));
+    FT_TRY_STATUS(make_adapter());
+    fill_fields();
+    return std::move(outcome_);
+  }
+
+ private:
+  Status check_options() {
+    if (job_.out.empty()) return usage_error("no --out FILE was given");
+    FT_TRY_STATUS(check_writable(job_.out));
+    FT_TRY(precision_, parse_precision(job_.method.precision));
+    FT_TRY_STATUS(job_.method.ram_bytes().status());
+    FT_TRY_STATUS(check_optimizer(job_.optimizer.settings));
+    return find_method(job_.method.method).status();
+  }
+
+  Status compile() {
+    const auto classes = static_cast<int>(data_->set.classes.size());
+    if (job_.method.new_head && classes == 0)
+      return usage_error("--new-head needs data with classes");
+    FT_TRY(method_, job_.method.settings(classes, job_.seed));
+    FT_TRY(const TfliteModel base,
+           load_base(job_.model, precision_, job_.method.batch));
+    base_sha256_ = base.sha256;
+    FT_TRY(const StepSettings settings,
+           job_.method.step(base.graph, method_, job_.optimizer.settings,
+                            job_.kernels.plan()));
+    outcome_.task =
+        settings.loss == Loss::kMse ? Task::kRegression : Task::kClassification;
+    FT_TRY(step_, compile_training(base.graph, settings));
+    FT_TRY(const TfliteModel single, load_base(job_.model, precision_, 1));
+    FT_TRY(inference_,
+           compile_inference(single.graph, method_, job_.kernels.plan()));
+    return init_values();
+  }
+
+  Status init_values() {
+    if (job_.init_adapter.empty()) return ok_status();
+    FT_TRY(const Adapter start, load_adapter(job_.init_adapter));
+    FT_TRY_STATUS(check_base(start, base_sha256_));
+    return install_adapter(start, step_);
+  }
+
+  Status open_sessions() {
+    FT_TRY(Session session, Session::create(step_.program));
+    train_.push_back(std::move(session));
+    for (size_t i = 0; i < job_.data.threads; ++i) {
+      FT_TRY(Session eval,
+             Session::create_sharing(inference_.program, train_[0]));
+      eval_.push_back(std::move(eval));
+    }
+    FT_TRY_STATUS(check_samples(step_.program, data_->samples));
+    arena_used_ = measure_arena_use(train_[0]);
+    return ok_status();
+  }
+
+  // The test part, or everything where there is none.
+  std::vector<size_t> test_indices() const {
+    const auto& test = data_->split.test;
+    return to_indices(test.empty() ? data_->split.train : test);
+  }
+
+  Status evaluate_into(Evaluation& evaluation) {
+    const bool possible =
+        outcome_.task == Task::kRegression || !data_->samples.labels.empty();
+    if (!possible) return ok_status();
+    const auto indices = test_indices();
+    FT_TRY(evaluation, evaluate(eval_, data_->samples, indices, outcome_.task));
+    outcome_.evaluated = true;
+    return ok_status();
+  }
+
+  std::string checkpoint_path() const {
+    return job_.checkpoint.empty() ? job_.out + ".checkpoint" : job_.checkpoint;
+  }
+
+  // Everything that decides the bits of a run.
+  std::string fingerprint() const {
+    const auto& o = job_.optimizer;
+    std::string text = fmt::format(
+        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
+        plan_hash(step_.program), base_sha256_, job_.seed, o.epochs, o.patience,
+        o.settings.optimizer, o.settings.lr, o.settings.momentum,
+        o.settings.beta1, o.settings.beta2, o.settings.eps,
+        o.settings.weight_decay, o.settings.schedule, o.settings.warmup_steps,
+        to_string(data_->augment));
+    text += sha256_hex(std::as_bytes(std::span(data_->set.features)));
+    text += sha256_hex(std::as_bytes(std::span(data_->set.labels)));
+    text += sha256_hex(std::as_bytes(std::span(data_->split.train)));
+    text += sha256_hex(std::as_bytes(std::span(data_->split.validation)));
+    if (!job_.init_adapter.empty())
+      for (const AdapterTensor& t : step_.adapted.tensors)
+        text += sha256_hex(step_.program.graph.value(t.param).data);
+    return text_sha256(text);
+  }
+
+  Status train() {
+    Trainer trainer(train_[0], eval_, data_->samples,
+                    to_indices(data_->split.train),
+                    to_indices(data_->split.validation), outcome_.task,
+                    {.epochs = job_.optimizer.epochs,
+                     .seed = job_.seed,
+                     .patience = job_.optimizer.patience,
+                     .optimizer = job_.optimizer.settings});
+    FT_TRY_STATUS(trainer.check());
+    if (job_.resume) {
+      FT_TRY(TrainState state, load_checkpoint(checkpoint_path(), fingerprint(),
+                                               train_[0].all_persistent()));
+      trainer.resume(std::move(state));
+    }
+    FT_TRY(stop_, run_steps(trainer));
+    steps_done_ = trainer.state().step;
+    outcome_.history = trainer.state().history;
+    if (stop_ == StopReason::kInterrupted) {
+      FT_TRY_STATUS(save(trainer));
+      return io_error(fmt::format(
+          "stopped after step {} of {}; '{}' holds the state, go on with "
+          "--resume",
+          steps_done_, trainer.total_steps(), checkpoint_path()));
+    }
+    if (stop_ == StopReason::kDiverged) {
+      message_ = trainer.message();
+      warn(message_ + "; the best adapter so far is kept");
+    }
+    std::error_code ignored;
+    std::filesystem::remove(checkpoint_path(), ignored);
+    return ok_status();
+  }
+
+  Status save(const Trainer& trainer) {
+    return save_checkpoint(checkpoint_path(), fingerprint(),
+                           train_[0].all_persistent(), trainer.state());
+  }
+
+  Result<StopReason> run_steps(Trainer& trainer) {
+    using Clock = std::chrono::steady_clock;
+    ProgressLine progress("step", trainer.total_steps(), job_.quiet);
+    const int64_t first = trainer.state().step;
+    Status saved;
+    auto last = Clock::now();
+    FT_TRY(const StopReason stop, trainer.run([&](const Progress& p) {
+      const auto now = Clock::now();
+      if (p.step > first)
+        step_ms_.push_back(
+            std::chrono::duration<float, std::milli>(now - last).count());
+      if (progress.due(p.step))
+        progress.update(
+            p.step, fmt::format("epoch {}  loss {:.4f}", p.epoch + 1, p.loss));
+      if (job_.checkpoint_every > 0 && p.step > first &&
+          p.step % job_.checkpoint_every == 0)
+        saved = save(trainer);
+      const bool used_up =
+          job_.stop_after > 0 && p.step - first >= job_.stop_after;
+      last = Clock::now();
+      return saved.ok() && !used_up && !interrupted();
+    }));
+    FT_TRY_STATUS(saved);
+    progress.update(trainer.total_steps(), "");
+    return stop;
+  }
+
+  // Range of the logits over the training samples: merge needs it to give a
+  // new head an int8 output quantizer.
+  void record_answer_range(std::map<std::string, std::string>& metadata) {
+    float low = 0, high = 0;
+    std::vector<float> features(data_->samples.feature_size);
+    Session& session = eval_[0];
+    const size_t answer = session.program().outputs.size() - 1;
+    for (const uint32_t sample : data_->split.train) {
+      data_->samples.fill(sample, -1, features);
+      write_features(session.input(0), session.program().inputs[0].type, 0,
+                     features);
+      session.run();
+      for (const float v : session.output_as<float>(answer)) {
+        low = std::min(low, v);
+        high = std::max(high, v);
+      }
+    }
+    metadata["answer_low"] = fmt::format("{:.9g}", low);
+    metadata["answer_high"] = fmt::format("{:.9g}", high);
+  }
+
+  Status make_adapter() {
+    Adapter& adapter = outcome_.adapter;
+    for (const AdapterTensor& t : step_.adapted.tensors) {
+      const auto bytes =
+          train_[0].persistent(step_.program.graph.value(t.param).name);
+      adapter.tensors.push_back(
+          {.name = t.name,
+           .shape = t.file_shape(),
+           .values =
+               to_file_layout(t, {reinterpret_cast<const float*>(bytes.data()),
+                                  bytes.size() / sizeof(float)})});
+    }
+    adapter.metadata = to_metadata(method_);
+    adapter.metadata["base_sha256"] = base_sha256_;
+    adapter.metadata["precision"] = name_of(precision_);
+    adapter.metadata["plan_hash"] = plan_hash(step_.program);
+    adapter.metadata["created_by"] = "fieldtune " FT_VERSION;
+    if (!job_.init_adapter.empty()) {
+      FT_TRY(const MappedFile parent, MappedFile::open(job_.init_adapter));
+      adapter.metadata["parent_sha256"] = sha256_hex(parent.bytes());
+    }
+    if (outcome_.evaluated && outcome_.task == Task::kClassification)
+      adapter.metadata["accuracy"] =
+          fmt::format("{:.6f}", outcome_.after.accuracy);
+    if (outcome_.evaluated && outcome_.task == Task::kRegression)
+      adapter.metadata["mse"] = fmt::format("{:.9g}", outcome_.after.mse);
+    record_data(job_.data, *data_, job_.seed, adapter.metadata);
+    record_answer_range(adapter.metadata);
+    FT_TRY(const auto bytes, encode_adapter(adapter));
+    adapter_bytes_ = bytes.size();
+    outcome_.adapter_sha256 = sha256_hex(bytes);
+    return write_file_atomically(job_.out, bytes);
+  }
+
+  double median_step_ms() {
+    if (step_ms_.empty()) return std::nan("");
+    const auto middle =
+        step_ms_.begin() + static_cast<ptrdiff_t>(step_ms_.size() / 2);
+    std::ranges::nth_element(step_ms_, middle);
+    return static_cast<double>(*middle);
+  }
+
+  double loss_after() const {
+    const auto& history = outcome_.history;
+    if (history.empty()) return std::nan("");
+    const auto best =
+        std::ranges::min_element(history, {}, [](const EpochRecord& r) {
+          return std::isnan(r.val_loss) ? r.train_loss : r.val_loss;
+        });
+    return std::isnan(best->val_loss) ? best->train_loss : best->val_loss;
+  }
+
+  void fill_fields() {
+    Json& f = outcome_.fields;
+    f = plan_fields(step_.program);
+    f["kernel_calls"] = f["steps"];
+    f["steps"] = steps_done_;
+    f["arena_bytes_used"] = arena_used_;
+    const bool classes = outcome_.task == Task::kClassification;
+    const auto metric = [&](const Evaluation& e) {
+      return outcome_.evaluated ? Json(classes ? e.accuracy : e.mse) : Json();
+    };
+    f[classes ? "accuracy_before" : "mse_before"] = metric(outcome_.before);
+    f[classes ? "accuracy_after" : "mse_after"] = metric(outcome_.after);
+    if (outcome_.after.has_auc) {
+      f["auc_before"] = outcome_.before.auc;
+      f["auc_after"] = outcome_.after.auc;
+    }
+    f["samples"] = outcome_.evaluated ? outcome_.after.samples : 0;
+    f["loss_after"] = number_or_null(loss_after());
+    f["trainable"] = trainable_values();
+    f["adapter"] = job_.out;
+    f["adapter_bytes"] = adapter_bytes_;
+    f["adapter_sha256"] = outcome_.adapter_sha256;
+    f["step_ms"] = number_or_null(median_step_ms());
+    f["stopped"] = stop_ == StopReason::kFinished   ? "finished"
+                   : stop_ == StopReason::kPatience ? "no improvement"
+                                                    : message_;
+    const size_t peak = peak_rss_bytes();
+    f["peak_rss_bytes"] = peak > 0 ? Json(peak) : Json();
+    outcome_.classes = data_->set.classes;
+    outcome_.memory = map_of(step_.program);
+  }
+
+  size_t trainable_values() const {
+    size_t n = 0;
+    for (const AdapterEntry& t : outcome_.adapter.tensors) n += t.values.size();
+    return n;
+  }
+
+  const TrainJob& job_;
+  TrainOutcome outcome_;
+  std::unique_ptr<LoadedData> data_;
+  Precision precision_ = Precision::kMixed;
+  MethodSettings method_;
+  std::string base_sha256_;
+  CompiledStep step_, inference_;
+  std::vector<Session> train_, eval_;  // train_ has one
+  size_t arena_used_ = 0, adapter_bytes_ = 0;
+  StopReason stop_ = StopReason::kFinished;
+  std::string message_;
+  int64_t steps_done_ = 0;
+  std::vector<float> step_ms_;
+};
+
+}  // namespace
+
+Result<TrainOutcome> run_train_job(const TrainJob& job) {
+  return Job(job).run();
+}
+
+}  // namespace ft::cli

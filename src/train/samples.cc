@@ -1,0 +1,43 @@
+#include "train/samples.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace ft {
+
+void write_features(std::span<std::byte> input, const TensorType& type,
+                    size_t slot, std::span<const float> features) {
+  std::byte* at = input.data() + slot * features.size() * size_of(type.dtype);
+  if (type.dtype == DType::kF32) {
+    std::memcpy(at, features.data(), features.size_bytes());
+    return;
+  }
+  const float scale = type.quant.scale[0];
+  const auto zero_point = static_cast<float>(type.quant.zero_point[0]);
+  auto* q = reinterpret_cast<int8_t*>(at);
+  for (size_t i = 0; i < features.size(); ++i) {
+    const float v = std::round(features[i] / scale) + zero_point;
+    q[i] = static_cast<int8_t>(std::clamp(v, -128.0f, 127.0f));
+  }
+}
+
+Status check_samples(const Program& program, const Samples& samples) {
+  const TensorType& type = program.inputs[0].type;
+  if (type.dtype != DType::kF32 && type.dtype != DType::kS8)
+    return invalid_input(fmt::format(
+        "the model's input is {}, expected float32 or int8", type.to_string()));
+  const int64_t batch = type.shape.rank() > 0 ? type.shape[0] : 1;
+  const int64_t per_sample =
+      type.shape.num_elements() / std::max<int64_t>(batch, 1);
+  if (per_sample == static_cast<int64_t>(samples.feature_size))
+    return ok_status();
+  return invalid_input(fmt::format(
+      "the data has {} values a sample, the model's input {} takes {}; choose "
+      "the front end that the model was trained with (--front-end)",
+      samples.feature_size, type.shape.to_string(), per_sample));
+}
+
+}  // namespace ft

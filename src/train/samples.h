@@ -1,0 +1,34 @@
+// Samples as training and evaluation see them, and feeding them to a session.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "exec/session.h"
+
+namespace ft {
+
+// Writes the real-valued model input of one sample; `epoch` lets augmentation
+// differ from epoch to epoch (-1: none).
+using FillFeatures =
+    std::function<void(size_t sample, int epoch, std::span<float> features)>;
+
+struct Samples {
+  FillFeatures fill;
+  size_t feature_size = 0;         // values of one sample
+  std::span<const int> labels;     // by sample; empty: no classes
+  std::span<const float> targets;  // [samples, target_size]; empty: the input
+  size_t target_size = 0;
+};
+
+// Writes `features` into slot `slot` of a batch in the input's own dtype:
+// float32 as they are, int8 as round(x / scale) + zero_point, saturated.
+void write_features(std::span<std::byte> input, const TensorType& type,
+                    size_t slot, std::span<const float> features);
+
+// Fails if samples of this size cannot be fed to the program's first input.
+Status check_samples(const Program& program, const Samples& samples);
+
+}  // namespace ft

@@ -1,0 +1,148 @@
+#include "train/step.h"
+
+#include <fmt/format.h>
+
+#include "autodiff/backward.h"
+#include "methods/head.h"
+#include "ops/all_ops.h"
+#include "ops/append.h"
+#include "passes/dead_code.h"
+#include "passes/early_updates.h"
+#include "passes/recompute.h"
+
+namespace ft {
+namespace {
+
+// The answer in real numbers: logits of a classifier, else the output.
+Result<ValueId> real_answer(Graph& graph) {
+  const ValueId answer = find_head(graph).logits;
+  if (answer == kNone) return invalid_input("the model has no output");
+  const TensorType& type = graph.value(answer).type;
+  if (type.dtype == DType::kF32) return answer;
+  if (type.dtype == DType::kS8)
+    return append(graph, ops::kDequantize, {answer}, {},
+                  {.name = graph.value(answer).name + "/real"});
+  return invalid_input(fmt::format(
+      "the model's output is {}, expected float32 or int8", type.to_string()));
+}
+
+Result<ValueId> append_loss(Graph& graph, Loss loss, ValueId answer) {
+  const Shape shape = graph.value(answer).type.shape;
+  if (loss == Loss::kMse) {
+    const ValueId target = graph.add_input(
+        "target", {.dtype = DType::kF32, .shape = shape, .quant = {}});
+    return append(graph, ops::kMseLoss, {answer, target}, {}, {.name = "loss"});
+  }
+  if (shape.rank() != 2)
+    return invalid_input(fmt::format(
+        "cross-entropy needs logits [batch, classes], the model gives {}",
+        shape.to_string()));
+  const ValueId labels = graph.add_input(
+      "labels", {.dtype = DType::kS32, .shape = {shape[0]}, .quant = {}});
+  return append(graph, ops::kSoftmaxCrossEntropy, {answer, labels}, {},
+                {.name = "loss"});
+}
+
+std::vector<ValueId> params_of(const AdaptedGraph& adapted) {
+  std::vector<ValueId> params;
+  for (const AdapterTensor& t : adapted.tensors) params.push_back(t.param);
+  return params;
+}
+
+Result<CompiledStep> compile_step(const Graph& base,
+                                  const StepSettings& settings,
+                                  bool recompute) {
+  FT_TRY(const MethodDef* method, find_method(settings.method.method));
+  Graph graph = base.clone();
+  AdaptedGraph adapted;
+  FT_TRY_STATUS(method->apply(graph, settings.method, adapted));
+  FT_TRY(const ValueId answer, real_answer(graph));
+  FT_TRY(const ValueId loss, append_loss(graph, settings.loss, answer));
+  graph.outputs = {loss};
+  if (settings.loss == Loss::kSoftmaxCrossEntropy)
+    graph.outputs.push_back(answer);
+  // Before differentiation: a softmax behind the logits has no part in it.
+  remove_dead_nodes(graph);
+  const ValueId hyper = add_hyper_input(graph);
+  const NodeId first_backward = graph.num_nodes();
+  FT_TRY_STATUS(append_backward(
+      graph, loss, params_of(adapted), [&](Graph& g, ValueId p, ValueId grad) {
+        return append_update(g, settings.optimizer, hyper, p, grad);
+      }));
+  if (recompute) recompute_marked(graph, first_backward);
+  remove_dead_nodes(graph);
+  move_updates_early(graph);
+  FT_TRY(Program program, build_program(std::move(graph), settings.plan));
+  FT_TRY_STATUS(check_budget(program, settings.ram_bytes));
+  return CompiledStep{std::move(program), std::move(adapted)};
+}
+
+Result<CompiledStep> finish_inference(Graph graph, AdaptedGraph adapted,
+                                      const PlanOptions& plan) {
+  FT_TRY(const ValueId answer, real_answer(graph));
+  graph.outputs = {graph.outputs[0], answer};
+  remove_dead_nodes(graph);
+  FT_TRY(Program program, build_program(std::move(graph), plan));
+  return CompiledStep{std::move(program), std::move(adapted)};
+}
+
+}  // namespace
+
+Result<Precision> parse_precision(std::string_view word) {
+  if (word == "f32") return Precision::kF32;
+  if (word == "mixed") return Precision::kMixed;
+  return usage_error(
+      fmt::format("no precision '{}'; there are: f32, mixed", word));
+}
+
+Result<Recompute> parse_recompute(std::string_view word) {
+  if (word == "auto") return Recompute::kIfNeeded;
+  if (word == "always") return Recompute::kAlways;
+  if (word == "never") return Recompute::kNever;
+  return usage_error(fmt::format(
+      "no recompute mode '{}'; there are: auto, always, never", word));
+}
+
+std::string_view name_of(Precision precision) {
+  return precision == Precision::kF32 ? "f32" : "mixed";
+}
+
+Result<TfliteModel> load_base(const std::string& path, Precision precision,
+                              int batch) {
+  return import_tflite(
+      path, {.dequantize = precision == Precision::kF32, .batch = batch});
+}
+
+Loss natural_loss(const Graph& base, const MethodSettings& method) {
+  return method.num_classes > 0 || find_head(base).softmax != kNone
+             ? Loss::kSoftmaxCrossEntropy
+             : Loss::kMse;
+}
+
+Result<CompiledStep> compile_training(const Graph& base,
+                                      const StepSettings& settings) {
+  FT_TRY_STATUS(check_optimizer(settings.optimizer));
+  if (settings.recompute != Recompute::kAlways) {
+    auto step = compile_step(base, settings, false);
+    if (step.ok() || step.status().code() != Code::kDoesNotFit ||
+        settings.recompute == Recompute::kNever)
+      return step;
+  }
+  return compile_step(base, settings, true);
+}
+
+Result<CompiledStep> compile_inference(const Graph& base,
+                                       const MethodSettings& settings,
+                                       const PlanOptions& plan) {
+  FT_TRY(const MethodDef* method, find_method(settings.method));
+  Graph graph = base.clone();
+  AdaptedGraph adapted;
+  FT_TRY_STATUS(method->apply(graph, settings, adapted));
+  return finish_inference(std::move(graph), std::move(adapted), plan);
+}
+
+Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan) {
+  return finish_inference(base.clone(), {}, plan);
+}
+
+}  // namespace ft

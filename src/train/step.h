@@ -1,0 +1,68 @@
+// Turns a base model, a method and a loss into the two programs of a job: the
+// training step, and inference with the adapter beside the base.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "formats/tflite/import.h"
+#include "methods/method.h"
+#include "plan/program.h"
+#include "train/optimizer.h"
+
+namespace ft {
+
+enum class Loss { kSoftmaxCrossEntropy, kMse };
+
+enum class Precision { kF32, kMixed };
+Result<Precision> parse_precision(std::string_view word);
+std::string_view name_of(Precision precision);
+
+// A base model in the arithmetic of `precision`, with `batch` samples a run:
+// mixed keeps an int8 model as deployed, f32 dequantizes it. Float models are
+// float in both.
+Result<TfliteModel> load_base(const std::string& path, Precision precision,
+                              int batch);
+
+// Cross-entropy if the model ends in a softmax or gets a new head.
+Loss natural_loss(const Graph& base, const MethodSettings& method);
+
+// Whether values that a method marked (LoRA's h = A x) are computed again for
+// the backward pass instead of kept: same bits, less RAM, a little more time.
+enum class Recompute { kIfNeeded, kAlways, kNever };
+Result<Recompute> parse_recompute(std::string_view word);
+
+struct StepSettings {
+  MethodSettings method;
+  OptimizerSettings optimizer;
+  Loss loss = Loss::kSoftmaxCrossEntropy;
+  PlanOptions plan;
+  Recompute recompute = Recompute::kIfNeeded;
+  size_t ram_bytes = SIZE_MAX;  // budget of arena, persistent and scratch
+};
+
+// A compiled program with what the caller needs to feed it.
+struct CompiledStep {
+  Program program;
+  AdaptedGraph adapted;  // parameter ids are of program.graph
+};
+
+// Training. Inputs in order: the model's inputs, the target (int32[n] labels,
+// or float32 of the prediction's shape), hyper float32[4]. Outputs: loss
+// float32[1]; with cross-entropy also the logits float32[n, classes]. Fails
+// with kDoesNotFit if the budget is too small for every way of computing the
+// step.
+Result<CompiledStep> compile_training(const Graph& base,
+                                      const StepSettings& settings);
+
+// Inference with the adapter unmerged. Outputs: the model's own (same dtype),
+// then the logits or prediction as float32.
+Result<CompiledStep> compile_inference(const Graph& base,
+                                       const MethodSettings& method,
+                                       const PlanOptions& plan);
+
+// The base alone, without any method; outputs as above.
+Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);
+
+}  // namespace ft
