@@ -35,7 +35,6 @@ HWY_INLINE void add_product(int k, const float* HWY_RESTRICT a, ptrdiff_t a_row,
                             ptrdiff_t a_col, const float* HWY_RESTRICT b,
                             ptrdiff_t b_panel, ptrdiff_t b_row,
                             V (&sum)[kR][kP * kPerPanel]) {
-  if (k == 0) return;  // a may be null then
   const Tag d;
   // A pointer for three rows: address arithmetic, not the products, limited
   // narrow tiles with one base for all.
@@ -75,8 +74,9 @@ void run_tile(const GemmArgs& g, int first, int panel) {
   FT_UNROLL for (int i = 0; i < kR; ++i) {
     FT_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::Zero(d);
   }
-  add_product<kR, kP>(g.k, g.a + first * g.a_row, g.a_row, g.a_col,
-                      g.b + panel * g.b_panel, g.b_panel, g.b_row, sum);
+  if (g.k > 0)  // a and b may be null otherwise
+    add_product<kR, kP>(g.k, g.a + first * g.a_row, g.a_row, g.a_col,
+                        g.b + panel * g.b_panel, g.b_panel, g.b_row, sum);
   if (g.k2 > 0) {
     const ptrdiff_t panel2 = static_cast<ptrdiff_t>(g.k2) * kGemmPanel;
     add_product<kR, kP>(g.k2, g.a2 + first * g.a2_row, g.a2_row, 1,
