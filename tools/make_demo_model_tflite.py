@@ -7,11 +7,10 @@ asymmetric int8 from calibrated ranges, with ReLU fused into the layer before.
 
 from dataclasses import dataclass
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from tflite_chain import Chain
 from tflite_models import Tensor
-from tflite_models import _Writer as Writer
 
 
 @dataclass
@@ -61,50 +60,19 @@ def weight_tensors(layer, input_scale):
                name=f"{layer.name}_bias"))
 
 
-class Model:
+class Model(Chain):
     """Appends layers to a chain and writes it."""
 
     def __init__(self, name, input_name, shape, low, high):
-        self.writer = Writer()
-        self.writer.model.version = 3
-        self.writer.model.buffers = [schema.BufferT()]
-        self.writer.model.operatorCodes = []
-        self.writer.graph.name = name
-        self.writer.graph.tensors = []
-        self.writer.graph.operators = []
-        self.last = self._add(self._activation(input_name, shape, low, high))
-        self.writer.graph.inputs = [self.last]
+        super().__init__(name, self._activation(input_name, shape, low, high))
 
     def _activation(self, name, shape, low, high):
         scale, zero_point = quantize_range(low, high)
         self.scale, self.zero_point, self.shape = scale, zero_point, shape
         return Tensor(list(shape), "int8", scale, zero_point, name=name)
 
-    def _add(self, tensor):
-        return self.writer.add(tensor, len(self.writer.graph.tensors))
-
     def _append(self, op, constants, output, options, version):
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(op, version)
-        operator.inputs = [self.last, *map(self._add, constants)]
-        self.last = self._add(output)
-        operator.outputs = [self.last]
-        operator.builtinOptions = options
-        kind = type(options).__name__.removesuffix("T")
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
-        self.writer.graph.operators.append(operator)
-
-    def _code(self, op, version):
-        code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, op)
-        code.deprecatedBuiltinCode = code.builtinCode
-        code.version = version
-        codes = self.writer.model.operatorCodes
-        for i, known in enumerate(codes):
-            if known.builtinCode == code.builtinCode:
-                return i
-        codes.append(code)
-        return len(codes) - 1
+        self.append(op, [self.last, *constants], output, options, version)
 
     def linear(self, layer, shape, low, high):
         constants = weight_tensors(layer, self.scale)
@@ -151,12 +119,3 @@ class Model:
         output = Tensor(list(self.shape), "int8", 1 / 256, -128,
                         name="probabilities")
         self._append("SOFTMAX", [], output, options, 2)
-
-    def finish(self, description):
-        model = self.writer.model
-        self.writer.graph.outputs = [self.last]
-        model.description = description
-        model.subgraphs = [self.writer.graph]
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())

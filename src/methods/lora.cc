@@ -1,12 +1,13 @@
-// LoRA: W' = W + (lora_alpha / r) B A, on fully connected layers, convolutions
-// and depthwise convolutions.
+// LoRA: W' = W + (lora_alpha / r) B A, on fully connected layers, convolutions,
+// depthwise convolutions and recurrent weights.
 //
 // Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models",
 // 2021; initial values and tensor layout as HF PEFT (A uniform in
 // +-1/sqrt(fan_in), B zero). Dense layers keep the two factors apart: h = A x
 // is a node of its own, and the base layer adds B h where it accumulates, so
 // the base's arithmetic is untouched while B is zero. A depthwise layer has too
-// few weights for that to pay: it gets the product as a small extra weight.
+// few weights for that to pay: it gets the product as a small extra weight. A
+// recurrent layer reads W' at every step, so W' is made once in front of it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,8 +37,12 @@ struct Kernel {
   int64_t size() const { return h * w * in; }
 };
 
+bool is_matrix(const AdaptableModule& m) {
+  return m.kind == "fully_connected" || m.kind == "lstm";
+}
+
 Kernel kernel_of(const AdaptableModule& m) {
-  if (m.kind == "fully_connected") return {1, 1, m.weight[1]};
+  if (is_matrix(m)) return {1, 1, m.weight[1]};
   if (m.kind == "depthwise_conv2d") return {m.weight[1], m.weight[2], 1};
   return {m.weight[1], m.weight[2], m.weight[3]};
 }
@@ -50,7 +55,6 @@ struct Factors {
 Factors add_factors(Graph& graph, const AdaptableModule& m, int r,
                     uint64_t seed, AdaptedGraph& adapted) {
   const Kernel k = kernel_of(m);
-  const bool dense = m.kind == "fully_connected";
   const Shape a_shape =
       m.kind == "conv2d" ? Shape{r, k.h, k.w, k.in} : Shape{r, k.size()};
   const auto a_values =
@@ -70,7 +74,7 @@ Factors add_factors(Graph& graph, const AdaptableModule& m, int r,
                   .param = f.b,
                   .view = {m.rows, r, 1, 1},
                   .perm = {0, 1, 2, 3}};
-  if (dense) {
+  if (is_matrix(m)) {
     a.view = {r, k.in};
     b.view = {m.rows, r};
     a.perm = b.perm = {0, 1};
@@ -130,6 +134,30 @@ Status adapt_depthwise(Graph& graph, const AdaptableModule& m, const Factors& f,
   return ok_status();
 }
 
+// W' = W + scaling B A, which the node reads in place of W.
+Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
+                   double scaling) {
+  const NodeId first_new = graph.num_nodes();
+  FT_TRY(const ValueId product,
+         append(graph, ops::kMatmul, {f.b, f.a}, {{"alpha", scaling}},
+                {.name = m.name + "/lora_BA"}));
+  const ValueId w = graph.node(m.node).inputs[1];
+  FT_TRY(const ValueId sum,
+         append(graph, ops::kBinary, {product, w}, {{"kind", "add"}},
+                {.name = m.name + "/lora_weight"}));
+  graph.node(m.node).inputs[1] = sum;
+  move_in_front(graph, first_new, m.node);
+  return ok_status();
+}
+
+Status adapt(Graph& graph, const AdaptableModule& m, const Factors& f,
+             double scaling) {
+  if (m.kind == "depthwise_conv2d")
+    return adapt_depthwise(graph, m, f, scaling);
+  if (m.kind == "lstm") return adapt_value(graph, m, f, scaling);
+  return adapt_dense(graph, m, f, scaling);
+}
+
 Status check_module(const Graph& graph, const AdaptableModule& m, int r) {
   if (r < 1)
     return usage_error(
@@ -162,9 +190,7 @@ Status apply(Graph& graph, const MethodSettings& settings,
     FT_TRY_STATUS(check_module(graph, m, r));
     const double scaling = settings.alpha_of(m.name) / r;
     const Factors f = add_factors(graph, m, r, settings.seed, adapted);
-    FT_TRY_STATUS(m.kind == "depthwise_conv2d"
-                      ? adapt_depthwise(graph, m, f, scaling)
-                      : adapt_dense(graph, m, f, scaling));
+    FT_TRY_STATUS(adapt(graph, m, f, scaling));
   }
   return ok_status();
 }

@@ -31,7 +31,10 @@ int effective_rank(const MethodSettings& settings,
 struct AdaptableModule {
   NodeId node = kNone;
   std::string name;
-  std::string kind;  // "fully_connected", "conv2d", "depthwise_conv2d"
+  // "fully_connected", "conv2d", "depthwise_conv2d", or "lstm": the recurrent
+  // weights, read at every step inside the node, so that only their value can
+  // be adapted.
+  std::string kind;
   Shape weight;      // as stored: [out, kh, kw, in], [1, kh, kw, c], [n, k]
   int64_t rows = 0;  // of the weight as a matrix [rows, columns]
   int64_t columns = 0;

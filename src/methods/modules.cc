@@ -21,7 +21,7 @@ MatrixView matrix_of(const OpDef* op, const Shape& w) {
 
 bool is_adaptable(const Graph& graph, const Node& node) {
   if (node.op != &ops::kConv2d && node.op != &ops::kDepthwiseConv2d &&
-      node.op != &ops::kFullyConnected)
+      node.op != &ops::kFullyConnected && node.op != &ops::kLstm)
     return false;
   return node.inputs[1] != kNone &&
          graph.value(node.inputs[1]).kind == ValueKind::kConstant;

@@ -16,6 +16,9 @@ constexpr const OpDef* kAllOps[] = {
     &kTransposeConv2d,
     &kFullyConnected,
     &kMatmul,
+    // Sequences.
+    &kLstm,
+    &kLstmGrad,
     // Pooling.
     &kAvgPool2d,
     &kAvgPool2dGrad,

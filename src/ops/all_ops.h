@@ -16,6 +16,8 @@ extern const OpDef kDepthwiseConv2d, kDepthwiseConv2dInputGrad,
 extern const OpDef kTransposeConv2d;
 extern const OpDef kFullyConnected;
 extern const OpDef kMatmul;  // C = alpha * op(A) op(B), batched
+// Sequences.
+extern const OpDef kLstm, kLstmGrad;
 // Pooling.
 extern const OpDef kAvgPool2d, kAvgPool2dGrad, kMaxPool2d, kMaxPool2dGrad;
 // Element-wise with broadcasting, and of one tensor.

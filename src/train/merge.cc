@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "formats/tflite/export.h"
 #include "ir/real_values.h"
@@ -67,6 +68,25 @@ class Merger {
                : add_float(module, *node, shape);
   }
 
+  // An operator whose weights were joined must have all of them in float32 once
+  // one of them is: the others follow with the values that they had.
+  Status finish() {
+    std::set<int> operators;
+    for (NodeId n = 0; n < graph_.num_nodes(); ++n)
+      for (const ValueId id : graph_.node(n).inputs)
+        if (base_.joined_tensors.contains(id) && edited_.contains(id))
+          operators.insert(base_.operator_of(n));
+    for (NodeId n = 0; n < graph_.num_nodes(); ++n) {
+      if (!operators.contains(base_.operator_of(n))) continue;
+      const Node& node = graph_.node(n);
+      for (const ValueId id : node.inputs)
+        if (base_.joined_tensors.contains(id) && !edited_.contains(id))
+          FT_TRY_STATUS(edit_float(id, node, graph_.value(id).type.shape,
+                                   real_values(graph_.value(id))));
+    }
+    return ok_status();
+  }
+
   TfliteEdits edits;
 
  private:
@@ -82,21 +102,39 @@ class Merger {
     return tensor;
   }
 
+  // The tensors behind a value: one, or those that were joined, each with an
+  // equal share of `values`.
+  Status edit_float(ValueId id, const Node& node, Shape shape,
+                    const std::vector<float>& values) {
+    const auto joined = base_.joined_tensors.find(id);
+    std::vector<int> tensors;
+    if (joined == base_.joined_tensors.end()) {
+      FT_TRY(const int tensor, tensor_of(id, node));
+      tensors.push_back(tensor);
+    } else {
+      tensors = joined->second;
+    }
+    const size_t each = values.size() / tensors.size();
+    shape.set(0, shape[0] / static_cast<int64_t>(tensors.size()));
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const auto part =
+          std::as_bytes(std::span(values).subspan(i * each, each));
+      edits.tensors.push_back(
+          {.tensor_index = tensors[i],
+           .shape = shape,
+           .data = std::vector<std::byte>(part.begin(), part.end()),
+           .as_float32 = true});
+    }
+    edited_.insert(id);
+    return ok_status();
+  }
+
   Status add_float(const MergedModule& module, const Node& node,
                    const Shape& shape) {
-    FT_TRY(const int weight, tensor_of(node.inputs[1], node));
-    edits.tensors.push_back({.tensor_index = weight,
-                             .shape = shape,
-                             .data = to_bytes(module.weight),
-                             .as_float32 = true});
+    FT_TRY_STATUS(edit_float(node.inputs[1], node, shape, module.weight));
     if (module.bias.empty()) return ok_status();
-    FT_TRY(const int bias, tensor_of(bias_of(node), node));
-    edits.tensors.push_back(
-        {.tensor_index = bias,
-         .shape = Shape{static_cast<int64_t>(module.bias.size())},
-         .data = to_bytes(module.bias),
-         .as_float32 = true});
-    return ok_status();
+    return edit_float(bias_of(node), node,
+                      {static_cast<int64_t>(module.bias.size())}, module.bias);
   }
 
   Status add_int8(const MergedModule& module, const Node& node,
@@ -161,6 +199,7 @@ class Merger {
   const TfliteModel& base_;
   const Graph& graph_;
   const MergeInput& input_;
+  std::set<ValueId> edited_;
 };
 
 }  // namespace
@@ -197,6 +236,7 @@ Result<std::vector<std::byte>> merged_tflite(
   FT_TRY(const auto merged, merge_modules(base.graph, input));
   Merger merger(base, input);
   for (const MergedModule& m : merged) FT_TRY_STATUS(merger.add(m));
+  FT_TRY_STATUS(merger.finish());
   return rewrite_tflite(original, merger.edits);
 }
 

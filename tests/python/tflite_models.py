@@ -44,6 +44,7 @@ class Tensor:
     data: np.ndarray = None
     quantized_dimension: int = 0
     name: str = ""
+    is_variable: bool = False  # a state that an operator keeps
 
 
 @dataclass
@@ -57,6 +58,7 @@ class _Writer:
         t.type = _TYPES[tensor.dtype]
         t.name = tensor.name or f"tensor_{index}"
         t.buffer = 0
+        t.isVariable = tensor.is_variable
         if tensor.scale is not None:
             scale = np.atleast_1d(np.float32(tensor.scale))
             t.quantization = schema.QuantizationParametersT()
@@ -104,7 +106,8 @@ def single_op_model(op, inputs, outputs, options=None, version=None):
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, name)
     graph.operators = [operator]
     graph.inputs = [
-        i for i, t in zip(ids, inputs) if t is not None and t.data is None
+        i for i, t in zip(ids, inputs)
+        if t is not None and t.data is None and not t.is_variable
     ]
     graph.outputs = operator.outputs
     model.subgraphs = [graph]

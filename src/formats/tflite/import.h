@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,9 @@ struct TfliteModel {
 
   std::vector<int> value_tensor;   // by ValueId
   std::vector<int> node_operator;  // by NodeId
+  // Constants made of several tensors of the file, one behind the other along
+  // axis 0: the gates of an LSTM.
+  std::map<ValueId, std::vector<int>> joined_tensors;
 
  private:
   static int at(const std::vector<int>& map, int i) {

@@ -115,12 +115,12 @@ Status Importer::add_inputs() {
                         file_.describe(tensor), type.shape[0], old_batch_));
       old_batch_ = type.shape[0];
       new_batch_ = options_.batch;
-      FT_TRY(type.shape, expected_shape(tensor, true));
+      FT_TRY(type.shape, expected_shape(tensor, 0));
     }
     is_first = false;
     const ValueId id = graph().add_input(
         printable(file_.tensor_name(tensor), kMaxValueName), type);
-    bind(tensor, id, true);
+    bind(tensor, id, 0);
   }
   return account(kNone);
 }
@@ -157,9 +157,9 @@ Status Importer::import_operator(int index) {
   return account(index).in(fmt::format("operator {} ({})", index, op.kind()));
 }
 
-void Importer::bind(int tensor, ValueId value, bool batched) {
+void Importer::bind(int tensor, ValueId value, int batch_axis) {
   bound_[static_cast<size_t>(tensor)] = {
-      .value = value, .is_batched = batched, .is_dimensions = false};
+      .value = value, .batch_axis = batch_axis, .is_dimensions = false};
   set_tensor(value, tensor);
 }
 
@@ -175,22 +175,22 @@ void Importer::set_tensor(ValueId value, int tensor) {
   if (entry == kNone) entry = tensor;
 }
 
-Result<Shape> Importer::expected_shape(int tensor, bool batched) const {
+Result<Shape> Importer::expected_shape(int tensor, int batch_axis) const {
   FT_TRY(const TensorType type, file_.type_of(tensor));
   Shape shape = type.shape;
-  if (!batched || old_batch_ == new_batch_) return shape;
-  if (shape.rank() == 0 || shape[0] % old_batch_ != 0)
-    return invalid_input(
-        fmt::format("{} of shape {} does not carry the batch of {} in axis 0, "
-                    "so the batch cannot be changed",
-                    file_.describe(tensor), shape.to_string(), old_batch_));
-  const int64_t rest = shape.num_elements() / shape[0];
-  const int64_t rows = shape[0] / old_batch_ * new_batch_;
+  if (batch_axis == kNone || old_batch_ == new_batch_) return shape;
+  if (shape.rank() <= batch_axis || shape[batch_axis] % old_batch_ != 0)
+    return invalid_input(fmt::format(
+        "{} of shape {} does not carry the batch of {} in axis {}, "
+        "so the batch cannot be changed",
+        file_.describe(tensor), shape.to_string(), old_batch_, batch_axis));
+  const int64_t rest = shape.num_elements() / shape[batch_axis];
+  const int64_t rows = shape[batch_axis] / old_batch_ * new_batch_;
   if (rows > std::numeric_limits<int32_t>::max() / rest)
     return invalid_input(
         fmt::format("{} would have more than 2^31 - 1 elements at batch {}",
                     file_.describe(tensor), new_batch_));
-  shape.set(0, rows);
+  shape.set(batch_axis, rows);
   return shape;
 }
 
@@ -251,38 +251,76 @@ Result<ValueId> Importer::constant(int tensor, As as) {
 }
 
 // real = scale * (q - zero_point), in the order of operations that LiteRT uses.
-Result<ValueId> Importer::constant_as_float(int tensor,
-                                            const TensorType& type) {
-  if (type.quant.empty() && type.dtype != DType::kF16)
+Status Importer::read_reals(int tensor, const TensorType& type,
+                            std::span<float> values) {
+  const bool is_float = type.dtype == DType::kF32 || type.dtype == DType::kF16;
+  if (type.quant.empty() && !is_float)
     return invalid_input(fmt::format("{} of type {} cannot become float32",
                                      file_.describe(tensor),
                                      name_of(type.dtype)));
-  const auto n = static_cast<size_t>(type.shape.num_elements());
-  FT_TRY_STATUS(allowance_.take(n * sizeof(float)));
   std::span<const std::byte> data = file_.data(tensor);
   if (file_.is_int4(tensor)) {
     FT_TRY(data, unpack_int4(tensor, type.shape.num_elements()));
   }
-  auto values = std::make_shared<std::vector<float>>(n);
   size_t inner = 1;
   for (int d = type.quant.quantized_dimension + 1; d < type.shape.rank(); ++d)
     inner *= static_cast<size_t>(type.shape[d]);
   const size_t channels = std::max<size_t>(type.quant.scale.size(), 1);
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = 0; i < values.size(); ++i) {
     const double q = stored_number(type.dtype, data.data(), i);
-    if (type.dtype == DType::kF16) {
-      (*values)[i] = static_cast<float>(q);
+    if (is_float) {
+      values[i] = static_cast<float>(q);
       continue;
     }
     const size_t c = channels == 1 ? 0 : i / inner % channels;
-    (*values)[i] = static_cast<float>(type.quant.scale[c] *
-                                      (q - type.quant.zero_point[c]));
+    values[i] = static_cast<float>(type.quant.scale[c] *
+                                   (q - type.quant.zero_point[c]));
   }
-  const auto bytes = std::as_bytes(std::span(std::as_const(*values)));
+  return ok_status();
+}
+
+ValueId Importer::add_reals(const std::string& name, const Shape& shape,
+                            std::shared_ptr<const std::vector<float>> values) {
+  const auto bytes = std::as_bytes(std::span(*values));
   graph().keep_alive(std::move(values));
   return graph().add_constant(
-      printable(file_.tensor_name(tensor), kMaxValueName),
-      {.dtype = DType::kF32, .shape = type.shape, .quant = {}}, bytes);
+      name, {.dtype = DType::kF32, .shape = shape, .quant = {}}, bytes);
+}
+
+Result<ValueId> Importer::constant_as_float(int tensor,
+                                            const TensorType& type) {
+  const auto n = static_cast<size_t>(type.shape.num_elements());
+  FT_TRY_STATUS(allowance_.take(n * sizeof(float)));
+  auto values = std::make_shared<std::vector<float>>(n);
+  FT_TRY_STATUS(read_reals(tensor, type, *values));
+  return add_reals(printable(file_.tensor_name(tensor), kMaxValueName),
+                   type.shape, std::move(values));
+}
+
+Result<ValueId> Importer::joined(const std::vector<int>& tensors,
+                                 const std::string& name) {
+  std::vector<TensorType> types;
+  Shape shape;
+  for (const int tensor : tensors) {
+    FT_TRY(TensorType type, file_.type_of(tensor));
+    if (types.empty()) shape = type.shape;
+    if (type.shape.rank() == 0 || type.shape != shape)
+      return invalid_input(fmt::format(
+          "{} is {}, needs the shape of {}, {}", file_.describe(tensor),
+          type.to_string(), file_.describe(tensors[0]), shape.to_string()));
+    types.push_back(std::move(type));
+  }
+  const auto each = static_cast<size_t>(shape.num_elements());
+  shape.set(0, shape[0] * static_cast<int64_t>(tensors.size()));
+  FT_TRY_STATUS(allowance_.take(each * tensors.size() * sizeof(float) +
+                                3 * sizeof(Value) + 2 * name.size() + 256));
+  auto values = std::make_shared<std::vector<float>>(each * tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i)
+    FT_TRY_STATUS(read_reals(tensors[i], types[i],
+                             std::span(*values).subspan(i * each, each)));
+  const ValueId id = add_reals(name, shape, std::move(values));
+  model_.joined_tensors[id] = tensors;
+  return id;
 }
 
 // Two signed values a byte, the first in the low half.

@@ -56,22 +56,27 @@ class Importer {
 
   // The value that holds a tensor: produced already, or a constant.
   Result<ValueId> value_of(int tensor, As as);
+  // Constants one behind the other along axis 0, as one float32 constant.
+  Result<ValueId> joined(const std::vector<int>& tensors,
+                         const std::string& name);
   ValueId bound(int tensor) const {
     return bound_[static_cast<size_t>(tensor)].value;
   }
-  void bind(int tensor, ValueId value, bool batched);
+  // `batch_axis`: the axis that carries the batch; kNone: none does.
+  void bind(int tensor, ValueId value, int batch_axis);
   // A tensor whose elements are dimensions (SHAPE and what is computed from
   // it): it has no value, RESHAPE takes its result from the file instead.
   void bind_as_dimensions(int tensor);
   bool is_dimensions(int tensor) const {
     return bound_[static_cast<size_t>(tensor)].is_dimensions;
   }
-  bool is_batched(int tensor) const {
-    return bound_[static_cast<size_t>(tensor)].is_batched;
+  int batch_axis(int tensor) const {
+    return bound_[static_cast<size_t>(tensor)].batch_axis;
   }
   bool changes_batch() const { return new_batch_ != old_batch_; }
-  // The file's shape, with axis 0 scaled if the tensor carries the batch.
-  Result<Shape> expected_shape(int tensor, bool batched) const;
+  // The file's shape, with the axis that carries the batch (if any) scaled.
+  Result<Shape> expected_shape(int tensor, int batch_axis) const;
+  int64_t old_batch() const { return old_batch_; }
   // Records where the values and nodes added since the last call come from.
   Status account(int operator_index);
   Status take(size_t bytes) { return allowance_.take(bytes); }
@@ -80,7 +85,7 @@ class Importer {
  private:
   struct Bound {
     ValueId value = kNone;
-    bool is_batched = false;
+    int batch_axis = kNone;
     bool is_dimensions = false;
   };
   Status add_inputs();
@@ -88,6 +93,10 @@ class Importer {
   Status import_operator(int index);
   Result<ValueId> constant(int tensor, As as);
   Result<ValueId> constant_as_float(int tensor, const TensorType& type);
+  Status read_reals(int tensor, const TensorType& type,
+                    std::span<float> values);
+  ValueId add_reals(const std::string& name, const Shape& shape,
+                    std::shared_ptr<const std::vector<float>> values);
   Result<std::span<const std::byte>> unpack_int4(int tensor, int64_t n);
 
   const ModelFile& file_;
@@ -116,6 +125,8 @@ class OpImport {
   int output_tensor(size_t i) const { return outputs_[i]; }
   bool is_constant(size_t i) const;
   bool is_dimensions(size_t i) const;
+  // State that LiteRT keeps from run to run; zero at the first.
+  bool is_variable(size_t i) const;
 
   // Fails unless the operator has this many operands.
   Status expect(size_t min_inputs, size_t max_inputs, size_t outputs) const;
@@ -131,7 +142,11 @@ class OpImport {
   Result<TensorType> output_type(size_t i = 0) const;
   const TensorType& type(ValueId id) const { return graph().value(id).type; }
   const Shape& shape(ValueId id) const { return type(id).shape; }
-  bool changes_batch() const { return batched_ && importer_.changes_batch(); }
+  bool changes_batch() const {
+    return batch_axis_ != kNone && importer_.changes_batch();
+  }
+  // The axis of the first operand that carries the batch; kNone: none does.
+  int batch_axis() const { return batch_axis_; }
 
   // The operator's settings; nullptr where the file has none.
   template <class T>
@@ -154,6 +169,13 @@ class OpImport {
                                          std::vector<ValueId> inputs,
                                          Attrs attrs = {},
                                          std::vector<QuantParams> quants = {});
+  // A node between that has a name of its own behind the operator's: a module.
+  Result<std::vector<ValueId>> module(std::string_view suffix, const OpDef& op,
+                                      std::vector<ValueId> inputs,
+                                      Attrs attrs = {});
+  // Constant operands stacked along axis 0, in float32.
+  Result<ValueId> joined(const std::vector<size_t>& operands,
+                         std::string_view suffix);
   // Output i is an existing value.
   Status finish(size_t i, ValueId value);
   // Output i is computed from dimensions only.
@@ -161,11 +183,19 @@ class OpImport {
   Status error(const std::string& sentence) const;
 
  private:
+  Result<std::vector<ValueId>> append_inner(std::string name, const OpDef& op,
+                                            std::vector<ValueId> inputs,
+                                            Attrs attrs,
+                                            std::vector<QuantParams> quants);
+  const std::string& name();
+  Result<int> find_batch_axis(size_t i, const Shape& shape) const;
+
   Importer& importer_;
   int index_;
   std::string_view kind_;
   std::span<const int32_t> inputs_, outputs_;
-  bool batched_ = false;
+  int batch_axis_ = kNone;
+  bool batch_axes_differ_ = false;
   std::string name_;
   int num_inner_ = 0;
 };
@@ -182,6 +212,7 @@ std::span<const OperatorImporter> row_importers();
 std::span<const OperatorImporter> movement_importers();
 std::span<const OperatorImporter> slicing_importers();
 std::span<const OperatorImporter> block_importers();
+std::span<const OperatorImporter> recurrent_importers();
 ImportFn find_importer(tfl::BuiltinOperator code);
 
 // The fused activation as FT_ACT_*.

@@ -94,7 +94,9 @@ Status import_slice(OpImport& op) {
   // The batch axis is taken whole or not at all; a changed batch stays whole.
   if (op.changes_batch()) {
     FT_TRY(const Shape out, op.output_shape());
-    if (out.rank() > 0 && begin[0] == 0) size[0] = out[0];
+    const auto axis = static_cast<size_t>(op.batch_axis());
+    if (axis < begin.size() && begin[axis] == 0)
+      size[axis] = out[op.batch_axis()];
   }
   return op.emit(ops::kSlice, {x}, {{"begin", begin}, {"size", size}});
 }

@@ -119,6 +119,7 @@ struct Corpus {
 Corpus read_corpus() {
   Corpus corpus;
   corpus.files.emplace_back("small", testing::small_int8_model());
+  corpus.files.emplace_back("lstm", testing::small_lstm_model());
   const std::string folder =
       std::string(FT_SOURCE_DIR) + "/../shared/models/mlperf_tiny";
   if (!std::filesystem::exists(folder)) {

@@ -30,8 +30,12 @@ OpImport::OpImport(Importer& importer, int index)
       kind_(tfl::EnumNameBuiltinOperator(importer.file().code(index))),
       inputs_(importer.file().inputs_of(index)),
       outputs_(importer.file().outputs_of(index)) {
-  for (const int32_t tensor : inputs_)
-    batched_ = batched_ || (tensor >= 0 && importer.is_batched(tensor));
+  for (const int32_t tensor : inputs_) {
+    const int axis = tensor < 0 ? kNone : importer.batch_axis(tensor);
+    if (axis == kNone) continue;
+    if (batch_axis_ == kNone) batch_axis_ = axis;
+    batch_axes_differ_ = batch_axes_differ_ || axis != batch_axis_;
+  }
 }
 
 Status OpImport::error(const std::string& sentence) const {
@@ -45,6 +49,10 @@ bool OpImport::is_constant(size_t i) const {
 
 bool OpImport::is_dimensions(size_t i) const {
   return has_input(i) && importer_.is_dimensions(inputs_[i]);
+}
+
+bool OpImport::is_variable(size_t i) const {
+  return has_input(i) && importer_.file().tensor(inputs_[i]).is_variable();
 }
 
 Status OpImport::expect(size_t min_inputs, size_t max_inputs,
@@ -106,21 +114,41 @@ Result<int64_t> OpImport::single_int(size_t i) {
 }
 
 Result<Shape> OpImport::output_shape(size_t i) const {
-  return importer_.expected_shape(outputs_[i], batched_);
+  return importer_.expected_shape(outputs_[i], batch_axis_);
 }
 
 Result<TensorType> OpImport::output_type(size_t i) const {
   return importer_.file().type_of(outputs_[i]);
 }
 
-Status OpImport::finish(size_t i, ValueId value) {
+// Where output i of this shape carries the batch: in the axis of the operands,
+// or in one that an operator such as a transpose moved it to. There it must be
+// the batch alone: rows of [time, batch] are no batch of rows.
+Result<int> OpImport::find_batch_axis(size_t i, const Shape& shape) const {
+  FT_TRY(const TensorType file_type, output_type(i));
+  const Shape& in_file = file_type.shape;
+  if (!changes_batch() && shape == in_file) return batch_axis_;
+  if (batch_axes_differ_)
+    return error(
+        "its operands carry the batch in different axes, so the batch cannot "
+        "be changed");
+  for (int axis = 0; changes_batch() && axis < in_file.rank(); ++axis) {
+    const bool alone = in_file[axis] == importer_.old_batch();
+    if (!alone && (axis != 0 || batch_axis_ != 0)) continue;
+    const auto want = importer_.expected_shape(outputs_[i], axis);
+    if (want.ok() && *want == shape) return axis;
+  }
   FT_TRY(const Shape want, output_shape(i));
+  return error(fmt::format("computes {} of shape {}, the file says {}",
+                           importer_.file().describe(outputs_[i]),
+                           shape.to_string(), want.to_string()));
+}
+
+Status OpImport::finish(size_t i, ValueId value) {
   FT_TRY(const TensorType file_type, output_type(i));
   TensorType& type = importer_.graph().value(value).type;
   const std::string name = importer_.file().describe(outputs_[i]);
-  if (type.shape != want)
-    return error(fmt::format("computes {} of shape {}, the file says {}", name,
-                             type.shape.to_string(), want.to_string()));
+  FT_TRY(const int batch_axis, find_batch_axis(i, type.shape));
   if (type.shape.num_elements() > kMaxElements)
     return error(fmt::format("{} has more than 2^31 - 1 elements", name));
   if (!dequantize()) {
@@ -136,7 +164,7 @@ Status OpImport::finish(size_t i, ValueId value) {
       type.quant = file_type.quant;
     }
   }
-  importer_.bind(outputs_[i], value, batched_);
+  importer_.bind(outputs_[i], value, batch_axis);
   return ok_status();
 }
 
@@ -146,8 +174,7 @@ void OpImport::finish_as_dimensions(size_t i) {
 
 Status OpImport::emit(const OpDef& op, std::vector<ValueId> inputs,
                       Attrs attrs) {
-  if (name_.empty()) name_ = importer_.names().make(index_);
-  AppendOptions options{.name = name_, .out_quant = {}, .output_names = {}};
+  AppendOptions options{.name = name(), .out_quant = {}, .output_names = {}};
   for (size_t i = 0; i < outputs_.size(); ++i) {
     FT_TRY(TensorType type, output_type(i));
     options.out_quant.push_back(dequantize() ? QuantParams{}
@@ -166,14 +193,17 @@ Status OpImport::emit(const OpDef& op, std::vector<ValueId> inputs,
   return ok_status();
 }
 
-Result<std::vector<ValueId>> OpImport::inner_all(
-    const OpDef& op, std::vector<ValueId> inputs, Attrs attrs,
-    std::vector<QuantParams> quants) {
+const std::string& OpImport::name() {
   if (name_.empty()) name_ = importer_.names().make(index_);
-  AppendOptions options{
-      .name = fmt::format("{}/{}_{}", name_, op.name, num_inner_++),
-      .out_quant = std::move(quants),
-      .output_names = {}};
+  return name_;
+}
+
+Result<std::vector<ValueId>> OpImport::append_inner(
+    std::string name, const OpDef& op, std::vector<ValueId> inputs, Attrs attrs,
+    std::vector<QuantParams> quants) {
+  AppendOptions options{.name = std::move(name),
+                        .out_quant = std::move(quants),
+                        .output_names = {}};
   FT_TRY(const std::vector<ValueId> results,
          append_node(importer_.graph(), op, std::move(inputs), std::move(attrs),
                      std::move(options)));
@@ -181,6 +211,33 @@ Result<std::vector<ValueId>> OpImport::inner_all(
     if (shape(id).num_elements() > kMaxElements)
       return error("an intermediate result has more than 2^31 - 1 elements");
   return results;
+}
+
+Result<std::vector<ValueId>> OpImport::inner_all(
+    const OpDef& op, std::vector<ValueId> inputs, Attrs attrs,
+    std::vector<QuantParams> quants) {
+  return append_inner(fmt::format("{}/{}_{}", name(), op.name, num_inner_++),
+                      op, std::move(inputs), std::move(attrs),
+                      std::move(quants));
+}
+
+Result<std::vector<ValueId>> OpImport::module(std::string_view suffix,
+                                              const OpDef& op,
+                                              std::vector<ValueId> inputs,
+                                              Attrs attrs) {
+  return append_inner(fmt::format("{}/{}", name(), suffix), op,
+                      std::move(inputs), std::move(attrs), {});
+}
+
+Result<ValueId> OpImport::joined(const std::vector<size_t>& operands,
+                                 std::string_view suffix) {
+  std::vector<int> tensors;
+  for (const size_t i : operands) {
+    if (!is_constant(i))
+      return error(fmt::format("input {} must be a constant", i));
+    tensors.push_back(inputs_[i]);
+  }
+  return importer_.joined(tensors, fmt::format("{}/{}", name(), suffix));
 }
 
 Result<ValueId> OpImport::inner(const OpDef& op, std::vector<ValueId> inputs,

@@ -7,9 +7,10 @@
 namespace ft {
 namespace {
 
-std::array<std::span<const OperatorImporter>, 6> all_importers() {
+std::array<std::span<const OperatorImporter>, 7> all_importers() {
   return {linear_importers(),   elementwise_importers(), row_importers(),
-          movement_importers(), slicing_importers(),     block_importers()};
+          movement_importers(), slicing_importers(),     block_importers(),
+          recurrent_importers()};
 }
 
 }  // namespace

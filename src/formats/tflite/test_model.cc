@@ -171,4 +171,33 @@ std::vector<std::byte> small_int8_model() {
   return m.build({x}, {y5});
 }
 
+std::vector<std::byte> small_lstm_model(bool time_major) {
+  TestModel m;
+  const auto sequence = [&](const std::string& name, int32_t columns) {
+    return time_major ? m.add_f32(name, {3, 1, columns})
+                      : m.add_f32(name, {1, 3, columns});
+  };
+  const int x = sequence("x", 2);
+  std::vector<int32_t> operands(24, -1);
+  operands[0] = x;
+  for (size_t gate = 0; gate < 4; ++gate) {
+    const auto quant =
+        QuantParams::per_tensor(0.01f * static_cast<float>(gate + 1), 0);
+    operands[1 + gate] = m.add_s8_weights("net/lstm/w", {4, 2}, quant);
+    operands[5 + gate] = m.add_s8_weights("net/lstm/r", {4, 4}, quant);
+    operands[12 + gate] = m.add_f32_weights("net/lstm/b", {4});
+  }
+  for (const size_t state : {18, 19}) {
+    operands[state] = m.add_f32("net/lstm/state", {1, 4});
+    m.tensor(operands[state]).is_variable = true;
+  }
+  const int y = sequence("net/lstm/y", 4);
+  tfl::UnidirectionalSequenceLSTMOptionsT options;
+  options.fused_activation_function = tfl::ActivationFunctionType::TANH;
+  options.time_major = time_major;
+  m.op(tfl::BuiltinOperator::UNIDIRECTIONAL_SEQUENCE_LSTM, operands, {y},
+       options);
+  return m.build({x}, {y});
+}
+
 }  // namespace ft::testing

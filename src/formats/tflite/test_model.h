@@ -64,4 +64,8 @@ class TestModel {
 // connected -> softmax, with a signature and metadata: like a keyword model.
 std::vector<std::byte> small_int8_model();
 
+// x [1, 3, 2] -> LSTM of 4 with int8 weights between float activations.
+// `time_major`: x is [3, 1, 2].
+std::vector<std::byte> small_lstm_model(bool time_major = false);
+
 }  // namespace ft::testing
