@@ -11,6 +11,8 @@ SOAK_ROUNDS ?= 20
 # More arguments for ctest and pytest, e.g. make test CTEST_ARGS='-R ops'
 CTEST_ARGS ?=
 PYTEST_ARGS ?=
+# Test programs that `make tsan` builds and runs; cpp_tests are all of them.
+TSAN_TESTS ?= cpp_tests
 # Files to look at by `make check`; empty means all.
 CHECK_ARGS ?=
 
@@ -24,6 +26,7 @@ ASAN_ENV := \
   ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:allow_addr2line=1 \
   UBSAN_OPTIONS=print_stacktrace=1
 TSAN_ENV := TSAN_OPTIONS=suppressions=$(CURDIR)/tools/tsan.supp
+space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
@@ -86,12 +89,13 @@ test-python: build $(VENV)/.setup
 	$(PYTHON) -m pytest tests/python $(PYTEST_ARGS)
 
 asan: build/asan-ubsan/build.ninja
-	cmake --build build/asan-ubsan --parallel $(JOBS)
+	cmake --build build/asan-ubsan --parallel $(JOBS) --target cpp_tests
 	$(ASAN_ENV) $(CTEST) --test-dir build/asan-ubsan
 
 tsan: build/tsan/build.ninja
-	cmake --build build/tsan --parallel $(JOBS)
-	$(TSAN_ENV) $(NO_ASLR) $(CTEST) --test-dir build/tsan
+	cmake --build build/tsan --parallel $(JOBS) --target $(TSAN_TESTS)
+	$(TSAN_ENV) $(NO_ASLR) $(CTEST) --test-dir build/tsan \
+	  $(if $(filter cpp_tests,$(TSAN_TESTS)),,-R '^($(subst $(space),|,$(TSAN_TESTS)))$$')
 
 fuzz: build/fuzz/build.ninja
 	cmake -DFT_FUZZ_SECONDS=$(FUZZ_SECONDS) build/fuzz
@@ -101,6 +105,7 @@ fuzz: build/fuzz/build.ninja
 soak: build $(VENV)/.setup
 	FT_EXHAUSTIVE=1 $(CTEST) --test-dir build/release
 	$(CTEST) --test-dir build/release --repeat until-fail:$(SOAK_ROUNDS)
+	$(MAKE) tsan
 	$(MAKE) fuzz FUZZ_SECONDS=$$(( $(SOAK_ROUNDS) * 60 ))
 
 check: build/.setup-build build/.setup-check build/dev/build.ninja

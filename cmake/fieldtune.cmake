@@ -64,6 +64,8 @@ function(ft_library name)
                                             ${CMAKE_SOURCE_DIR}/include)
 endfunction()
 
+add_custom_target(cpp_tests)  # every C++ test, but not the command
+
 # ft_tests(NAME SOURCES x_test.cc ... DEPS ...) makes one GoogleTest binary NAME
 # and registers it with ctest under that name. Test paths to real inputs come
 # from the environment (see tests/real_inputs.h).
@@ -74,5 +76,6 @@ function(ft_tests name)
                                         GTest::gtest_main ft_flags)
   target_compile_definitions(${name}
                              PRIVATE FT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_dependencies(cpp_tests ${name})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 endfunction()
