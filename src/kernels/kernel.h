@@ -9,7 +9,8 @@
  *   out[i]   outputs; out[0] may equal in[j] where the op says so. A value that
  *            an op updates in place is passed in in[] and written through.
  *   scratch  bytes that live during this call only
- * Buffers are aligned to 16 bytes at least. */
+ * Buffers are aligned to 16 bytes at least; constants that are views into a
+ * model file may be aligned to their element only. */
 #ifndef FT_KERNELS_KERNEL_H_
 #define FT_KERNELS_KERNEL_H_
 

@@ -36,6 +36,10 @@ constexpr const OpDef* kAllOps[] = {
     &kLogSoftmaxGrad,
     &kLayerNorm,
     &kLayerNormGrad,
+    // Sequences of transformers.
+    &kRope,
+    &kAttention,
+    &kAttentionGrad,
     // Reductions over axes, and their inverse.
     &kReduce,
     &kReduceMaxGrad,

@@ -25,6 +25,8 @@ extern const OpDef kBinary, kUnary, kUnaryGrad, kActivationGrad;
 // Rows of the last axis.
 extern const OpDef kSoftmax, kSoftmaxGrad, kLogSoftmax, kLogSoftmaxGrad;
 extern const OpDef kLayerNorm, kLayerNormGrad;
+// Sequences of transformers.
+extern const OpDef kRope, kAttention, kAttentionGrad;
 // Reductions over axes, and their inverse.
 extern const OpDef kReduce, kReduceMaxGrad, kBroadcastTo;
 // Movement.

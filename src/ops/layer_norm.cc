@@ -1,5 +1,8 @@
 // Layer normalization along the last axis, and its gradient by x. The gradients
 // of gamma and beta are compositions of plain ops.
+//
+// Attributes: eps, center (default 1; 0: RMSNorm, which subtracts no mean;
+// Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019).
 #include "kernels/layer_norm/layer_norm.h"
 
 #include "ops/all_ops.h"
@@ -47,6 +50,7 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   lowered.set_params(ft_layer_norm_params{
       .rows = static_cast<int32_t>(x.num_elements() / x.back()),
       .cols = static_cast<int32_t>(x.back()),
+      .center = context.view.attrs->get_int("center", 1) != 0,
       .eps = static_cast<float>(context.view.attrs->get_real("eps", 1e-5))});
   return ok_status();
 }
@@ -70,12 +74,15 @@ std::vector<OpExample> examples() {
           {.inputs = {f32({2, 3, 37}), f32({37}), f32({37})},
            .attrs = {{"eps", 1e-3}}},
           {.inputs = {f32({4, 5}), f32({5}), f32({5})}, .absent = {1, 2}},
-          {.inputs = {f32({4, 5}), f32({5}), f32({5})}, .absent = {2}}};
+          {.inputs = {f32({4, 5}), f32({5}), f32({5})}, .absent = {2}},
+          {.inputs = {f32({3, 2, 37}), f32({37})}, .attrs = {{"center", 0}}}};
 }
 
 std::vector<OpExample> grad_examples() {
   return {{.inputs = {f32({3, 7}), f32({3, 7}), f32({7})}},
-          {.inputs = {f32({2, 37}), f32({2, 37}), f32({37})}, .absent = {2}}};
+          {.inputs = {f32({2, 37}), f32({2, 37}), f32({37})}, .absent = {2}},
+          {.inputs = {f32({3, 37}), f32({3, 37}), f32({37})},
+           .attrs = {{"center", 0}}}};
 }
 
 constexpr KernelDef kKernels[] = {

@@ -1,4 +1,7 @@
-// Mean softmax cross-entropy of class labels, and its gradient by the logits.
+// Mean softmax cross-entropy of class labels, and its gradient by the logits,
+// which may take their place: a language model's head needs one buffer of
+// [tokens, vocabulary] beside the labels. Rows with a label that is no class
+// (padding) do not count.
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 
 #include "ops/all_ops.h"
@@ -50,7 +53,11 @@ int64_t macs(const NodeView& node) { return node.shape(0).num_elements(); }
 
 std::vector<OpExample> examples() {
   return {{.inputs = {f32({3, 5}), s32({3})}, .low = -4, .high = 4},
-          {.inputs = {f32({1, 12}), s32({1})}, .low = -4, .high = 4}};
+          {.inputs = {f32({1, 12}), s32({1})}, .low = -4, .high = 4},
+          {.inputs = {f32({4, 67}), s32({4})},
+           .low = -90,
+           .high = 90,
+           .note = "labels 67 ... 89 are no classes"}};
 }
 
 std::vector<OpExample> grad_examples() {
@@ -59,6 +66,8 @@ std::vector<OpExample> grad_examples() {
 }
 
 constexpr KernelDef kKernels[] = {
+    {"ft_softmax_cross_entropy_f32_hwy", Isa::kHighway, "f32->f32",
+     &ft_softmax_cross_entropy_f32_hwy},
     {"ft_softmax_cross_entropy_f32_c99", Isa::kC99, "f32->f32",
      &ft_softmax_cross_entropy_f32_c99},
     {"ft_softmax_cross_entropy_f64_c99", Isa::kC99, "f64->f64",
@@ -66,6 +75,8 @@ constexpr KernelDef kKernels[] = {
 };
 
 constexpr KernelDef kGradKernels[] = {
+    {"ft_softmax_cross_entropy_grad_f32_hwy", Isa::kHighway, "f32->f32",
+     &ft_softmax_cross_entropy_grad_f32_hwy},
     {"ft_softmax_cross_entropy_grad_f32_c99", Isa::kC99, "f32->f32",
      &ft_softmax_cross_entropy_grad_f32_c99},
     {"ft_softmax_cross_entropy_grad_f64_c99", Isa::kC99, "f64->f64",

@@ -1,5 +1,6 @@
 /* y = (x - mean) / sqrt(variance + eps) * gamma + beta along rows, and the
- * gradient by x.
+ * gradient by x. Without `center` the mean counts as 0: RMSNorm,
+ * y = x / sqrt(mean(x^2) + eps) * gamma.
  *
  * in:  x [rows, cols], gamma [cols] (NULL: 1), beta [cols] (NULL: 0), float
  *      gradient: dy, x [rows, cols], gamma [cols] (NULL: 1)
@@ -16,6 +17,7 @@ extern "C" {
 
 typedef struct {
   int32_t rows, cols;
+  int32_t center; /* 0: RMSNorm */
   float eps;
 } ft_layer_norm_params;
 

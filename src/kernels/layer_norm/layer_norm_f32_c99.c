@@ -1,9 +1,11 @@
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/real.h"
 
-static ft_real mean_of(const ft_real* x, int32_t n) {
+static ft_real mean_of(const ft_layer_norm_params* p, const ft_real* x) {
+  const int32_t n = p->cols;
   ft_real sum = 0;
   int32_t j;
+  if (!p->center) return 0;
   for (j = 0; j < n; ++j) sum += x[j];
   return sum / (ft_real)n;
 }
@@ -25,7 +27,7 @@ void FT_NAME(layer_norm)(const void* params, const ft_args* args) {
   ft_real* y = (ft_real*)args->out[0];
   int32_t i, j;
   for (i = 0; i < p->rows; ++i, x += p->cols, y += p->cols) {
-    const ft_real mean = mean_of(x, p->cols);
+    const ft_real mean = mean_of(p, x);
     const ft_real inverse = inverse_deviation(x, p->cols, mean, p->eps);
     for (j = 0; j < p->cols; ++j) {
       const ft_real scale = gamma ? gamma[j] : 1, shift = beta ? beta[j] : 0;
@@ -35,7 +37,8 @@ void FT_NAME(layer_norm)(const void* params, const ft_args* args) {
 }
 
 /* With xhat = (x - mean) inverse and g = dy gamma:
- * dx = inverse (g - mean(g) - xhat mean(g xhat)) */
+ * dx = inverse (g - mean(g) - xhat mean(g xhat)); a mean that counts as 0 has
+ * no gradient, so that mean(g) falls out. */
 void FT_NAME(layer_norm_grad)(const void* params, const ft_args* args) {
   const ft_layer_norm_params* p = (const ft_layer_norm_params*)params;
   const ft_real* dy = (const ft_real*)args->in[0];
@@ -45,12 +48,12 @@ void FT_NAME(layer_norm_grad)(const void* params, const ft_args* args) {
   const ft_real n = (ft_real)p->cols;
   int32_t i, j;
   for (i = 0; i < p->rows; ++i) {
-    const ft_real mean = mean_of(x, p->cols);
+    const ft_real mean = mean_of(p, x);
     const ft_real inverse = inverse_deviation(x, p->cols, mean, p->eps);
     ft_real sum = 0, dot = 0;
     for (j = 0; j < p->cols; ++j) {
       const ft_real g = gamma ? dy[j] * gamma[j] : dy[j];
-      sum += g;
+      if (p->center) sum += g;
       dot += g * ((x[j] - mean) * inverse);
     }
     for (j = 0; j < p->cols; ++j) {

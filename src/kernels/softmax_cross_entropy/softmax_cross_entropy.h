@@ -1,8 +1,9 @@
-/* loss = mean over rows of log(sum_j e^x_j) - x_label, and its gradient.
+/* loss = mean over known rows of log(sum_j e^x_j) - x_label, and its gradient.
  *
  * in:  logits [rows, classes] float
- *      labels [rows] int32; a label outside [0, classes) adds no loss and no
- *             gradient, and its row still counts in the mean
+ *      labels [rows] int32; a row whose label lies outside [0, classes), such
+ *             as padding, is not known: it adds no loss and no gradient. With
+ *             no known row the loss is 0
  *      dloss  [1] float (gradient only)
  * out: loss [1], or dlogits [rows, classes], which may be logits */
 #ifndef FT_KERNELS_SOFTMAX_CROSS_ENTROPY_H_
@@ -20,7 +21,10 @@ typedef struct {
 
 void ft_softmax_cross_entropy_f32_c99(const void* params, const ft_args* args);
 void ft_softmax_cross_entropy_f64_c99(const void* params, const ft_args* args);
+void ft_softmax_cross_entropy_f32_hwy(const void* params, const ft_args* args);
 void ft_softmax_cross_entropy_grad_f32_c99(const void* params,
+                                           const ft_args* args);
+void ft_softmax_cross_entropy_grad_f32_hwy(const void* params,
                                            const ft_args* args);
 void ft_softmax_cross_entropy_grad_f64_c99(const void* params,
                                            const ft_args* args);

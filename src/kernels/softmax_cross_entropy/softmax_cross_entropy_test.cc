@@ -54,11 +54,13 @@ TEST(SoftmaxCrossEntropy, GradientIsProbabilityMinusTarget) {
   EXPECT_EQ(dx, (std::vector<float>{0.5f, 0.5f, -1.5f, 0.5f}));
 }
 
-TEST(SoftmaxCrossEntropy, LabelsOutsideOfTheClassesAddNothing) {
+TEST(SoftmaxCrossEntropy, LabelsOutsideOfTheClassesDoNotCount) {
   const float one = loss_of({0, 0}, {0});
-  EXPECT_EQ(loss_of({0, 0, 5, 1, 7, 2, 9, 9}, {0, 2, -1, INT32_MAX}), one / 4);
+  EXPECT_EQ(loss_of({0, 0, 5, 1, 7, 2, 9, 9}, {0, 2, -1, INT32_MAX}), one);
+  EXPECT_EQ(loss_of({0, 0, 5, 1}, {-100, 2}), 0.0f);
   const std::vector<float> dx = grad_of({0, 0, 5, 1}, {0, 2}, 1);
-  EXPECT_EQ(dx, (std::vector<float>{-0.25f, 0.25f, 0, 0}));
+  EXPECT_EQ(dx, (std::vector<float>{-0.5f, 0.5f, 0, 0}));
+  EXPECT_EQ(grad_of({5, 1}, {-100}, 1), (std::vector<float>{0, 0}));
 }
 
 }  // namespace
