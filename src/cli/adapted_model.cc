@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+
 namespace ft::cli {
 namespace {
 
@@ -10,6 +13,14 @@ const AdapterEntry* find_entry(const Adapter& adapter,
   for (const AdapterEntry& t : adapter.tensors)
     if (t.name == name) return &t;
   return nullptr;
+}
+
+// 0 where the adapter records none, or no number.
+int recorded_seq_len(const Adapter& adapter) {
+  const std::string text = adapter.get("seq_len");
+  int value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return std::max(value, 0);
 }
 
 }  // namespace
@@ -38,17 +49,18 @@ Status install_adapter(const Adapter& adapter, CompiledStep& step) {
 
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
                                         const std::string& adapter_path,
-                                        const PlanOptions& plan) {
+                                        const PlanOptions& plan, int seq_len) {
   AdaptedModel model;
   if (adapter_path.empty()) {
-    FT_TRY(model.base, load_base(model_path, Precision::kMixed, 1));
+    FT_TRY(model.base, load_base(model_path, Precision::kMixed, 1, seq_len));
     FT_TRY(model.step, compile_base(model.base.graph, plan));
     return model;
   }
   FT_TRY(model.adapter, load_adapter(adapter_path));
   FT_TRY(model.method, settings_from_metadata(model.adapter->metadata));
   FT_TRY(model.precision, parse_precision(model.adapter->get("precision")));
-  FT_TRY(model.base, load_base(model_path, model.precision, 1));
+  if (seq_len == 0) seq_len = recorded_seq_len(*model.adapter);
+  FT_TRY(model.base, load_base(model_path, model.precision, 1, seq_len));
   FT_TRY_STATUS(check_base(*model.adapter, model.base.sha256));
   FT_TRY(model.step, compile_inference(model.base.graph, model.method, plan));
   FT_TRY_STATUS(install_adapter(*model.adapter, model.step));

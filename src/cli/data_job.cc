@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "cli/output.h"
+#include "data/token_windows.h"
 
 namespace ft::cli {
 namespace {
@@ -33,7 +35,8 @@ Result<Split> make_split(const DataFlags& flags, const Dataset& set,
   }
   if (!flags.split.empty()) {
     FT_TRY(const auto fractions, parse_fractions(flags.split));
-    const bool in_order = set.front_end.kind == FrontEnd::Kind::kWindows;
+    const bool in_order =
+        set.front_end.kind == FrontEnd::Kind::kWindows || !flags.text.empty();
     return split_fractions(
         set.size(), fractions,
         in_order ? SplitOrder::kInOrder : SplitOrder::kShuffled, seed);
@@ -69,6 +72,7 @@ Status bind_samples(LoadedData& data, uint64_t seed) {
                       },
                   .feature_size = data.set.feature_size,
                   .labels = data.set.labels,
+                  .label_size = data.set.label_size,
                   .targets = data.set.targets,
                   .target_size = data.set.target_size};
   return ok_status();
@@ -76,7 +80,7 @@ Status bind_samples(LoadedData& data, uint64_t seed) {
 
 Result<DataOptions> data_options(const DataFlags& flags) {
   if (flags.path.empty())
-    return usage_error("no data was given; use --data FOLDER");
+    return usage_error("no data was given; use --data FOLDER or --text FILE");
   DataOptions options{.path = flags.path,
                       .label_from = flags.label_from,
                       .labels_path = flags.labels,
@@ -87,6 +91,25 @@ Result<DataOptions> data_options(const DataFlags& flags) {
   FT_TRY(options.front_end,
          load_front_end(flags.front_end.empty() ? "raw" : flags.front_end));
   return options;
+}
+
+Result<Dataset> load_text(const DataFlags& flags, const TextReader* reader) {
+  if (!flags.path.empty())
+    return usage_error("--data and --text contradict each other");
+  if (!flags.labels.empty() || !flags.label_from.empty() ||
+      !flags.front_end.empty() || !flags.class_names.empty() ||
+      flags.train_per_class > 0)
+    return usage_error(
+        "--text takes no --labels, --label-from, --front-end, --class-names or "
+        "--train-per-class: each token's label is the next one");
+  if (reader == nullptr || reader->tokenizer == nullptr)
+    return usage_error("--text needs a model that comes with a tokenizer");
+  FT_TRY(const std::string text, read_text_file(flags.text));
+  const std::vector<int> tokens = reader->tokenizer->encode(text);
+  auto set = window_tokens(tokens, reader->seq_len,
+                           flags.stride > 0 ? flags.stride : reader->seq_len);
+  if (!set.ok()) return Status(set.status()).in("'" + flags.text + "'");
+  return set;
 }
 
 std::string recorded(const Metadata& metadata, const char* key) {
@@ -110,7 +133,10 @@ DataFlags completed(DataFlags flags, const Metadata& metadata) {
   const auto fill = [&](std::string& flag, const char* key) {
     if (flag.empty()) flag = recorded(metadata, key);
   };
-  fill(flags.path, "data_path");
+  if (flags.text.empty()) fill(flags.path, "data_path");
+  if (flags.path.empty()) fill(flags.text, "data_text");
+  if (flags.stride == 0 && !recorded(metadata, "data_stride").empty())
+    flags.stride = std::stoi(recorded(metadata, "data_stride"));
   fill(flags.label_from, "data_label_from");
   fill(flags.labels, "data_labels");
   fill(flags.split, "data_split");
@@ -127,6 +153,14 @@ void DataFlags::add_source_to(CLI::App& app) {
   app.add_option("--data", path,
                  "folder of recordings (<class>/*.wav), NPY arrays or a CSV "
                  "table");
+  app.add_option("--text", text,
+                 "file of text, for models that read tokens and come with a "
+                 "tokenizer: windows of --seq-len tokens");
+  app.add_option("--stride", stride,
+                 "tokens between the starts of two windows of text (0: "
+                 "--seq-len)")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--label-from", label_from,
                  "pattern that finds the class in file names, e.g. "
                  "'{label}_{speaker}_{take}'");
@@ -166,13 +200,25 @@ std::vector<size_t> to_indices(const std::vector<uint32_t>& part) {
   return {part.begin(), part.end()};
 }
 
-Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
-                                                       uint64_t seed) {
+TextReader::TextReader(const BaseModel& model)
+    : tokenizer(model.tokenizer.get()) {
+  if (takes_tokens(model.graph))
+    seq_len = static_cast<int>(
+        model.graph.value(model.graph.inputs[0]).type.shape.back());
+}
+
+Result<std::unique_ptr<LoadedData>> load_training_data(
+    const DataFlags& flags, uint64_t seed, const TextReader* reader) {
   auto data = std::make_unique<LoadedData>();
   FT_TRY(data->augment, parse_augment(flags.augment));
-  FT_TRY(DataOptions options, data_options(flags));
-  options.keep_audio = data->augment.any() && options.front_end.takes_audio();
-  FT_TRY(data->set, load_dataset(options));
+  if (!flags.text.empty()) {
+    if (data->augment.any()) return usage_error("--augment does not vary text");
+    FT_TRY(data->set, load_text(flags, reader));
+  } else {
+    FT_TRY(DataOptions options, data_options(flags));
+    options.keep_audio = data->augment.any() && options.front_end.takes_audio();
+    FT_TRY(data->set, load_dataset(options));
+  }
   if (!flags.class_names.empty())
     FT_TRY_STATUS(relabel(data->set, flags.class_names));
   FT_TRY(data->split, make_split(flags, data->set, seed));
@@ -180,9 +226,13 @@ Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
   return data;
 }
 
-Result<EvaluationData> load_evaluation_data(const DataFlags& given,
-                                            const Metadata& metadata) {
-  const DataFlags flags = completed(given, metadata);
+namespace {
+
+Result<Dataset> load_evaluation_set(const DataFlags& flags,
+                                    const DataFlags& given,
+                                    const Metadata& metadata,
+                                    const TextReader* reader) {
+  if (!flags.text.empty()) return load_text(flags, reader);
   FT_TRY(DataOptions options, data_options(flags));
   options.min_samples_per_class = 1;
   const std::string stored = recorded(metadata, "front_end");
@@ -190,9 +240,18 @@ Result<EvaluationData> load_evaluation_data(const DataFlags& given,
     FT_TRY(options.front_end,
            front_end_from_toml(stored, "front end of the adapter"));
   }
+  return load_dataset(options);
+}
+
+}  // namespace
+
+Result<EvaluationData> load_evaluation_data(const DataFlags& given,
+                                            const Metadata& metadata,
+                                            const TextReader* reader) {
+  const DataFlags flags = completed(given, metadata);
   EvaluationData result{
       .data = std::make_unique<LoadedData>(), .indices = {}, .part = "all"};
-  FT_TRY(result.data->set, load_dataset(options));
+  FT_TRY(result.data->set, load_evaluation_set(flags, given, metadata, reader));
   Dataset& set = result.data->set;
   std::vector<std::string> classes = given.class_names;
   if (classes.empty()) classes = recorded_words(metadata, "classes");
@@ -219,6 +278,8 @@ void record_data(const DataFlags& flags, const LoadedData& data, uint64_t seed,
   metadata["front_end"] = to_toml(data.set.front_end);
   metadata["classes"] = Json(data.set.classes).dump();
   metadata["data_path"] = flags.path;
+  metadata["data_text"] = flags.text;
+  metadata["data_stride"] = fmt::format("{}", flags.stride);
   metadata["data_label_from"] = flags.label_from;
   metadata["data_labels"] = flags.labels;
   metadata["data_split"] = flags.split;

@@ -12,6 +12,7 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "data/split.h"
+#include "train/base_model.h"
 #include "train/samples.h"
 
 namespace ft::cli {
@@ -24,6 +25,8 @@ struct DataFlags {
   double validation = 0;  // part of the training samples
   std::string augment = "none";
   size_t threads = 1;
+  std::string text;  // file of text, instead of `path`
+  int stride = 0;    // tokens between two windows; 0: as many as one has
 
   // Where the data is and how to read it.
   void add_source_to(CLI::App& app);
@@ -44,12 +47,21 @@ struct LoadedData {
   LoadedData& operator=(const LoadedData&) = delete;
 };
 
+// How text becomes tokens; a model without a tokenizer reads none.
+struct TextReader {
+  const Tokenizer* tokenizer = nullptr;
+  int seq_len = 0;
+
+  explicit TextReader(const BaseModel& model);
+};
+
 using Metadata = std::map<std::string, std::string>;
 
 // For training. Without a split option everything trains and is evaluated,
 // which the caller should say. `need` is empty or the classes to number by.
-Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
-                                                       uint64_t seed);
+// `reader` (of --text) may be null.
+Result<std::unique_ptr<LoadedData>> load_training_data(
+    const DataFlags& flags, uint64_t seed, const TextReader* reader = nullptr);
 
 // For evaluation: flags first, then what the adapter's metadata records. The
 // test part of the recorded split if the data is the one that was trained on,
@@ -60,7 +72,8 @@ struct EvaluationData {
   std::string part;  // "test" or "all"
 };
 Result<EvaluationData> load_evaluation_data(const DataFlags& flags,
-                                            const Metadata& metadata);
+                                            const Metadata& metadata,
+                                            const TextReader* reader = nullptr);
 
 // What load_evaluation_data() reads back.
 void record_data(const DataFlags& flags, const LoadedData& data, uint64_t seed,

@@ -1,5 +1,7 @@
 #include "cli/evaluate_job.h"
 
+#include <cmath>
+
 namespace ft::cli {
 
 Task task_of(const Program& inference, const LoadedData& data) {
@@ -30,7 +32,9 @@ Result<Evaluation> evaluate_program(const Program& inference,
 Json evaluation_fields(const Evaluation& e, const EvaluationData& data,
                        const std::string& suffix) {
   Json f;
-  if (!e.confusion.empty())
+  if (!data.data->samples.labels.empty() && data.data->samples.label_size > 1)
+    f["perplexity" + suffix] = number_or_null(std::exp(e.loss));
+  if (!e.confusion.empty() || data.data->samples.label_size > 1)
     f["accuracy" + suffix] = e.accuracy;
   else
     f["mse" + suffix] = e.mse;

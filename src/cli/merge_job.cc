@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "cli/adapted_model.h"
 #include "cli/evaluate_job.h"
+#include "formats/tflite/import.h"
 #include "train/merge.h"
 
 namespace ft::cli {
@@ -81,6 +82,9 @@ Result<MergeOutcome> run_merge_job(const MergeJob& job) {
   if (job.out.empty()) return usage_error("no --out FILE was given");
   FT_TRY(const AdaptedModel model,
          load_adapted_model(job.model, job.adapter, job.kernels.plan()));
+  if (takes_tokens(model.base.graph))
+    return usage_error(
+        "merge writes .tflite files, and so takes no model of another format");
   FT_TRY(const MergeInput input, merge_input(model));
   FT_TRY(const MappedFile original, MappedFile::open(job.model));
   // The file is rewritten from its own arithmetic, whatever precision the

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +24,7 @@ struct KernelOptions {
 
 struct MethodOptions {
   std::string method = "lora";
-  std::optional<int> rank;      // default: the method's
+  int rank = 4;
   std::optional<double> alpha;  // default: twice the rank
   std::vector<std::string> target_modules, rank_pattern, alpha_pattern;
   int classes = 0;
@@ -34,9 +33,8 @@ struct MethodOptions {
   std::string loss = "auto";
   std::string recompute = "auto";
   int batch = 1;
+  int seq_len = 0;
   std::string ram;
-  // Settings that only some methods have, by PEFT's word; empty: not given.
-  std::map<std::string, std::string, std::less<>> own;
   void add_to(CLI::App& app);
   // `num_classes` is of the data, used by --new-head.
   Result<MethodSettings> settings(int num_classes, uint64_t seed) const;
@@ -48,15 +46,16 @@ struct MethodOptions {
   Result<size_t> ram_bytes() const;
   Result<Loss> loss_for(const Graph& base,
                         const MethodSettings& settings) const;
-
- private:
-  void add_own_settings(CLI::App& app);
 };
+
+// --seq-len: tokens in a sample, for models that read tokens.
+void add_seq_len(CLI::App& app, int& seq_len);
 
 struct OptimizerOptions {
   OptimizerSettings settings;
   int epochs = 30;
   int patience = 0;
+  bool in_order = false;
   void add_to(CLI::App& app);
 };
 

@@ -75,15 +75,17 @@ ReportTable plan_table(const TrainOutcome& o) {
 
 ReportData train_report(const TrainJob& job, const TrainOutcome& o) {
   ReportData data{.title = "fieldtune training report",
-                  .subtitle = fmt::format("{} adapted to {} by {}", job.model,
-                                          job.data.path, job.method.method),
+                  .subtitle = fmt::format(
+                      "{} adapted to {} by {}", job.model,
+                      job.data.text.empty() ? job.data.path : job.data.text,
+                      job.method.method),
                   .figures = key_figures(o),
                   .memory = o.memory,
                   .curve = curve(o.history),
                   .confusions = {},
                   .tables = {plan_table(o)},
                   .command = {}};
-  if (o.evaluated && o.task == Task::kClassification) {
+  if (o.evaluated && !o.after.confusion.empty()) {
     data.confusions.push_back(confusion("before", o, o.before));
     data.confusions.push_back(confusion("after", o, o.after));
   }

@@ -56,7 +56,7 @@ class Job {
 
   Result<TrainOutcome> run() {
     FT_TRY_STATUS(check_options());
-    FT_TRY(data_, load_training_data(job_.data, job_.seed));
+    FT_TRY_STATUS(load_data());
     FT_TRY_STATUS(compile());
     FT_TRY_STATUS(open_sessions());
     FT_TRY_STATUS(evaluate_into(outcome_.before));
@@ -71,10 +71,23 @@ class Job {
   Status check_options() {
     if (job_.out.empty()) return usage_error("no --out FILE was given");
     FT_TRY_STATUS(check_writable(job_.out));
+    if (!job_.loss_log.empty()) FT_TRY_STATUS(check_writable(job_.loss_log));
     FT_TRY(precision_, parse_precision(job_.method.precision));
     FT_TRY_STATUS(job_.method.ram_bytes().status());
     FT_TRY_STATUS(check_optimizer(job_.optimizer.settings));
     return find_method(job_.method.method).status();
+  }
+
+  Status load_data() {
+    if (job_.data.text.empty()) {
+      FT_TRY(data_, load_training_data(job_.data, job_.seed));
+      return ok_status();
+    }
+    FT_TRY(const BaseModel base,
+           load_base(job_.model, precision_, 1, job_.method.seq_len));
+    const TextReader reader(base);
+    FT_TRY(data_, load_training_data(job_.data, job_.seed, &reader));
+    return ok_status();
   }
 
   Status compile() {
@@ -82,8 +95,9 @@ class Job {
     if (job_.method.new_head && classes == 0)
       return usage_error("--new-head needs data with classes");
     FT_TRY(method_, job_.method.settings(classes, job_.seed));
-    FT_TRY(const TfliteModel base,
-           load_base(job_.model, precision_, job_.method.batch));
+    FT_TRY(const BaseModel base,
+           load_base(job_.model, precision_, job_.method.batch,
+                     job_.method.seq_len));
     base_sha256_ = base.sha256;
     FT_TRY(const StepSettings settings,
            job_.method.step(base.graph, method_, job_.optimizer.settings,
@@ -91,7 +105,8 @@ class Job {
     outcome_.task =
         settings.loss == Loss::kMse ? Task::kRegression : Task::kClassification;
     FT_TRY(step_, compile_training(base.graph, settings));
-    FT_TRY(const TfliteModel single, load_base(job_.model, precision_, 1));
+    FT_TRY(const BaseModel single,
+           load_base(job_.model, precision_, 1, job_.method.seq_len));
     FT_TRY(inference_,
            compile_inference(single.graph, method_, job_.kernels.plan()));
     return init_values();
@@ -147,6 +162,7 @@ class Job {
         o.settings.beta1, o.settings.beta2, o.settings.eps,
         o.settings.weight_decay, o.settings.schedule, o.settings.warmup_steps,
         to_string(data_->augment));
+    if (o.in_order) text += " in order";
     text += sha256_hex(std::as_bytes(std::span(data_->set.features)));
     text += sha256_hex(std::as_bytes(std::span(data_->set.labels)));
     text += sha256_hex(std::as_bytes(std::span(data_->split.train)));
@@ -164,6 +180,7 @@ class Job {
                     {.epochs = job_.optimizer.epochs,
                      .seed = job_.seed,
                      .patience = job_.optimizer.patience,
+                     .shuffle = !job_.optimizer.in_order,
                      .optimizer = job_.optimizer.settings});
     FT_TRY_STATUS(trainer.check());
     if (job_.resume) {
@@ -203,9 +220,11 @@ class Job {
     auto last = Clock::now();
     FT_TRY(const StopReason stop, trainer.run([&](const Progress& p) {
       const auto now = Clock::now();
-      if (p.step > first)
+      if (p.step > first) {
         step_ms_.push_back(
             std::chrono::duration<float, std::milli>(now - last).count());
+        losses_.push_back(p.loss);
+      }
       if (progress.due(p.step))
         progress.update(
             p.step, fmt::format("epoch {}  loss {:.4f}", p.epoch + 1, p.loss));
@@ -218,8 +237,20 @@ class Job {
       return saved.ok() && !used_up && !interrupted();
     }));
     FT_TRY_STATUS(saved);
+    if (stop != StopReason::kInterrupted)
+      losses_.push_back(trainer.last_loss());
+    FT_TRY_STATUS(write_losses(first));
     progress.update(trainer.total_steps(), "");
     return stop;
+  }
+
+  Status write_losses(int64_t first) const {
+    if (job_.loss_log.empty()) return ok_status();
+    std::string text = "step,loss\n";
+    for (size_t i = 0; i < losses_.size(); ++i)
+      text += fmt::format("{},{:.9g}\n", first + static_cast<int64_t>(i) + 1,
+                          losses_[i]);
+    return write_file_atomically(job_.loss_log, text);
   }
 
   // Range of the logits over the training samples: merge needs it to give a
@@ -270,7 +301,10 @@ class Job {
     if (outcome_.evaluated && outcome_.task == Task::kRegression)
       adapter.metadata["mse"] = fmt::format("{:.9g}", outcome_.after.mse);
     record_data(job_.data, *data_, job_.seed, adapter.metadata);
-    record_answer_range(adapter.metadata);
+    if (data_->samples.label_size == 1) record_answer_range(adapter.metadata);
+    if (const TensorType& x = inference_.program.inputs[0].type;
+        x.dtype == DType::kS32)
+      adapter.metadata["seq_len"] = fmt::format("{}", x.shape.back());
     FT_TRY(const auto bytes, encode_adapter(adapter));
     adapter_bytes_ = bytes.size();
     outcome_.adapter_sha256 = sha256_hex(bytes);
@@ -313,6 +347,12 @@ class Job {
     }
     f["samples"] = outcome_.evaluated ? outcome_.after.samples : 0;
     f["loss_after"] = number_or_null(loss_after());
+    if (data_->samples.label_size > 1) {
+      f["loss_before"] = number_or_null(outcome_.before.loss);
+      f["loss_after"] = number_or_null(outcome_.after.loss);
+      f["perplexity_before"] = number_or_null(std::exp(outcome_.before.loss));
+      f["perplexity"] = number_or_null(std::exp(outcome_.after.loss));
+    }
     f["trainable"] = trainable_values();
     f["adapter"] = job_.out;
     f["adapter_bytes"] = adapter_bytes_;
@@ -346,6 +386,7 @@ class Job {
   std::string message_;
   int64_t steps_done_ = 0;
   std::vector<float> step_ms_;
+  std::vector<double> losses_;  // of the steps of this call
 };
 
 }  // namespace

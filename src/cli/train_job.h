@@ -25,6 +25,7 @@ struct TrainJob {
   KernelOptions kernels;
   uint64_t seed = 0;
   std::string init_adapter;  // start from these values
+  std::string loss_log;      // CSV file to write of each step's loss
   std::string checkpoint;    // default: out + ".checkpoint"
   bool resume = false;
   int64_t checkpoint_every = 0;  // steps; 0: only when interrupted

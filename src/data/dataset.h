@@ -39,8 +39,9 @@ struct Dataset {
   std::vector<float> features;  // [samples, feature_size]
   size_t feature_size = 0;
   std::vector<int64_t> feature_shape;  // of one sample
-  std::vector<int> labels;             // empty: targets are learned instead
-  std::vector<std::string> classes;    // labels index it
+  std::vector<int> labels;  // [samples, label_size]; empty: targets instead
+  size_t label_size = 1;    // more: one for each token of a sequence
+  std::vector<std::string> classes;  // labels index it
   std::vector<std::string> sample_names;
   std::vector<float> targets;  // [samples, target_size]; empty with labels
   size_t target_size = 0;

@@ -48,9 +48,10 @@ std::vector<AdaptableModule> adaptable_modules(const Graph& graph) {
 
 bool matches_module(std::string_view pattern, std::string_view module) {
   if (pattern == "all-linear" || pattern == module) return true;
-  if (module.size() > pattern.size() && module.ends_with(pattern) &&
-      module[module.size() - pattern.size() - 1] == '/')
-    return true;
+  if (module.size() > pattern.size() && module.ends_with(pattern)) {
+    const char before = module[module.size() - pattern.size() - 1];
+    if (before == '/' || before == '.') return true;
+  }
   return ::fnmatch(std::string(pattern).c_str(), std::string(module).c_str(),
                    0) == 0;
 }
@@ -87,6 +88,18 @@ int effective_rank(const MethodSettings& settings,
   const int rank = settings.rank_of(module.name);
   if (by_pattern || !settings.target_modules.empty()) return rank;
   return static_cast<int>(std::min<int64_t>(rank, module.max_rank()));
+}
+
+int MethodSettings::rank_of(std::string_view module) const {
+  for (const auto& [pattern, rank] : rank_pattern)
+    if (matches_module(pattern, module)) return rank;
+  return r;
+}
+
+double MethodSettings::alpha_of(std::string_view module) const {
+  for (const auto& [pattern, alpha] : alpha_pattern)
+    if (matches_module(pattern, module)) return alpha;
+  return lora_alpha;
 }
 
 }  // namespace ft

@@ -11,8 +11,9 @@ namespace ft {
 namespace {
 
 struct SampleResult {
-  int answer = 0;
-  double loss = 0;
+  int answer = 0;   // to a single label
+  double loss = 0;  // sum over the labels
+  size_t right = 0, labels = 1;
 };
 
 SampleResult score_class(std::span<const float> logits, int label) {
@@ -20,8 +21,28 @@ SampleResult score_class(std::span<const float> logits, int label) {
   double sum = 0;
   for (const float z : logits) sum += std::exp(static_cast<double>(z - *best));
   const auto at = static_cast<size_t>(label);
-  return {.answer = static_cast<int>(best - logits.begin()),
-          .loss = std::log(sum) - static_cast<double>(logits[at] - *best)};
+  const auto answer = static_cast<int>(best - logits.begin());
+  return {.answer = answer,
+          .loss = std::log(sum) - static_cast<double>(logits[at] - *best),
+          .right = answer == label};
+}
+
+// One row of logits for each label; a label outside of the classes (padding)
+// does not count.
+SampleResult score_labels(std::span<const float> logits,
+                          std::span<const int> labels) {
+  const size_t classes = logits.size() / labels.size();
+  if (labels.size() == 1) return score_class(logits, labels[0]);
+  SampleResult sum{.labels = 0};
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || static_cast<size_t>(labels[i]) >= classes) continue;
+    const SampleResult r =
+        score_class(logits.subspan(i * classes, classes), labels[i]);
+    sum.loss += r.loss;
+    sum.right += r.right;
+    ++sum.labels;
+  }
+  return sum;
 }
 
 double squared_error(std::span<const float> answer,
@@ -50,7 +71,7 @@ class Worker {
     const auto answer =
         session_.output_as<float>(session_.program().outputs.size() - 1);
     if (task_ == Task::kClassification)
-      return score_class(answer, samples_.labels[sample]);
+      return score_labels(answer, samples_.labels_of(sample));
     std::span<const float> target = features_;
     if (!samples_.targets.empty())
       target = samples_.targets.subspan(sample * samples_.target_size,
@@ -79,6 +100,14 @@ Status check_answer(const Session& session, const Samples& samples,
   }
   if (samples.labels.empty())
     return invalid_input("the data has no labels, so there is no accuracy");
+  if (samples.label_size > 1) {
+    if (n % samples.label_size == 0 &&
+        static_cast<size_t>(answer.shape[0]) == samples.label_size)
+      return ok_status();
+    return invalid_input(
+        fmt::format("the model answers {}, the data has {} labels a sample",
+                    answer.shape.to_string(), samples.label_size));
+  }
   for (const size_t i : indices)
     if (samples.labels[i] < 0 || static_cast<size_t>(samples.labels[i]) >= n)
       return invalid_input(
@@ -92,18 +121,22 @@ Evaluation summarize(const std::vector<SampleResult>& results,
                      Task task, size_t classes) {
   Evaluation e;
   e.samples = indices.size();
-  const double n = static_cast<double>(std::max<size_t>(indices.size(), 1));
+  size_t right = 0, counted = 0;
+  for (const SampleResult& r : results) {
+    right += r.right;
+    counted += r.labels;
+  }
+  const double n = static_cast<double>(std::max<size_t>(counted, 1));
   for (const SampleResult& r : results) e.loss += r.loss / n;
   if (task == Task::kClassification) {
+    e.accuracy = static_cast<double>(right) / n;
+    if (samples.label_size > 1) return e;
     e.confusion.assign(classes, std::vector<int>(classes, 0));
-    size_t right = 0;
     for (size_t i = 0; i < indices.size(); ++i) {
       const int label = samples.labels[indices[i]];
-      right += label == results[i].answer;
       ++e.confusion[static_cast<size_t>(label)]
                    [static_cast<size_t>(results[i].answer)];
     }
-    e.accuracy = static_cast<double>(right) / n;
     return e;
   }
   e.mse = e.loss;

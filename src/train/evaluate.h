@@ -16,8 +16,9 @@ struct Evaluation {
   double mse = 0;       // mean squared error; regression only
   double auc = 0;       // of the error as a score of label 1, if there are both
   bool has_auc = false;
-  double loss = 0;                          // mean cross-entropy or mse
-  std::vector<std::vector<int>> confusion;  // [label][answer]
+  double loss = 0;  // mean cross-entropy (of all labels) or mse
+  // [label][answer]; empty where a sample has several labels.
+  std::vector<std::vector<int>> confusion;
 };
 
 enum class Task { kClassification, kRegression };

@@ -8,11 +8,20 @@
 
 namespace ft {
 
+// float32 holds integers up to here exactly.
+constexpr float kMaxTokenId = 1 << 24;
+
 void write_features(std::span<std::byte> input, const TensorType& type,
                     size_t slot, std::span<const float> features) {
   std::byte* at = input.data() + slot * features.size() * size_of(type.dtype);
   if (type.dtype == DType::kF32) {
     std::memcpy(at, features.data(), features.size_bytes());
+    return;
+  }
+  if (type.dtype == DType::kS32) {
+    auto* ids = reinterpret_cast<int32_t*>(at);
+    for (size_t i = 0; i < features.size(); ++i)
+      ids[i] = static_cast<int32_t>(std::clamp(features[i], 0.0f, kMaxTokenId));
     return;
   }
   const float scale = type.quant.scale[0];
@@ -26,9 +35,11 @@ void write_features(std::span<std::byte> input, const TensorType& type,
 
 Status check_samples(const Program& program, const Samples& samples) {
   const TensorType& type = program.inputs[0].type;
-  if (type.dtype != DType::kF32 && type.dtype != DType::kS8)
-    return invalid_input(fmt::format(
-        "the model's input is {}, expected float32 or int8", type.to_string()));
+  if (type.dtype != DType::kF32 && type.dtype != DType::kS8 &&
+      type.dtype != DType::kS32)
+    return invalid_input(
+        fmt::format("the model's input is {}, expected float32, int8 or int32",
+                    type.to_string()));
   const int64_t batch = type.shape.rank() > 0 ? type.shape[0] : 1;
   const int64_t per_sample =
       type.shape.num_elements() / std::max<int64_t>(batch, 1);

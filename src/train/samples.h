@@ -17,14 +17,22 @@ using FillFeatures =
 
 struct Samples {
   FillFeatures fill;
-  size_t feature_size = 0;         // values of one sample
-  std::span<const int> labels;     // by sample; empty: no classes
+  size_t feature_size = 0;  // values of one sample
+  // [samples, label_size]; empty: no classes. Several labels a sample are one
+  // for each row of its answer, as next tokens are.
+  std::span<const int> labels;
+  size_t label_size = 1;
   std::span<const float> targets;  // [samples, target_size]; empty: the input
   size_t target_size = 0;
+
+  std::span<const int> labels_of(size_t sample) const {
+    return labels.subspan(sample * label_size, label_size);
+  }
 };
 
 // Writes `features` into slot `slot` of a batch in the input's own dtype:
-// float32 as they are, int8 as round(x / scale) + zero_point, saturated.
+// float32 as they are, int8 as round(x / scale) + zero_point, saturated, int32
+// (token ids) truncated.
 void write_features(std::span<std::byte> input, const TensorType& type,
                     size_t slot, std::span<const float> features);
 

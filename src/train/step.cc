@@ -43,6 +43,12 @@ Result<ValueId> append_loss(Graph& graph, Loss loss, ValueId answer) {
                 {.name = "loss"});
 }
 
+// Whether the answer has more rows than the batch has samples.
+bool answers_every_token(const Graph& graph, ValueId answer) {
+  return takes_tokens(graph) && graph.value(answer).type.shape[0] >
+                                    graph.value(graph.inputs[0]).type.shape[0];
+}
+
 std::vector<ValueId> params_of(const AdaptedGraph& adapted) {
   std::vector<ValueId> params;
   for (const AdapterTensor& t : adapted.tensors) params.push_back(t.param);
@@ -59,7 +65,8 @@ Result<CompiledStep> compile_step(const Graph& base,
   FT_TRY(const ValueId answer, real_answer(graph));
   FT_TRY(const ValueId loss, append_loss(graph, settings.loss, answer));
   graph.outputs = {loss};
-  if (settings.loss == Loss::kSoftmaxCrossEntropy)
+  if (settings.loss == Loss::kSoftmaxCrossEntropy &&
+      !answers_every_token(graph, answer))
     graph.outputs.push_back(answer);
   // Before differentiation: a softmax behind the logits has no part in it.
   remove_dead_nodes(graph);
@@ -107,14 +114,16 @@ std::string_view name_of(Precision precision) {
   return precision == Precision::kF32 ? "f32" : "mixed";
 }
 
-Result<TfliteModel> load_base(const std::string& path, Precision precision,
-                              int batch) {
-  return import_tflite(
-      path, {.dequantize = precision == Precision::kF32, .batch = batch});
+Result<BaseModel> load_base(const std::string& path, Precision precision,
+                            int batch, int seq_len) {
+  return open_base_model(path, {.dequantize = precision == Precision::kF32,
+                                .batch = batch,
+                                .seq_len = seq_len});
 }
 
 Loss natural_loss(const Graph& base, const MethodSettings& method) {
-  return method.num_classes > 0 || find_head(base).softmax != kNone
+  return method.num_classes > 0 || find_head(base).softmax != kNone ||
+                 takes_tokens(base)
              ? Loss::kSoftmaxCrossEntropy
              : Loss::kMse;
 }

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/result.h"
-#include "formats/tflite/import.h"
 #include "methods/method.h"
 #include "plan/program.h"
+#include "train/base_model.h"
 #include "train/optimizer.h"
 
 namespace ft {
@@ -22,10 +22,12 @@ std::string_view name_of(Precision precision);
 // A base model in the arithmetic of `precision`, with `batch` samples a run:
 // mixed keeps an int8 model as deployed, f32 dequantizes it. Float models are
 // float in both.
-Result<TfliteModel> load_base(const std::string& path, Precision precision,
-                              int batch);
+// `seq_len` is of models that read tokens; 0: see SequenceShape.
+Result<BaseModel> load_base(const std::string& path, Precision precision,
+                            int batch, int seq_len = 0);
 
-// Cross-entropy if the model ends in a softmax or gets a new head.
+// Cross-entropy if the model ends in a softmax, reads tokens or gets a new
+// head.
 Loss natural_loss(const Graph& base, const MethodSettings& method);
 
 // Whether values that a method marked (LoRA's h = A x) are computed again for
@@ -50,7 +52,8 @@ struct CompiledStep {
 
 // Training. Inputs in order: the model's inputs, the target (int32[n] labels,
 // or float32 of the prediction's shape), hyper float32[4]. Outputs: loss
-// float32[1]; with cross-entropy also the logits float32[n, classes]. Fails
+// float32[1]; with cross-entropy also the logits float32[n, classes], but not
+// those of every token: their gradient takes their place. Fails
 // with kDoesNotFit if the budget is too small for every way of computing the
 // step.
 Result<CompiledStep> compile_training(const Graph& base,

@@ -58,7 +58,19 @@ Status Trainer::check() const {
         fmt::format("{} training samples are fewer than one batch of {}",
                     train_indices_.size(), batch_));
   const Shape& target = session_.program().inputs[kTargetInput].type.shape;
+  if (samples_.label_size > 1) {
+    if (static_cast<size_t>(target.num_elements()) ==
+        samples_.label_size * batch_)
+      return ok_status();
+    return invalid_input(
+        fmt::format("the model answers {} tokens a sample, the data has {}",
+                    static_cast<size_t>(target.num_elements()) / batch_,
+                    samples_.label_size));
+  }
   if (task_ == Task::kClassification) {
+    if (session_.program().outputs.size() < 2)
+      return invalid_input(
+          "the model answers every token, the data has one label a sample");
     const int64_t classes = session_.program().outputs[1].type.shape.back();
     for (const size_t i : train_indices_)
       if (samples_.labels.empty() || samples_.labels[i] < 0 ||
@@ -81,6 +93,7 @@ Status Trainer::check() const {
 // Fisher-Yates with one draw per place: depends on seed and epoch only.
 void Trainer::start_epoch(int epoch) {
   order_ = train_indices_;
+  if (!settings_.shuffle) return;
   const Random random(settings_.seed, "shuffle");
   const uint64_t base = static_cast<uint64_t>(epoch) << 32;
   for (size_t i = order_.size(); i > 1; --i)
@@ -97,7 +110,9 @@ void Trainer::feed(size_t first) {
     samples_.fill(sample, epoch, features_);
     write_features(input, type, slot, features_);
     if (task_ == Task::kClassification) {
-      session_.input_as<int32_t>(kTargetInput)[slot] = samples_.labels[sample];
+      std::ranges::copy(samples_.labels_of(sample),
+                        session_.input_as<int32_t>(kTargetInput).begin() +
+                            static_cast<ptrdiff_t>(slot * samples_.label_size));
       continue;
     }
     std::span<const float> target = features_;

@@ -22,7 +22,8 @@ namespace ft {
 struct TrainSettings {
   int epochs = 30;
   uint64_t seed = 0;
-  int patience = 0;  // epochs without improvement before stopping; 0: never
+  int patience = 0;     // epochs without improvement before stopping; 0: never
+  bool shuffle = true;  // false: samples in their own order, every epoch
   OptimizerSettings optimizer;
 };
 

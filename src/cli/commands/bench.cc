@@ -25,7 +25,8 @@ struct Options {
   bool profile = false, json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite)")->required();
+    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+        ->required();
     app.add_option("--adapter", adapter, "adapter beside the model");
     app.add_flag("--train", train, "time a training step instead of inference");
     app.add_option("--runs", runs, "timed runs, after a tenth as warm-up")
@@ -110,13 +111,14 @@ Result<CompiledStep> compile(const Options& options) {
   if (!options.train) {
     FT_TRY(AdaptedModel model,
            load_adapted_model(options.model, options.adapter,
-                              options.kernels.plan()));
+                              options.kernels.plan(), options.method.seq_len));
     return std::move(model.step);
   }
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
   FT_TRY(const MethodSettings method, options.method.settings(0, 0));
-  FT_TRY(const TfliteModel base,
-         load_base(options.model, precision, options.method.batch));
+  FT_TRY(const BaseModel base,
+         load_base(options.model, precision, options.method.batch,
+                   options.method.seq_len));
   FT_TRY(const StepSettings settings,
          options.method.step(base.graph, method, options.optimizer.settings,
                              options.kernels.plan()));

@@ -11,13 +11,16 @@ namespace {
 struct Options {
   std::string model, adapter;
   DataFlags data;
+  int seq_len = 0;
   KernelOptions kernels;
   bool confusion = false, json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite)")->required();
+    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+        ->required();
     app.add_option("--adapter", adapter, "adapter to use beside the model");
     data.add_source_to(app);
+    add_seq_len(app, seq_len);
     kernels.add_to(app);
     app.add_flag("--confusion", confusion, "print the confusion matrix too");
     app.add_flag("--json", json, "one JSON object on stdout");
@@ -27,11 +30,12 @@ struct Options {
 Status run(const Options& options) {
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, options.adapter,
-                            options.kernels.plan()));
+                            options.kernels.plan(), options.seq_len));
   const Metadata metadata =
       model.adapter ? model.adapter->metadata : Metadata();
+  const TextReader reader(model.base);
   FT_TRY(const EvaluationData data,
-         load_evaluation_data(options.data, metadata));
+         load_evaluation_data(options.data, metadata, &reader));
   FT_TRY(const Evaluation e,
          evaluate_program(model.step.program, data, options.data.threads));
   Json result = evaluation_fields(e, data, "");

@@ -3,9 +3,9 @@
 
 #include "cli/commands/commands.h"
 #include "cli/output.h"
-#include "formats/tflite/import.h"
 #include "methods/method.h"
 #include "ops/op_def.h"
+#include "train/base_model.h"
 
 namespace ft::cli {
 namespace {
@@ -15,7 +15,8 @@ struct Options {
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite)")->required();
+    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+        ->required();
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -74,7 +75,7 @@ Json modules(const Graph& graph) {
 }
 
 Status run(const Options& options) {
-  FT_TRY(const TfliteModel model, import_tflite(options.model));
+  FT_TRY(const BaseModel model, open_base_model(options.model));
   const Graph& graph = model.graph;
   print_result({{"model", options.model},
                 {"sha256", model.sha256},

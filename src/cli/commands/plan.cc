@@ -19,7 +19,8 @@ struct Options {
   bool json = false, verbose = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite)")->required();
+    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+        ->required();
     method.add_to(app);
     optimizer.add_to(app);
     kernels.add_to(app);
@@ -52,8 +53,9 @@ Status run(const Options& options) {
         "--new-head needs data to count classes; give --classes N");
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
   FT_TRY(const MethodSettings method, options.method.settings(0, 0));
-  FT_TRY(const TfliteModel base,
-         load_base(options.model, precision, options.method.batch));
+  FT_TRY(const BaseModel base,
+         load_base(options.model, precision, options.method.batch,
+                   options.method.seq_len));
   FT_TRY(const StepSettings settings,
          options.method.step(base.graph, method, options.optimizer.settings,
                              options.kernels.plan()));

@@ -21,16 +21,19 @@ namespace {
 struct Options {
   std::string model, adapter, input, output;
   KernelOptions kernels;
+  int seq_len = 0;
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite)")->required();
+    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+        ->required();
     app.add_option("--adapter", adapter, "adapter to use beside the model");
     app.add_option("--input", input,
                    "NPY array in the model's input dtype, samples in the first "
                    "axis")
         ->required();
     app.add_option("--output", output, "NPY array to write")->required();
+    add_seq_len(app, seq_len);
     kernels.add_to(app);
     app.add_flag("--json", json, "one JSON object on stdout");
   }
@@ -108,9 +111,10 @@ class Runner {
 Status run(const Options& options) {
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, options.adapter,
-                            options.kernels.plan()));
-  FT_TRY(const TfliteModel file_model,
-         import_tflite(options.model, {.batch = 1}));
+                            options.kernels.plan(), options.seq_len));
+  FT_TRY(
+      const BaseModel file_model,
+      open_base_model(options.model, {.batch = 1, .seq_len = options.seq_len}));
   const Graph& deployed = file_model.graph;
   if (deployed.inputs.size() != 1)
     return invalid_input(fmt::format("the model has {} inputs; run feeds one",

@@ -14,7 +14,8 @@ struct Options {
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", job.model, "model file (.tflite)")->required();
+    app.add_option("model", job.model, "model file (.tflite, llama2.c .bin)")
+        ->required();
     job.data.add_source_to(app);
     job.data.add_training_to(app);
     job.method.add_to(app);
@@ -35,6 +36,8 @@ struct Options {
     app.add_option("--stop-after", job.stop_after,
                    "stop as Ctrl-C does after this many steps (0: never)")
         ->check(CLI::NonNegativeNumber);
+    app.add_option("--loss-log", job.loss_log,
+                   "write the loss of each step of this call (.csv)");
     app.add_option("--report", report,
                    "write a page with memory map, curves and confusion "
                    "matrices (.html)");

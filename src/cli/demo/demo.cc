@@ -112,7 +112,6 @@ class Demo {
     train_.data.augment = kAugment;
     train_.data.threads = threads();
     train_.method.new_head = true;
-    train_.method.rank = 4;
     train_.method.ram = "256K";
     train_.optimizer.epochs = options.epochs;
     train_.seed = options.seed;
@@ -125,7 +124,7 @@ class Demo {
     say("adapting it: LoRA r = {}, {} precision, {} takes of each word, at "
         "most "
         "{} of RAM",
-        *train_.method.rank, train_.method.precision, kTrainTakes,
+        train_.method.rank, train_.method.precision, kTrainTakes,
         train_.method.ram);
     const auto started = Clock::now();
     FT_TRY(const TrainOutcome trained, run_train_job(train_));
@@ -174,8 +173,7 @@ class Demo {
   // with all labels 0, row 0 of the confusion holds the answers.
   Status ask_base() {
     FT_TRY(const auto data, load_training_data(train_.data, train_.seed));
-    FT_TRY(const TfliteModel base,
-           load_base(train_.model, Precision::kMixed, 1));
+    FT_TRY(const BaseModel base, load_base(train_.model, Precision::kMixed, 1));
     FT_TRY(const CompiledStep step, compile_base(base.graph, {}));
     FT_TRY(Session session, Session::create(step.program));
     const std::vector<int> zeros(data->set.size(), 0);
@@ -261,7 +259,7 @@ class Demo {
         "A keyword model of {} (int8) adapted by LoRA r = {} to one speaker "
         "whose accent it never heard, and to the words {}, from {} noisy takes "
         "of each word.",
-        format_bytes(static_cast<double>(f.base_bytes)), *train_.method.rank,
+        format_bytes(static_cast<double>(f.base_bytes)), train_.method.rank,
         fmt::join(new_words(), ", "), kTrainTakes);
     page.figures.erase(page.figures.begin());
     const KeyFigure accuracy[] = {
