@@ -175,7 +175,8 @@ Status prepare_hwy(const LowerContext& context, Lowered& lowered) {
 bool available_vnni() { return ft_conv2d_s8_avx512vnni_available() != 0; }
 
 bool accepts_vnni(const LowerContext& context, const Lowered& lowered) {
-  return has_one_group(context, lowered) && has_constant_weights(context);
+  const auto& p = lowered.params_as<ft_conv2d_params>();
+  return ft_conv2d_s8_avx512vnni_accepts(&p) && has_constant_weights(context);
 }
 
 void pack_vnni(const void* params, const int8_t* w, const int32_t* bias,

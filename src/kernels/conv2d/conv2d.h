@@ -56,6 +56,8 @@ void ft_conv2d_s8f32_hwy(const void* params, const ft_args* args);
 /* int8 with constant weights and bias: aux[3] packed weights, aux[4] constants
  * of the channels, both made by pack(). */
 int ft_conv2d_s8_avx512vnni_available(void);
+/* One group, and image rows that are not too long. */
+int ft_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p);
 size_t ft_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p);
 size_t ft_conv2d_s8_avx512vnni_channels_bytes(const ft_conv_params* p);
 size_t ft_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p);

@@ -1,17 +1,67 @@
-/* int8 convolution of one group: blocks of image rows under the kernel, copied
- * as unsigned bytes, times packed weights. */
+/* int8 convolution of one group: image rows, padded and as unsigned bytes, in
+ * place times packed weights. A kernel row is one run of bytes in the image,
+ * with dilation_w a run for each kernel element. */
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/quant/s8_gemm_avx512.h"
 
-static int32_t kernel_size(const ft_conv_params* p) {
-  return p->k_h * p->k_w * p->in_c;
+enum {
+  FT_CONV_STRIP_BYTES = 12 << 10, /* a strip and its weights stay in L1 */
+  FT_CONV_MAX_STRIP_BYTES = 1 << 22
+};
+
+/* Output rows that are computed from one copy of their image rows. */
+typedef struct {
+  int32_t out_rows, in_rows;
+  int32_t width, row_bytes; /* of a padded image row */
+} conv_strip;
+
+/* Image rows of a strip are `dilation_h` apart. */
+static int32_t image_rows(const ft_conv_params* p, int32_t out_rows) {
+  return (out_rows - 1) * p->stride_h + p->k_h;
+}
+
+static conv_strip strip_of(const ft_conv_params* p) {
+  conv_strip s;
+  s.width = (p->out_w - 1) * p->stride_w + (p->k_w - 1) * p->dilation_w + 1;
+  s.row_bytes = s.width * p->in_c;
+  s.out_rows = 1;
+  while (p->dilation_h == 1 && s.out_rows < p->out_h &&
+         (int64_t)image_rows(p, s.out_rows + 1) * s.row_bytes <=
+             FT_CONV_STRIP_BYTES)
+    ++s.out_rows;
+  s.in_rows = image_rows(p, s.out_rows);
+  return s;
+}
+
+static int is_dense(const ft_conv_params* p) {
+  return p->dilation_w == 1 || p->k_w == 1;
+}
+
+static int32_t num_runs(const ft_conv_params* p) {
+  return is_dense(p) ? p->k_h : p->k_h * p->k_w;
+}
+
+static int32_t run_bytes(const ft_conv_params* p) {
+  return is_dense(p) ? p->k_w * p->in_c : p->in_c;
+}
+
+/* The last run may be read up to a group of 4 bytes. */
+static size_t strip_bytes(const conv_strip* s) {
+  return ((size_t)s->in_rows * (size_t)s->row_bytes + 3 + 63) / 64 * 64;
 }
 
 int ft_conv2d_s8_avx512vnni_available(void) { return ft_has_avx512vnni(); }
 
+int ft_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p) {
+  const int64_t width = (int64_t)(p->out_w - 1) * p->stride_w +
+                        (int64_t)(p->k_w - 1) * p->dilation_w + 1;
+  return p->groups == 1 && width <= FT_CONV_MAX_STRIP_BYTES &&
+         width * p->in_c <= FT_CONV_MAX_STRIP_BYTES &&
+         width * p->in_c * p->k_h <= FT_CONV_MAX_STRIP_BYTES;
+}
+
 size_t ft_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p) {
-  return (size_t)ft_s8_padded(p->out_c) *
-         (size_t)((kernel_size(p) + 3) / 4 * 4);
+  return ft_s8_packed_bytes(p->out_c, num_runs(p), run_bytes(p));
 }
 
 size_t ft_conv2d_s8_avx512vnni_channels_bytes(const ft_conv_params* p) {
@@ -20,9 +70,8 @@ size_t ft_conv2d_s8_avx512vnni_channels_bytes(const ft_conv_params* p) {
 }
 
 size_t ft_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p) {
-  const size_t rows =
-      (size_t)FT_S8_BLOCK * (size_t)((kernel_size(p) + 3) / 4 * 4);
-  return rows +
+  const conv_strip s = strip_of(p);
+  return strip_bytes(&s) +
          sizeof(float) * (size_t)ft_s8_padded(p->out_c) * (size_t)p->rank;
 }
 
@@ -31,74 +80,98 @@ void ft_conv2d_s8_avx512vnni_pack(const ft_conv_params* p, const int8_t* w,
                                   const int32_t* multiplier,
                                   const int32_t* shift, void* packed,
                                   void* channels) {
-  ft_s8_pack_weights(w, p->out_c, kernel_size(p), bias, p->x_zero_point,
-                     multiplier, shift, (int8_t*)packed,
+  ft_s8_pack_weights(w, p->out_c, num_runs(p), run_bytes(p), bias,
+                     p->x_zero_point, multiplier, shift, (int8_t*)packed,
                      (ft_s8_channels*)channels);
 }
 
-/* One row: all image bytes under the kernel; outside of the image real 0. */
-static void copy_window(const ft_conv_params* p, const ft_window* win,
-                        const int8_t* x, int32_t row_bytes, uint8_t* row) {
-  const int32_t step = ft_run_columns(p, win);
-  int32_t ky, kx;
-  if (win->ky_end - win->ky_begin != p->k_h ||
-      win->kx_end - win->kx_begin != p->k_w)
-    memset(row, p->x_zero_point + 128, (size_t)row_bytes);
-  for (ky = win->ky_begin; ky < win->ky_end; ++ky)
-    for (kx = win->kx_begin; kx < win->kx_end; kx += step)
-      ft_copy_unsigned(x + ft_x_index(p, win, ky, kx), step * p->in_c,
-                       row + (ky * p->k_w + kx) * p->in_c);
+/* Padded image rows under output rows oy .. oy + out_rows; outside of the image
+ * real 0. */
+static void copy_strip(const ft_conv_params* p, const conv_strip* s,
+                       const int8_t* image, int32_t oy, int32_t out_rows,
+                       uint8_t* row) {
+  const int zero = p->x_zero_point + 128;
+  const int32_t left = p->pad_left < s->width ? p->pad_left : s->width;
+  const int32_t room = s->width - left;
+  const int32_t columns = p->in_w < room ? p->in_w : room;
+  const int32_t y0 = oy * p->stride_h - p->pad_top;
+  int32_t r;
+  for (r = 0; r < image_rows(p, out_rows); ++r, row += s->row_bytes) {
+    const int32_t iy = y0 + r * p->dilation_h;
+    if (iy < 0 || iy >= p->in_h) {
+      memset(row, zero, (size_t)s->row_bytes);
+      continue;
+    }
+    memset(row, zero, (size_t)(left * p->in_c));
+    ft_copy_unsigned(image + (ptrdiff_t)iy * p->in_w * p->in_c,
+                     columns * p->in_c, row + left * p->in_c);
+    memset(row + (left + columns) * p->in_c, zero,
+           (size_t)((room - columns) * p->in_c));
+  }
 }
 
-static void copy_block(const ft_conv_params* p, const int8_t* x, int32_t first,
-                       int32_t count, int32_t row_bytes, uint8_t* rows) {
-  const int whole = p->k_h == 1 && p->k_w == 1 && p->stride_h == 1 &&
-                    p->stride_w == 1 && p->pad_top == 0 && p->pad_left == 0 &&
-                    p->out_h == p->in_h && p->out_w == p->in_w &&
-                    p->in_c % 4 == 0;
-  ft_cursor at = ft_cursor_at(p, first);
-  int32_t i;
-  if (whole) {
-    ft_copy_unsigned(x + (ptrdiff_t)first * p->in_c, count * p->in_c, rows);
-    return;
+static void set_product(const ft_conv_params* p, const ft_args* args,
+                        const conv_strip* s, ft_s8_gemm* g) {
+  float* lora_b = (float*)((uint8_t*)args->scratch + strip_bytes(s));
+  if (p->rank > 0)
+    ft_s8_transpose_lora_b((const float*)args->in[4], p->out_c, p->rank,
+                           lora_b);
+  g->n = p->out_c;
+  g->runs_y = p->k_h;
+  g->runs_x = is_dense(p) ? 1 : p->k_w;
+  g->run4 = (run_bytes(p) + 3) / 4;
+  g->step_y = s->row_bytes;
+  g->step_x = is_dense(p) ? 0 : p->dilation_w * p->in_c;
+  g->x = (const uint8_t*)args->scratch;
+  g->w = (const int8_t*)args->aux[3];
+  g->rounds_once = 0;
+  g->channels = (const ft_s8_channels*)args->aux[4];
+  g->output = ft_s8_output_of(p->y_zero_point, p->q_low, p->q_high);
+  g->rank = p->rank;
+  g->lora_b = lora_b;
+  g->inv_acc_scale = (const float*)args->aux[2];
+  g->lora_scaling = p->lora_scaling;
+}
+
+/* Where the windows of g->rows pixels begin, from pixel `first` of a strip. */
+static void find_windows(const ft_conv_params* p, const conv_strip* s,
+                         int32_t first, ft_s8_gemm* g) {
+  const ptrdiff_t step_x = (ptrdiff_t)p->stride_w * p->in_c;
+  const ptrdiff_t step_y = (ptrdiff_t)p->stride_h * s->row_bytes;
+  int32_t ox = first % p->out_w, i;
+  ptrdiff_t row = first / p->out_w * step_y;
+  for (i = 0; i < g->rows; ++i) {
+    g->at[i] = (int32_t)(row + ox * step_x);
+    if (++ox < p->out_w) continue;
+    ox = 0;
+    row += step_y;
   }
-  for (i = 0; i < count; ++i, rows += row_bytes) {
-    const ft_window win = ft_cursor_window(p, &at);
-    copy_window(p, &win, x, row_bytes, rows);
-    ft_cursor_next(p, &at);
-  }
+  for (; i < FT_S8_BLOCK; ++i) g->at[i] = g->at[g->rows - 1];
 }
 
 void ft_conv2d_s8_avx512vnni(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
-  const int32_t row_bytes = (kernel_size(p) + 3) / 4 * 4;
-  const int32_t pixels = ft_num_pixels(p);
-  uint8_t* rows = (uint8_t*)args->scratch;
-  float* lora_b = (float*)(rows + FT_S8_BLOCK * row_bytes);
-  const float* h = (const float*)args->in[3];
-  int8_t* y = (int8_t*)args->out[0];
+  const conv_strip s = strip_of(p);
+  const int8_t* image = (const int8_t*)args->in[0];
   ft_s8_gemm g;
-  int32_t first;
-  if (p->rank > 0)
-    ft_s8_transpose_lora_b((const float*)args->in[4], p->out_c, p->rank,
-                           lora_b);
-  g.n = p->out_c;
-  g.k4 = row_bytes / 4;
-  g.x = rows;
-  g.w = (const int8_t*)args->aux[3];
-  g.rounds_once = 0;
-  g.channels = (const ft_s8_channels*)args->aux[4];
-  g.output = ft_s8_output_of(p->y_zero_point, p->q_low, p->q_high);
-  g.rank = p->rank;
-  g.lora_b = lora_b;
-  g.inv_acc_scale = (const float*)args->aux[2];
-  g.lora_scaling = p->lora_scaling;
-  for (first = 0; first < pixels; first += FT_S8_BLOCK) {
-    const int32_t left = pixels - first;
-    g.rows = left < FT_S8_BLOCK ? left : FT_S8_BLOCK;
-    copy_block(p, (const int8_t*)args->in[0], first, g.rows, row_bytes, rows);
-    g.h = p->rank > 0 ? h + (ptrdiff_t)first * p->rank : NULL;
-    g.y = y + (ptrdiff_t)first * p->out_c;
-    ft_s8_run_gemm(&g);
+  int32_t n, oy, first;
+  set_product(p, args, &s, &g);
+  g.y = (int8_t*)args->out[0];
+  g.h = p->rank > 0 ? (const float*)args->in[3] : NULL;
+  for (n = 0; n < p->batch; ++n) {
+    for (oy = 0; oy < p->out_h; oy += s.out_rows) {
+      const int32_t left = p->out_h - oy;
+      const int32_t out_rows = left < s.out_rows ? left : s.out_rows;
+      const int32_t pixels = out_rows * p->out_w;
+      copy_strip(p, &s, image, oy, out_rows, (uint8_t*)args->scratch);
+      for (first = 0; first < pixels; first += FT_S8_BLOCK) {
+        g.rows = pixels - first < FT_S8_BLOCK ? pixels - first : FT_S8_BLOCK;
+        find_windows(p, &s, first, &g);
+        ft_s8_run_gemm(&g);
+        g.y += (ptrdiff_t)g.rows * p->out_c;
+        if (g.h) g.h += (ptrdiff_t)g.rows * p->rank;
+      }
+    }
+    image += (ptrdiff_t)p->in_h * p->in_w * p->in_c;
   }
 }

@@ -13,7 +13,7 @@ int ft_fully_connected_s8_avx512vnni_available(void) {
 
 size_t ft_fully_connected_s8_avx512vnni_packed_bytes(
     const ft_fully_connected_params* p) {
-  return (size_t)ft_s8_padded(p->n) * (size_t)row_bytes_of(p);
+  return ft_s8_packed_bytes(p->n, 1, p->k);
 }
 
 size_t ft_fully_connected_s8_avx512vnni_channels_bytes(
@@ -33,7 +33,7 @@ void ft_fully_connected_s8_avx512vnni_pack(const ft_fully_connected_params* p,
                                            const int32_t* multiplier,
                                            const int32_t* shift, void* packed,
                                            void* channels) {
-  ft_s8_pack_weights(w, p->n, p->k, bias, p->x_zero_point, multiplier, shift,
+  ft_s8_pack_weights(w, p->n, 1, p->k, bias, p->x_zero_point, multiplier, shift,
                      (int8_t*)packed, (ft_s8_channels*)channels);
 }
 
@@ -49,7 +49,10 @@ void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {
   if (p->rank > 0)
     ft_s8_transpose_lora_b((const float*)args->in[4], p->n, p->rank, lora_b);
   g.n = p->n;
-  g.k4 = row_bytes / 4;
+  g.runs_y = g.runs_x = 1;
+  g.run4 = row_bytes / 4;
+  g.step_y = g.step_x = 0;
+  for (i = 0; i < FT_S8_BLOCK; ++i) g.at[i] = i * row_bytes;
   g.rounds_once = 1;
   g.x = rows;
   g.w = (const int8_t*)args->aux[3];

@@ -41,23 +41,30 @@ static inline __m512i ft_shift_right_512(__m512i x, __m512i right) {
   return _mm512_mask_add_epi32(y, up, y, one);
 }
 
-static inline __m512i ft_requantize_512(__m512i acc, const ft_s8_channels* c) {
-  const __m512i m = _mm512_loadu_si512(c->multiplier);
+/* Channels with c->is_plain. */
+static inline __m512i ft_requantize_plain_512(__m512i acc,
+                                              const ft_s8_channels* c) {
   /* One int32 further: the multipliers of odd lanes, and half[0] unused. */
   const __m512i m_odd = _mm512_loadu_si512(c->multiplier + 1);
-  const __m512i right = _mm512_loadu_si512(c->right);
-  if (c->is_plain) {
-    /* x + half - (x < 0) may pass INT32_MAX only where the result saturates
-     * int8 by far, because right <= 22. */
-    const __m512i half = _mm512_loadu_si512(c->half);
-    const __m512i x = ft_high_mul_512(acc, m, m_odd);
-    const __m512i top = _mm512_sub_epi32(_mm512_set1_epi32(INT32_MAX), half);
-    const __m512i floor_x =
-        _mm512_min_epi32(_mm512_add_epi32(x, _mm512_srai_epi32(x, 31)), top);
-    return _mm512_srav_epi32(_mm512_add_epi32(floor_x, half), right);
-  }
+  /* x + half - (x < 0) may pass INT32_MAX only where the result saturates int8
+   * by far, because right <= 22. */
+  const __m512i half = _mm512_loadu_si512(c->half);
+  const __m512i top = _mm512_sub_epi32(_mm512_set1_epi32(INT32_MAX), half);
+  const __m512i x =
+      ft_high_mul_512(acc, _mm512_loadu_si512(c->multiplier), m_odd);
+  const __m512i floor_x =
+      _mm512_min_epi32(_mm512_add_epi32(x, _mm512_srai_epi32(x, 31)), top);
+  return _mm512_srav_epi32(_mm512_add_epi32(floor_x, half),
+                           _mm512_loadu_si512(c->right));
+}
+
+static inline __m512i ft_requantize_512(__m512i acc, const ft_s8_channels* c) {
+  if (c->is_plain) return ft_requantize_plain_512(acc, c);
   acc = _mm512_sllv_epi32(acc, _mm512_loadu_si512(c->left));
-  return ft_shift_right_512(ft_high_mul_512(acc, m, m_odd), right);
+  return ft_shift_right_512(
+      ft_high_mul_512(acc, _mm512_loadu_si512(c->multiplier),
+                      _mm512_loadu_si512(c->multiplier + 1)),
+      _mm512_loadu_si512(c->right));
 }
 
 /* ft_requantize_once of the low 32 bits of eight 64-bit lanes; `total` lies in
@@ -136,11 +143,13 @@ static inline __mmask64 ft_first_bytes(int32_t count) {
 static inline void ft_copy_unsigned(const int8_t* x, int32_t count,
                                     uint8_t* out) {
   const __m512i sign = _mm512_set1_epi8((char)0x80);
-  for (; count > 0; count -= 64, x += 64, out += 64) {
-    const __mmask64 mask = ft_first_bytes(count);
-    _mm512_mask_storeu_epi8(
-        out, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), sign));
-  }
+  __mmask64 mask;
+  for (; count >= 64; count -= 64, x += 64, out += 64)
+    _mm512_storeu_si512(out, _mm512_xor_si512(_mm512_loadu_si512(x), sign));
+  if (count <= 0) return;
+  mask = ft_first_bytes(count);
+  _mm512_mask_storeu_epi8(
+      out, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), sign));
 }
 
 #endif /* FT_KERNELS_QUANT_S8_AVX512_H_ */

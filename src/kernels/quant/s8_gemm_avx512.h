@@ -1,18 +1,25 @@
 /* y = requantize(rows w^T + side): the product of the int8 convolution and
- * fully connected rows. Rows are unsigned (x + 128); weights are packed by
- * ft_s8_pack_weights() as [panel of 16 channels][k / 4][16][4]. */
+ * fully connected rows. Rows are unsigned (x + 128). A row consists of runs of
+ * bytes, so that a convolution's rows are read from the image in place; weights
+ * are packed by ft_s8_pack_weights() as [panel of 16
+ * channels][run][run4][16][4], which pads each run to groups of 4 bytes with
+ * weights of 0. */
 #ifndef FT_KERNELS_QUANT_S8_GEMM_AVX512_H_
 #define FT_KERNELS_QUANT_S8_GEMM_AVX512_H_
 
 #include "kernels/quant/s8_avx512.h"
 
-/* Rows of a block; scratch holds so many, whatever is left of the image, since
- * tiles are computed whole. A multiple of 6 and 12. */
+/* Rows of a block. A multiple of the tiles' heights, 6 and 8. */
 enum { FT_S8_BLOCK = 48 };
 
 typedef struct {
-  int32_t rows, n, k4; /* k4: length of a row in groups of 4 bytes */
-  const uint8_t* x;    /* row stride 4 * k4 */
+  int32_t rows, n;
+  /* Row i: runs_y x runs_x runs of 4 * run4 bytes that begin at
+   * x + at[i] + iy * step_y + ix * step_x. Tiles are computed whole: all of
+   * at[] points to readable bytes. */
+  int32_t runs_y, runs_x, run4, step_y, step_x;
+  int32_t at[FT_S8_BLOCK];
+  const uint8_t* x;
   const int8_t* w;
   const ft_s8_channels* channels; /* [panels] */
   int32_t rounds_once;            /* ft_requantize_once(), else twice */
@@ -49,64 +56,108 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
       sum, _mm512_maskz_loadu_ps(mask, g->inv_acc_scale + channel)));
 }
 
-/* Rows first .. first + kRows, kPanels panels from `panel`; both counts are
- * constants at each call, at most 12 and 4. */
-static inline __attribute__((always_inline)) void ft_s8_tile(
+/* acc = requantize(acc + side), still int32. */
+static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
-    const int kPanels) {
-  const int32_t stride = 4 * g->k4, columns = g->n - panel * FT_S8_PANEL;
-  const ptrdiff_t panel_bytes = (ptrdiff_t)g->k4 * 64;
-  const int8_t* w = g->w + panel * panel_bytes;
-  const uint8_t* from[4]; /* a pointer for three rows */
-  __m512i acc[12][4];
-  int32_t l, last;
+    const int kPanels, __m512i acc[8][4]) {
   int i, v;
-  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
-    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
-        _mm512_loadu_si512(g->channels[panel + v].init);
-  }
-  FT_UNROLL_C for (i = 0; i < kRows; i += 3) from[i / 3] =
-      g->x + (ptrdiff_t)(first + i) * stride;
-  for (l = 0; l < g->k4; ++l) {
-    __m512i weights[4];
-    FT_UNROLL_C for (v = 0; v < kPanels; ++v) weights[v] =
-        _mm512_loadu_si512(w + v * panel_bytes);
-    FT_UNROLL_C for (i = 0; i < kRows; ++i) {
-      int32_t four;
-      __m512i x;
-      memcpy(&four, from[i / 3] + i % 3 * stride, 4);
-      x = _mm512_set1_epi32(four);
-      FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
-          _mm512_dpbusd_epi32(acc[i][v], x, weights[v]);
+  FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
+    const ft_s8_channels* c = &g->channels[panel + v];
+    if (g->rank > 0) {
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) if (first + i < g->rows)
+          acc[i][v] = _mm512_add_epi32(
+              acc[i][v], ft_side_of(g, first + i, (panel + v) * FT_S8_PANEL));
     }
-    FT_UNROLL_C for (i = 0; i < kRows; i += 3) from[i / 3] += 4;
-    w += 64;
+    /* One test for the tile; what is loaded from `c` stays in registers. */
+    if (g->rounds_once) {
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+          ft_requantize_once_512(acc[i][v], c);
+    } else if (c->is_plain) {
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+          ft_requantize_plain_512(acc[i][v], c);
+    } else {
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+          ft_requantize_512(acc[i][v], c);
+    }
   }
-  last = g->rows - first;
-  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+}
+
+/* 4 / kPanels rows are narrowed to bytes at a time. */
+static inline __attribute__((always_inline)) void ft_s8_store_tile(
+    const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
+    const int kPanels, __m512i acc[8][4]) {
+  const __m512i order =
+      _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+  const int kGroup = 4 / kPanels, kWidth = kPanels * FT_S8_PANEL;
+  const int32_t last = g->rows - first;
+  const int32_t columns = g->n - panel * FT_S8_PANEL;
+  int8_t* y = g->y + (ptrdiff_t)first * g->n + panel * FT_S8_PANEL;
+  int i, v, j;
+  FT_UNROLL_C for (i = 0; i < kRows; i += kGroup) {
     __m512i q[4], bytes;
-    if (i >= last) break;
+    const int32_t count = last - i < kGroup ? last - i : kGroup;
+    if (count <= 0) break;
     FT_UNROLL_C for (v = 0; v < 4; ++v) {
-      q[v] = _mm512_setzero_si512();
-      if (v >= kPanels) continue;
-      if (g->rank > 0)
-        acc[i][v] = _mm512_add_epi32(
-            acc[i][v], ft_side_of(g, first + i, (panel + v) * FT_S8_PANEL));
-      q[v] = g->rounds_once
-                 ? ft_requantize_once_512(acc[i][v], &g->channels[panel + v])
-                 : ft_requantize_512(acc[i][v], &g->channels[panel + v]);
+      const int row = i + v / kPanels;
+      q[v] = row < kRows ? acc[row][v % kPanels] : _mm512_setzero_si512();
     }
     bytes = ft_narrow_512(q, &g->output);
     /* Channels 0..3 of the four vectors lie together: back to one order. */
-    bytes = _mm512_permutexvar_epi32(
-        _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0),
-        bytes);
-    _mm512_mask_storeu_epi8(
-        g->y + (ptrdiff_t)(first + i) * g->n + panel * FT_S8_PANEL,
-        ft_first_bytes(columns < kPanels * FT_S8_PANEL ? columns
-                                                       : kPanels * FT_S8_PANEL),
-        bytes);
+    if (g->n == kWidth) {
+      _mm512_mask_storeu_epi8(y, ft_first_bytes(count * kWidth),
+                              _mm512_permutexvar_epi32(order, bytes));
+      y += kGroup * kWidth;
+      continue;
+    }
+    for (j = 0; j < count; ++j, y += g->n) {
+      const __m512i from =
+          _mm512_add_epi32(order, _mm512_set1_epi32(j * kPanels));
+      _mm512_mask_storeu_epi8(
+          y, ft_first_bytes(columns < kWidth ? columns : kWidth),
+          _mm512_permutexvar_epi32(from, bytes));
+    }
   }
+}
+
+/* Rows first .. first + kRows, kPanels panels from `panel`; both counts are
+ * constants at each call, at most 8, and 1, 2 or 4. */
+static inline __attribute__((always_inline)) void ft_s8_tile(
+    const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
+    const int kPanels) {
+  const ptrdiff_t panel_bytes = (ptrdiff_t)g->runs_y * g->runs_x * g->run4 * 64;
+  const int8_t* w = g->w + panel * panel_bytes;
+  const uint8_t* from[8];
+  __m512i acc[8][4];
+  int32_t iy, ix;
+  ptrdiff_t l;
+  int i, v;
+  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+    from[i] = g->x + g->at[first + i];
+    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
+        _mm512_loadu_si512(g->channels[panel + v].init);
+  }
+  for (iy = 0; iy < g->runs_y; ++iy) {
+    for (ix = 0; ix < g->runs_x; ++ix) {
+      const ptrdiff_t begin =
+          (ptrdiff_t)iy * g->step_y + (ptrdiff_t)ix * g->step_x;
+      const ptrdiff_t end = begin + 4 * (ptrdiff_t)g->run4;
+      for (l = begin; l < end; l += 4, w += 64) {
+        __m512i weights[4];
+        FT_UNROLL_C for (v = 0; v < kPanels; ++v) weights[v] =
+            _mm512_loadu_si512(w + v * panel_bytes);
+        FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+          int32_t four;
+          __m512i x;
+          memcpy(&four, from[i] + l, 4);
+          x = _mm512_set1_epi32(four);
+          FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
+              _mm512_dpbusd_epi32(acc[i][v], x, weights[v]);
+        }
+      }
+    }
+  }
+  ft_s8_requantize_tile(g, first, panel, kRows, kPanels, acc);
+  ft_s8_store_tile(g, first, panel, kRows, kPanels, acc);
 }
 
 static void ft_s8_run_gemm(const ft_s8_gemm* g) {
@@ -121,11 +172,11 @@ static void ft_s8_run_gemm(const ft_s8_gemm* g) {
     for (first = 0; first < g->rows; first += 6)
       ft_s8_tile(g, first, panel, 6, 4);
   for (; panel + 2 <= panels; panel += 2)
-    for (first = 0; first < g->rows; first += 12)
-      ft_s8_tile(g, first, panel, 12, 2);
+    for (first = 0; first < g->rows; first += 8)
+      ft_s8_tile(g, first, panel, 8, 2);
   for (; panel < panels; ++panel)
-    for (first = 0; first < g->rows; first += 12)
-      ft_s8_tile(g, first, panel, 12, 1);
+    for (first = 0; first < g->rows; first += 8)
+      ft_s8_tile(g, first, panel, 8, 1);
 }
 
 /* lora_b [n, rank] -> [rank][padded n] */
@@ -138,28 +189,32 @@ static void ft_s8_transpose_lora_b(const float* b, int32_t n, int32_t rank,
       out[i * padded + c] = c < n ? b[c * rank + i] : 0.0f;
 }
 
-/* Packs w [n, k] and the channels' constants. `bias` may be NULL. */
-static void ft_s8_pack_weights(const int8_t* w, int32_t n, int32_t k,
-                               const int32_t* bias, int32_t zero_point,
-                               const int32_t* multiplier, const int32_t* shift,
-                               int8_t* packed, ft_s8_channels* channels) {
-  const int32_t k4 = (k + 3) / 4, panels = ft_s8_padded(n) / FT_S8_PANEL;
-  int32_t panel, l, i;
-  memset(packed, 0, (size_t)panels * (size_t)k4 * 64);
-  for (panel = 0; panel < panels; ++panel) {
-    ft_s8_clear_channels(&channels[panel]);
-    for (i = 0; i < FT_S8_PANEL; ++i) {
-      const int32_t c = panel * FT_S8_PANEL + i;
-      int32_t sum = 0;
-      if (c >= n) break;
-      for (l = 0; l < k; ++l) {
-        packed[((panel * k4 + l / 4) * FT_S8_PANEL + i) * 4 + l % 4] =
-            w[c * k + l];
-        sum += w[c * k + l];
-      }
-      ft_s8_set_channel(&channels[panel], i, bias ? bias[c] : 0, sum,
-                        zero_point, multiplier[c], shift[c]);
+static inline size_t ft_s8_packed_bytes(int32_t n, int32_t runs, int32_t run) {
+  return (size_t)ft_s8_padded(n) * (size_t)runs * (size_t)((run + 3) / 4 * 4);
+}
+
+/* Packs w [n, runs, run] and the channels' constants. `bias` may be NULL. */
+static void ft_s8_pack_weights(const int8_t* w, int32_t n, int32_t runs,
+                               int32_t run, const int32_t* bias,
+                               int32_t zero_point, const int32_t* multiplier,
+                               const int32_t* shift, int8_t* packed,
+                               ft_s8_channels* channels) {
+  const int32_t run4 = (run + 3) / 4, k4 = runs * run4;
+  int32_t c, l;
+  memset(packed, 0, ft_s8_packed_bytes(n, runs, run));
+  for (c = 0; c < ft_s8_padded(n) / FT_S8_PANEL; ++c)
+    ft_s8_clear_channels(&channels[c]);
+  for (c = 0; c < n; ++c) {
+    const int32_t panel = c / FT_S8_PANEL, i = c % FT_S8_PANEL;
+    int8_t* to = packed + (ptrdiff_t)panel * k4 * 64 + i * 4;
+    int32_t sum = 0;
+    for (l = 0; l < runs * run; ++l, ++w) {
+      const int32_t at = l % run;
+      to[(ptrdiff_t)(l / run * run4 + at / 4) * 64 + at % 4] = *w;
+      sum += *w;
     }
+    ft_s8_set_channel(&channels[panel], i, bias ? bias[c] : 0, sum, zero_point,
+                      multiplier[c], shift[c]);
   }
 }
 
