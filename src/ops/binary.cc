@@ -71,7 +71,7 @@ void set_requantizers(const NodeView& node, ft_binary_params& p) {
   double factor = static_cast<double>(a * b / y);
   if (p.kind != FT_BINARY_MUL) {
     const bool squares = p.kind == FT_BINARY_SQUARED_DIFFERENCE;
-    p.left_shift = squares ? 7 : 20;
+    p.left_shift = squares ? 7 : FT_BINARY_LEFT_SHIFT;
     const double common = 2.0 * static_cast<double>(std::max(a, b));
     const auto qa = quantize_multiplier(static_cast<double>(a) / common);
     const auto qb = quantize_multiplier(static_cast<double>(b) / common);

@@ -23,6 +23,9 @@ enum {
   FT_BINARY_SQUARED_DIFFERENCE = 6
 };
 
+/* left_shift of int8 addition and subtraction. */
+enum { FT_BINARY_LEFT_SHIFT = 20 };
+
 typedef struct {
   ft_strided_pair pair;
   int32_t kind, act;

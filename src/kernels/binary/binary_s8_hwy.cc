@@ -33,38 +33,50 @@ HWY_INLINE V32 high_mul(V32 x, int32_t multiplier) {
       hn::BitCast(d, hn::ShiftRight<31>(hn::BitCast(bits, even))));
 }
 
-// ft_requantize() with shift = -right <= 0.
-HWY_INLINE V32 requantize(V32 x, int32_t multiplier, int32_t right) {
+// ft_rounding_shift_right() of |v| < 2^30.
+HWY_INLINE V32 shift_right(V32 v, int32_t right) {
   const D32 d;
-  const V32 v = high_mul(x, multiplier);
-  const auto mask = static_cast<int32_t>((int64_t{1} << right) - 1);
-  const V32 rest = hn::And(v, hn::Set(d, mask));
-  const V32 threshold = hn::Sub(hn::Set(d, mask >> 1), hn::BroadcastSignBit(v));
-  const V32 up = hn::VecFromMask(d, hn::Gt(rest, threshold));  // -1 or 0
-  return hn::Sub(hn::ShiftRightSame(v, right), up);
+  const int32_t half = right > 0 ? 1 << (right - 1) : 0;
+  const int32_t any = right > 0 ? -1 : 0;
+  const V32 below = hn::And(hn::BroadcastSignBit(v), hn::Set(d, any));
+  return hn::ShiftRightSame(hn::Add(hn::Add(v, hn::Set(d, half)), below),
+                            right);
 }
 
 #endif
 
 // Operand at row offset `i`, brought to the common scale.
+//
+// round(d 2^20 m / 2^31) for d = q - zero_point is d (m >> 11) plus the rounded
+// share of m's last 11 bits, which fit into 32-bit lanes. The operand of the
+// larger scale has m = 2^30 and needs one shift.
 struct Operand {
   const int8_t* q;
   int32_t step, zero_point, multiplier, right;
 
+  bool is_shift() const {
+    return multiplier == 1 << 30 && right < FT_BINARY_LEFT_SHIFT;
+  }
+
 #if HWY_TARGET != HWY_SCALAR
-  HWY_INLINE V32 load(int32_t i, int32_t left_shift) const {
+  HWY_INLINE V32 load(int32_t i) const {
     const D32 d;
     const hn::Rebind<int8_t, D32> d8;
-    const V32 v = step ? hn::PromoteTo(d, hn::LoadU(d8, q + i))
-                       : hn::Set(d, int32_t{q[0]});
-    return requantize(
-        hn::ShiftLeftSame(hn::Sub(v, hn::Set(d, zero_point)), left_shift),
-        multiplier, right);
+    const V32 raw = step ? hn::PromoteTo(d, hn::LoadU(d8, q + i))
+                         : hn::Set(d, int32_t{q[0]});
+    const V32 v = hn::Sub(raw, hn::Set(d, zero_point));
+    if (is_shift())
+      return hn::ShiftLeftSame(v, FT_BINARY_LEFT_SHIFT - 1 - right);
+    const V32 high = hn::Mul(v, hn::Set(d, multiplier >> 11));
+    const V32 low = hn::Mul(v, hn::Set(d, multiplier & 2047));
+    const V32 share = hn::ShiftRight<11>(hn::Add(low, hn::Set(d, 1024)));
+    return shift_right(hn::Add(high, share), right);
   }
 #endif
-  int32_t at(int32_t i, int32_t left_shift) const {
-    return ft_requantize((q[i * step] - zero_point) * (1 << left_shift),
-                         multiplier, -right);
+  int32_t at(int32_t i) const {
+    return ft_requantize(
+        (q[i * step] - zero_point) * (1 << FT_BINARY_LEFT_SHIFT), multiplier,
+        -right);
   }
 };
 
@@ -76,17 +88,18 @@ HWY_INLINE void add_row(const ft_binary_params& p, int32_t n, Operand a,
   const D32 d;
   const hn::Rebind<int8_t, D32> d8;
   const auto step = static_cast<int32_t>(hn::Lanes(d));
+  const int32_t right = -p.y_shift;
   for (; i + step <= n; i += step) {
-    const V32 u = a.load(i, p.left_shift), v = b.load(i, p.left_shift);
-    V32 q = requantize(add ? hn::Add(u, v) : hn::Sub(u, v), p.y_multiplier,
-                       -p.y_shift);
+    const V32 u = a.load(i), v = b.load(i);
+    V32 q = shift_right(
+        high_mul(add ? hn::Add(u, v) : hn::Sub(u, v), p.y_multiplier), right);
     q = hn::Add(q, hn::Set(d, p.y_zero_point));
     q = hn::Min(hn::Max(q, hn::Set(d, p.q_low)), hn::Set(d, p.q_high));
     hn::StoreU(hn::DemoteTo(d8, q), d8, y + i);
   }
 #endif
   for (; i < n; ++i) {
-    const int32_t u = a.at(i, p.left_shift), v = b.at(i, p.left_shift);
+    const int32_t u = a.at(i), v = b.at(i);
     const int32_t q =
         ft_requantize(add ? u + v : u - v, p.y_multiplier, p.y_shift);
     y[i] = static_cast<int8_t>(
@@ -120,8 +133,9 @@ HWY_EXPORT(binary_s8);
 
 int ft_binary_s8_hwy_accepts(const ft_binary_params* p) {
   const bool adds = p->kind == FT_BINARY_ADD || p->kind == FT_BINARY_SUB;
-  return adds && p->a_shift <= 0 && p->b_shift <= 0 && p->y_shift <= 0 &&
-         p->a_shift > -31 && p->b_shift > -31 && p->y_shift > -31;
+  return adds && p->left_shift == FT_BINARY_LEFT_SHIFT && p->a_shift <= 0 &&
+         p->b_shift <= 0 && p->y_shift <= 0 && p->a_shift > -31 &&
+         p->b_shift > -31 && p->y_shift > -31;
 }
 
 void ft_binary_s8_hwy(const void* params, const ft_args* args) {

@@ -32,12 +32,13 @@ ft_binary_params random_params(const ft::Random& random, uint64_t& n) {
   const auto multiplier = [&] { return (1 << 30) + below((1u << 30) - 1); };
   ft_binary_params p{};
   p.kind = below(2) ? FT_BINARY_ADD : FT_BINARY_SUB;
-  p.left_shift = 20;
+  p.left_shift = FT_BINARY_LEFT_SHIFT;
   p.a_zero_point = below(256) - 128;
   p.b_zero_point = below(256) - 128;
   p.y_zero_point = below(256) - 128;
-  p.a_multiplier = multiplier();
-  p.b_multiplier = multiplier();
+  // The operand of the larger scale gets a power of two.
+  p.a_multiplier = below(2) ? 1 << 30 : multiplier();
+  p.b_multiplier = below(2) ? 1 << 30 : multiplier();
   p.y_multiplier = multiplier();
   p.a_shift = -below(8);
   p.b_shift = -below(8);
