@@ -52,7 +52,8 @@ void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {
   g.runs_y = g.runs_x = 1;
   g.run4 = row_bytes / 4;
   g.step_y = g.step_x = 0;
-  for (i = 0; i < FT_S8_BLOCK; ++i) g.at[i] = i * row_bytes;
+  for (i = 0; i < (p->rows == 1 ? 1 : FT_S8_BLOCK); ++i)
+    g.at[i] = i * row_bytes;
   g.rounds_once = 1;
   g.x = rows;
   g.w = (const int8_t*)args->aux[3];
