@@ -9,6 +9,7 @@
 #include "kernels/quant/s8_channels.h"
 
 #define FT_UNROLL_C _Pragma("GCC unroll 16")
+#define FT_UNROLL_4_C _Pragma("GCC unroll 4")
 
 static inline int ft_has_avx512vnni(void) {
   return __builtin_cpu_supports("avx512f") &&

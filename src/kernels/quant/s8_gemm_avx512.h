@@ -141,7 +141,7 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
       const ptrdiff_t begin =
           (ptrdiff_t)iy * g->step_y + (ptrdiff_t)ix * g->step_x;
       const ptrdiff_t end = begin + 4 * (ptrdiff_t)g->run4;
-      for (l = begin; l < end; l += 4, w += 64) {
+      FT_UNROLL_4_C for (l = begin; l < end; l += 4, w += 64) {
         __m512i weights[4];
         FT_UNROLL_C for (v = 0; v < kPanels; ++v) weights[v] =
             _mm512_loadu_si512(w + v * panel_bytes);
