@@ -16,7 +16,7 @@ from pathlib import Path
 from session import cli
 
 HERE = Path(__file__).resolve().parent
-QUICK = ["plans.py", "inference.py", "train_step.py"]
+QUICK = ["plans.py", "inference.py", "train_step.py", "stories.py"]
 SLOW = ["checks.py", "real_job.py"]
 
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/output.h"
+#include "data/npy.h"
 #include "data/token_windows.h"
 
 namespace ft::cli {
@@ -93,6 +94,30 @@ Result<DataOptions> data_options(const DataFlags& flags) {
   return options;
 }
 
+// Of a text file, or of an NPY array of token ids.
+Result<std::vector<int>> tokens_of(const std::string& path,
+                                   const TextReader& reader) {
+  if (!path.ends_with(".npy")) {
+    if (reader.tokenizer == nullptr)
+      return usage_error(fmt::format(
+          "the model comes without a tokenizer; give --text an .npy array of "
+          "token ids instead of '{}'",
+          path));
+    FT_TRY(const std::string text, read_text_file(path));
+    return reader.tokenizer->encode(text);
+  }
+  FT_TRY(const MappedFile file, MappedFile::open(path));
+  const auto array = parse_npy(file.bytes());
+  if (!array.ok()) return Status(array.status()).in("'" + path + "'");
+  FT_TRY(const std::vector<int64_t> ids, npy_integers(*array));
+  for (const int64_t id : ids)
+    if (id < 0 || id >= reader.vocab_size)
+      return invalid_input(
+          fmt::format("'{}' holds token {}, the model knows {}", path, id,
+                      reader.vocab_size));
+  return std::vector<int>(ids.begin(), ids.end());
+}
+
 Result<Dataset> load_text(const DataFlags& flags, const TextReader* reader) {
   if (!flags.path.empty())
     return usage_error("--data and --text contradict each other");
@@ -102,10 +127,9 @@ Result<Dataset> load_text(const DataFlags& flags, const TextReader* reader) {
     return usage_error(
         "--text takes no --labels, --label-from, --front-end, --class-names or "
         "--train-per-class: each token's label is the next one");
-  if (reader == nullptr || reader->tokenizer == nullptr)
-    return usage_error("--text needs a model that comes with a tokenizer");
-  FT_TRY(const std::string text, read_text_file(flags.text));
-  const std::vector<int> tokens = reader->tokenizer->encode(text);
+  if (reader == nullptr || reader->seq_len == 0)
+    return usage_error("--text needs a model that reads tokens");
+  FT_TRY(const std::vector<int> tokens, tokens_of(flags.text, *reader));
   auto set = window_tokens(tokens, reader->seq_len,
                            flags.stride > 0 ? flags.stride : reader->seq_len);
   if (!set.ok()) return Status(set.status()).in("'" + flags.text + "'");
@@ -154,8 +178,8 @@ void DataFlags::add_source_to(CLI::App& app) {
                  "folder of recordings (<class>/*.wav), NPY arrays or a CSV "
                  "table");
   app.add_option("--text", text,
-                 "file of text, for models that read tokens and come with a "
-                 "tokenizer: windows of --seq-len tokens");
+                 "file of text, or .npy array of token ids, for models that "
+                 "read tokens: windows of --seq-len tokens");
   app.add_option("--stride", stride,
                  "tokens between the starts of two windows of text (0: "
                  "--seq-len)")
@@ -202,9 +226,11 @@ std::vector<size_t> to_indices(const std::vector<uint32_t>& part) {
 
 TextReader::TextReader(const BaseModel& model)
     : tokenizer(model.tokenizer.get()) {
-  if (takes_tokens(model.graph))
+  if (takes_tokens(model.graph)) {
     seq_len = static_cast<int>(
         model.graph.value(model.graph.inputs[0]).type.shape.back());
+    vocab_size = model.graph.value(model.graph.outputs[0]).type.shape.back();
+  }
 }
 
 Result<std::unique_ptr<LoadedData>> load_training_data(

@@ -47,10 +47,11 @@ struct LoadedData {
   LoadedData& operator=(const LoadedData&) = delete;
 };
 
-// How text becomes tokens; a model without a tokenizer reads none.
+// How text becomes tokens; a model without a tokenizer reads token ids only.
 struct TextReader {
   const Tokenizer* tokenizer = nullptr;
   int seq_len = 0;
+  int64_t vocab_size = 0;
 
   explicit TextReader(const BaseModel& model);
 };

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "formats/huggingface/huggingface.h"
 #include "formats/llama2c/llama2c.h"
 #include "formats/llama2c/tokenizer.h"
 #include "formats/tflite/import.h"
@@ -49,6 +50,18 @@ Result<BaseModel> open_llama2c(const std::string& path,
   return model;
 }
 
+Result<BaseModel> open_folder(const std::string& path,
+                              const BaseModelOptions& options) {
+  FT_TRY(HuggingFaceModel model,
+         open_huggingface(
+             path, {.batch = options.batch, .seq_len = options.seq_len}));
+  return BaseModel{.graph = std::move(model.graph),
+                   .sha256 = std::move(model.sha256),
+                   .file_bytes = model.file_bytes,
+                   .description = std::move(model.description),
+                   .tokenizer = nullptr};
+}
+
 Result<BaseModel> open_tflite(const std::string& path,
                               const BaseModelOptions& options) {
   if (options.seq_len != 0)
@@ -70,8 +83,11 @@ Result<BaseModel> open_base_model(const std::string& path,
   if (options.batch < 0)
     return usage_error(fmt::format(
         "the batch size must not be negative, got {}", options.batch));
-  if (!path.ends_with(".bin")) return open_tflite(path, options);
-  auto model = open_llama2c(path, options);
+  std::error_code ignored;
+  const bool is_folder = fs::is_directory(path, ignored);
+  if (!is_folder && !path.ends_with(".bin")) return open_tflite(path, options);
+  auto model =
+      is_folder ? open_folder(path, options) : open_llama2c(path, options);
   if (!model.ok()) return Status(model.status()).in("'" + path + "'");
   return model;
 }

@@ -1,6 +1,6 @@
-// A base model, whatever file it comes from: a .tflite file or a llama2.c
+// A base model, whatever file it comes from: a .tflite file, a llama2.c
 // checkpoint (.bin, with its tokenizer tok<vocab>.bin or tokenizer.bin beside
-// it).
+// it) or a Hugging Face folder.
 #pragma once
 
 #include <cstddef>

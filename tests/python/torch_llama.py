@@ -135,18 +135,36 @@ class Tokenizer:
             piece = character.encode()
             known = self.ids.get(piece)
             tokens += [b + 3 for b in piece] if known is None else [known]
-        while True:
-            best = None
-            for i in range(len(tokens) - 1):
-                pair = self.texts[tokens[i]] + self.texts[tokens[i + 1]]
-                merged = self.ids.get(pair)
-                if merged is None:
-                    continue
-                if best is None or self.scores[merged] > best[0]:
-                    best = self.scores[merged], i, merged
-            if best is None:
-                return [1, *tokens]
-            tokens[best[1] : best[1] + 2] = [best[2]]
+        while self.merge_best(tokens):
+            pass
+        return [1, *tokens]
+
+    def pair(self, tokens, i):
+        """Score and token of tokens i and i + 1 together, or None."""
+        if not 0 <= i < len(tokens) - 1:
+            return None
+        text = self.texts[tokens[i]] + self.texts[tokens[i + 1]]
+        merged = self.ids.get(text)
+        return None if merged is None else (self.scores[merged], merged)
+
+    def merge_best(self, tokens):
+        """Joins the pairs of the best score from left to right, until joining
+        made one that is as good. False: there is no pair."""
+        pairs = [self.pair(tokens, i) for i in range(len(tokens) - 1)]
+        scores = [p[0] for p in pairs if p]
+        if not scores:
+            return False
+        best, i = max(scores), 0
+        while i < len(tokens) - 1:
+            pair = self.pair(tokens, i)
+            if not pair or pair[0] != best:
+                i += 1
+                continue
+            tokens[i : i + 2] = [pair[1]]
+            around = [self.pair(tokens, i - 1), self.pair(tokens, i)]
+            if any(p and p[0] >= best for p in around):
+                break
+        return True
 
 
 def random_lora(model, r, seed, b_bound=0.0):

@@ -25,7 +25,8 @@ struct Options {
   bool profile = false, json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+    app.add_option("model", model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     app.add_option("--adapter", adapter, "adapter beside the model");
     app.add_flag("--train", train, "time a training step instead of inference");

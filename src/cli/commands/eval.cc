@@ -16,7 +16,8 @@ struct Options {
   bool confusion = false, json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+    app.add_option("model", model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     app.add_option("--adapter", adapter, "adapter to use beside the model");
     data.add_source_to(app);

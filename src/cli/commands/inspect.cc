@@ -15,7 +15,8 @@ struct Options {
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+    app.add_option("model", model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     app.add_flag("--json", json, "one JSON object on stdout");
   }

@@ -19,7 +19,8 @@ struct Options {
   bool json = false, verbose = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+    app.add_option("model", model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     method.add_to(app);
     optimizer.add_to(app);

@@ -25,7 +25,8 @@ struct Options {
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model, "model file (.tflite, llama2.c .bin)")
+    app.add_option("model", model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     app.add_option("--adapter", adapter, "adapter to use beside the model");
     app.add_option("--input", input,

@@ -14,7 +14,8 @@ struct Options {
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", job.model, "model file (.tflite, llama2.c .bin)")
+    app.add_option("model", job.model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     job.data.add_source_to(app);
     job.data.add_training_to(app);

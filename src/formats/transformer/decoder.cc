@@ -71,7 +71,9 @@ struct Decoder {
   Status run() {
     FT_TRY(const ValueId table, t.weight("model.embed_tokens.weight",
                                          {c.vocab_size, c.hidden_size}));
-    FT_TRY(ValueId x, t.embed("model.embed_tokens", table, t.input_ids()));
+    FT_TRY(ValueId x, t.append(ops::kGather, "model.embed_tokens",
+                               {table, t.input_ids()}));
+    FT_TRY(x, t.rows("model.embed_tokens.rows", x));
     for (int64_t i = 0; i < c.num_layers; ++i) {
       FT_TRY(x, layer(fmt::format("model.layers.{}", i), x));
     }
@@ -87,20 +89,15 @@ struct Decoder {
 };
 
 Status check_config(const DecoderConfig& c) {
-  struct Size {
-    const char* name;
-    int64_t value;
-  };
-  const Size sizes[] = {{"vocabulary size", c.vocab_size},
-                        {"hidden size", c.hidden_size},
-                        {"intermediate size", c.intermediate_size},
-                        {"number of layers", c.num_layers},
-                        {"number of heads", c.num_heads},
-                        {"number of key heads", c.num_kv_heads},
-                        {"head dimension", c.head_dim},
-                        {"longest sequence", c.max_seq_len}};
-  for (const Size& size : sizes)
-    FT_TRY_STATUS(check_transformer_size(size.name, size.value));
+  FT_TRY_STATUS(
+      check_transformer_sizes({{"vocabulary size", c.vocab_size},
+                               {"hidden size", c.hidden_size},
+                               {"intermediate size", c.intermediate_size},
+                               {"number of layers", c.num_layers},
+                               {"number of heads", c.num_heads},
+                               {"number of key heads", c.num_kv_heads},
+                               {"head dimension", c.head_dim},
+                               {"longest sequence", c.max_seq_len}}));
   if (c.num_heads % c.num_kv_heads != 0 || c.head_dim % 2 != 0)
     return invalid_input(fmt::format(
         "{} query heads of dimension {} do not go with {} key heads",

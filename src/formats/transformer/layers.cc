@@ -8,11 +8,14 @@
 
 namespace ft {
 
-Status check_transformer_size(const char* name, int64_t value) {
+Status check_transformer_sizes(std::initializer_list<NamedSize> sizes) {
   constexpr int64_t kMax = 1 << 24;
-  if (value >= 1 && value <= kMax) return ok_status();
-  return invalid_input(fmt::format("the {} is {}, must lie between 1 and {}",
-                                   name, value, kMax));
+  for (const NamedSize& size : sizes)
+    if (size.value < 1 || size.value > kMax)
+      return invalid_input(
+          fmt::format("the {} is {}, must lie between 1 and {}", size.name,
+                      size.value, kMax));
+  return ok_status();
 }
 
 Result<int> resolve_seq_len(const SequenceShape& shape, int64_t max_seq_len) {
@@ -59,11 +62,9 @@ Result<ValueId> TransformerLayers::add(const std::string& name, ValueId x,
   return append(ops::kBinary, name, {x, y}, {{"kind", "add"}});
 }
 
-Result<ValueId> TransformerLayers::embed(const std::string& name, ValueId table,
-                                         ValueId ids) {
-  FT_TRY(const ValueId rows, append(ops::kGather, name, {table, ids}));
-  const int64_t features = graph_.value(table).type.shape.back();
-  return append(ops::kReshape, name + ".rows", {rows},
+Result<ValueId> TransformerLayers::rows(const std::string& name, ValueId x) {
+  const int64_t features = graph_.value(x).type.shape.back();
+  return append(ops::kReshape, name, {x},
                 {{"shape", std::vector<int64_t>{batch_ * seq_len_, features}}});
 }
 

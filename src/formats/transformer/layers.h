@@ -1,6 +1,7 @@
 // The layers that decoder and encoder graphs are made of.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,9 +11,13 @@
 
 namespace ft {
 
+struct NamedSize {
+  const char* name;
+  int64_t value;
+};
 // Sizes of a model must lie between 1 and 2^24 (token ids pass through
 // float32 samples).
-Status check_transformer_size(const char* name, int64_t value);
+Status check_transformer_sizes(std::initializer_list<NamedSize> sizes);
 
 // Adds layers to a graph with one input, input_ids int32[batch, seq_len].
 // Activations are [batch * seq_len, features].
@@ -34,8 +39,8 @@ class TransformerLayers {
   Result<ValueId> linear(const std::string& name, ValueId x, int64_t features,
                          bool bias);
   Result<ValueId> add(const std::string& name, ValueId x, ValueId y);
-  // Rows of the table [n, features] as [batch * seq_len, features].
-  Result<ValueId> embed(const std::string& name, ValueId table, ValueId ids);
+  // [batch, seq_len, features] as [batch * seq_len, features].
+  Result<ValueId> rows(const std::string& name, ValueId x);
   // inputs: q, k, v and maybe key_ids.
   Result<ValueId> attention(const std::string& name,
                             std::vector<ValueId> inputs, Attrs attrs);
