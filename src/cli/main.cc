@@ -20,6 +20,7 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   Action action;
   add_inspect(app, action);
+  add_methods(app, action);
   add_plan(app, action);
   add_train(app, action);
   add_eval(app, action);

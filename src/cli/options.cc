@@ -2,12 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 
 #include "cli/output.h"
 
 namespace ft::cli {
+namespace {
+
+// "--use-rslora" for "use_rslora".
+std::string option_name(std::string_view setting) {
+  std::string name = "--" + std::string(setting);
+  std::ranges::replace(name, '_', '-');
+  return name;
+}
+
+}  // namespace
 
 void KernelOptions::add_to(CLI::App& app) {
   app.add_flag("--exact", exact,
@@ -18,15 +29,13 @@ void KernelOptions::add_to(CLI::App& app) {
 void MethodOptions::add_to(CLI::App& app) {
   std::string methods;
   for (const MethodDef* m : all_methods())
-    methods += fmt::format("{}{}: {}", methods.empty() ? "" : "; ", m->name,
-                           m->summary);
-  app.add_option("--method", method, "PEFT method (" + methods + ")")
+    methods += fmt::format("{}{}", methods.empty() ? "" : ", ", m->name);
+  app.add_option("--method", method,
+                 "PEFT method: " + methods + " (see 'fieldtune methods')")
       ->capture_default_str();
   app.add_option("--rank,-r", rank,
                  "rank of the low-rank update (small layers: what they can "
-                 "have, unless "
-                 "they are named)")
-      ->capture_default_str();
+                 "have, unless they are named; default: the method's)");
   app.add_option("--alpha", alpha,
                  "lora_alpha; the update is scaled by alpha / rank "
                  "(default: twice the rank)");
@@ -41,6 +50,7 @@ void MethodOptions::add_to(CLI::App& app) {
   app.add_option("--alpha-pattern", alpha_pattern,
                  "another alpha for some layers: 'pattern=alpha'")
       ->delimiter(',');
+  add_own_settings(app);
   app.add_option("--classes", classes,
                  "new classification head with this many classes");
   app.add_flag("--new-head", new_head,
@@ -70,6 +80,30 @@ void add_seq_len(CLI::App& app, int& seq_len) {
                  "adapter's, else the model's longest, at most 128)")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+}
+
+// One option for each word, whichever methods have it.
+void MethodOptions::add_own_settings(CLI::App& app) {
+  std::map<const SettingDef*, std::string> users;
+  for (const MethodDef* m : all_methods())
+    for (const SettingDef* s : m->settings)
+      users[s] += (users[s].empty() ? "" : ", ") + std::string(m->name);
+  std::map<std::string_view, const SettingDef*> by_name;
+  for (const auto& [setting, names] : users) by_name[setting->name] = setting;
+  for (const auto& [name, setting] : by_name) {
+    const std::string option = option_name(name);
+    std::string& text = own[std::string(name)];
+    const std::string help =
+        fmt::format("{}: {}{}", users[setting], setting->summary,
+                    setting->kind == SettingDef::Kind::kFlag
+                        ? ""
+                        : fmt::format(" [{}]", setting->preset));
+    if (setting->kind == SettingDef::Kind::kFlag)
+      app.add_flag_callback(
+          option, [&text] { text = "true"; }, help);
+    else
+      app.add_option(option, text, help);
+  }
 }
 
 Result<std::vector<std::pair<std::string, double>>> parse_patterns(
@@ -103,13 +137,20 @@ Result<MethodSettings> MethodOptions::settings(int num_classes,
         fmt::format("--batch {}: must lie between 1 and 4096", batch));
   MethodSettings s;
   s.method = def->name;
-  s.r = rank;
-  s.lora_alpha = alpha.value_or(2.0 * rank);
+  if (def->default_rank == 0 &&
+      (rank || alpha || !rank_pattern.empty() || !alpha_pattern.empty()))
+    return usage_error(fmt::format(
+        "method {} has no rank: leave out --rank, --alpha and their patterns",
+        def->name));
+  s.r = rank.value_or(def->default_rank);
+  s.lora_alpha = alpha.value_or(2.0 * s.r);
   s.target_modules = target_modules;
   FT_TRY(const auto ranks, parse_patterns(rank_pattern));
   for (const auto& [pattern, value] : ranks)
     s.rank_pattern.emplace_back(pattern, static_cast<int>(value));
   FT_TRY(s.alpha_pattern, parse_patterns(alpha_pattern));
+  for (const auto& [name, text] : own)
+    if (!text.empty()) FT_TRY_STATUS(set_setting(*def, name, text, s));
   s.num_classes = new_head ? num_classes : classes;
   s.seed = seed;
   return s;

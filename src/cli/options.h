@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ struct KernelOptions {
 
 struct MethodOptions {
   std::string method = "lora";
-  int rank = 4;
+  std::optional<int> rank;      // default: the method's
   std::optional<double> alpha;  // default: twice the rank
   std::vector<std::string> target_modules, rank_pattern, alpha_pattern;
   int classes = 0;
@@ -35,6 +36,8 @@ struct MethodOptions {
   int batch = 1;
   int seq_len = 0;
   std::string ram;
+  // Settings that only some methods have, by PEFT's word; empty: not given.
+  std::map<std::string, std::string, std::less<>> own;
   void add_to(CLI::App& app);
   // `num_classes` is of the data, used by --new-head.
   Result<MethodSettings> settings(int num_classes, uint64_t seed) const;
@@ -46,6 +49,9 @@ struct MethodOptions {
   Result<size_t> ram_bytes() const;
   Result<Loss> loss_for(const Graph& base,
                         const MethodSettings& settings) const;
+
+ private:
+  void add_own_settings(CLI::App& app);
 };
 
 // --seq-len: tokens in a sample, for models that read tokens.

@@ -245,6 +245,7 @@ extern const MethodDef kLora;
 constinit const MethodDef kLora = {
     .name = "lora",
     .summary = "low-rank update B A beside every chosen layer",
+    .default_rank = 4,
     .apply = apply,
     .merge = merge};
 

@@ -1,6 +1,6 @@
 // A PEFT method is a rewrite of the base graph plus the layout of its adapter.
 //
-// Settings carry PEFT's words. Each method is one file with one MethodDef,
+// Each method is one file with one MethodDef,
 // listed once in methods.cc; the command line, the docs and the tests walk that
 // list. Adapter tensors are named and shaped as HF PEFT writes them
 // (`base_model.model.<module>.lora_A.weight` [r, in, kh, kw] ...), so exchange
@@ -17,25 +17,9 @@
 
 #include "base/result.h"
 #include "ir/graph.h"
+#include "methods/settings.h"
 
 namespace ft {
-
-struct MethodSettings {
-  std::string method = "lora";
-  int r = 4;
-  double lora_alpha = 8;
-  // Module names, their last parts, or shell patterns; "all-linear" or empty:
-  // every adaptable module.
-  std::vector<std::string> target_modules;
-  // Pattern -> value for the modules it matches; the first match wins.
-  std::vector<std::pair<std::string, int>> rank_pattern;
-  std::vector<std::pair<std::string, double>> alpha_pattern;
-  int num_classes = 0;  // > 0: a new classification head of this size
-  uint64_t seed = 0;    // of the initial values
-
-  int rank_of(std::string_view module) const;
-  double alpha_of(std::string_view module) const;
-};
 
 struct AdaptableModule;
 // The rank of a module: as asked for, but where no one named the module (no
@@ -97,11 +81,16 @@ using TensorMap = std::map<std::string, std::vector<float>>;
 struct MethodDef {
   std::string_view name;
   std::string_view summary;  // one line for --help and the docs
+  // The rank where none is asked for; 0: the method has no rank.
+  int default_rank = 0;
+  // Its own settings, beside rank, alpha and target modules.
+  std::span<const SettingDef* const> settings = {};
   // Rewrites the graph in place; parameters get their initial values.
   Status (*apply)(Graph& graph, const MethodSettings& settings,
                   AdaptedGraph& adapted);
   // The base's weights with the adapter folded in, for each changed module.
-  // `base` is the graph before apply().
+  // `base` is the graph before apply(). nullptr: the method adds what no weight
+  // of the base can hold.
   Result<std::vector<MergedModule>> (*merge)(const Graph& base,
                                              const MethodSettings& settings,
                                              const TensorMap& tensors);
@@ -110,11 +99,10 @@ struct MethodDef {
 std::span<const MethodDef* const> all_methods();
 // Fails, listing the methods that exist.
 Result<const MethodDef*> find_method(std::string_view name);
-
-// Settings as adapter metadata (PEFT's keys) and back.
-std::map<std::string, std::string> to_metadata(const MethodSettings& settings);
-Result<MethodSettings> settings_from_metadata(
-    const std::map<std::string, std::string>& metadata);
+// Sets one of the method's own settings from text; fails, saying what the
+// method has or what the value may be.
+Status set_setting(const MethodDef& method, std::string_view name,
+                   std::string_view text, MethodSettings& settings);
 
 // Copies tensors between parameters and file layout. Every tensor must be
 // there with the right number of elements and only finite values.

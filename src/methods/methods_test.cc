@@ -140,6 +140,36 @@ TEST(Metadata, RefusesMalformedSettings) {
   EXPECT_FALSE(settings_from_metadata(metadata).ok());
 }
 
+constexpr SettingDef kInt{
+    "reduction_factor", SettingDef::Kind::kInt, "", "4", 1, 64};
+constexpr SettingDef kWord{
+    "non_linearity", SettingDef::Kind::kWord, "", "relu", 0, 0, "relu gelu"};
+
+TEST(Settings, AreKeptInOneSpellingOrRefusedWithWhatIsAllowed) {
+  EXPECT_EQ(kInt.canonical("08").value(), "8");
+  EXPECT_EQ(kWord.canonical("gelu").value(), "gelu");
+  for (const char* text : {"0", "65", "2.5", "two", ""})
+    EXPECT_EQ(kInt.canonical(text).status().code(), Code::kUsage) << text;
+  EXPECT_NE(kWord.canonical("tanh").status().message().find("relu, gelu"),
+            std::string::npos);
+}
+
+TEST(Settings, FallBackToThePreset) {
+  MethodSettings s;
+  EXPECT_EQ(s.integer(kInt), 4);
+  s.own["reduction_factor"] = "16";
+  EXPECT_EQ(s.integer(kInt), 16);
+  EXPECT_EQ(s.word(kWord), "relu");
+}
+
+TEST(Settings, OfAnotherMethodAreRefusedByName) {
+  MethodSettings s;
+  const Status status =
+      set_setting(*find_method("head").value(), "use_dora", "true", s);
+  EXPECT_EQ(status.code(), Code::kUsage);
+  EXPECT_NE(status.message().find("'use_dora'"), std::string::npos);
+}
+
 TEST(FileLayout, PermutesThereAndBack) {
   const AdapterTensor t{.name = {}, .view = {2, 3, 4, 5}, .perm = {0, 3, 1, 2}};
   std::vector<float> param(120);

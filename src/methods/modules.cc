@@ -90,16 +90,4 @@ int effective_rank(const MethodSettings& settings,
   return static_cast<int>(std::min<int64_t>(rank, module.max_rank()));
 }
 
-int MethodSettings::rank_of(std::string_view module) const {
-  for (const auto& [pattern, rank] : rank_pattern)
-    if (matches_module(pattern, module)) return rank;
-  return r;
-}
-
-double MethodSettings::alpha_of(std::string_view module) const {
-  for (const auto& [pattern, alpha] : alpha_pattern)
-    if (matches_module(pattern, module)) return alpha;
-  return lora_alpha;
-}
-
 }  // namespace ft

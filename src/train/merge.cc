@@ -23,6 +23,11 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
 Result<std::vector<MergedModule>> merge_modules(const Graph& base,
                                                 const MergeInput& input) {
   FT_TRY(const MethodDef* method, find_method(input.method.method));
+  if (method->merge == nullptr)
+    return usage_error(fmt::format(
+        "an adapter of method {} cannot be merged: it adds what no weight of "
+        "the base can hold; run the base with --adapter instead",
+        method->name));
   FT_TRY(auto merged, method->merge(base, input.method, input.tensors));
   if (merged.empty())
     return invalid_input("the adapter changes nothing of this model");

@@ -112,6 +112,7 @@ class Demo {
     train_.data.augment = kAugment;
     train_.data.threads = threads();
     train_.method.new_head = true;
+    train_.method.rank = 4;
     train_.method.ram = "256K";
     train_.optimizer.epochs = options.epochs;
     train_.seed = options.seed;
@@ -124,7 +125,7 @@ class Demo {
     say("adapting it: LoRA r = {}, {} precision, {} takes of each word, at "
         "most "
         "{} of RAM",
-        train_.method.rank, train_.method.precision, kTrainTakes,
+        *train_.method.rank, train_.method.precision, kTrainTakes,
         train_.method.ram);
     const auto started = Clock::now();
     FT_TRY(const TrainOutcome trained, run_train_job(train_));
@@ -259,7 +260,7 @@ class Demo {
         "A keyword model of {} (int8) adapted by LoRA r = {} to one speaker "
         "whose accent it never heard, and to the words {}, from {} noisy takes "
         "of each word.",
-        format_bytes(static_cast<double>(f.base_bytes)), train_.method.rank,
+        format_bytes(static_cast<double>(f.base_bytes)), *train_.method.rank,
         fmt::join(new_words(), ", "), kTrainTakes);
     page.figures.erase(page.figures.begin());
     const KeyFigure accuracy[] = {
