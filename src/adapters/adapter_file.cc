@@ -53,12 +53,23 @@ Result<std::vector<std::byte>> encode_adapter(const Adapter& adapter) {
   return write_safetensors(entries, metadata);
 }
 
-Result<Adapter> decode_adapter(std::span<const std::byte> file,
-                               const std::string& origin) {
+Result<Adapter> decode_foreign_adapter(std::span<const std::byte> file,
+                                       const std::string& origin) {
   auto parsed = parse_safetensors(file);
   if (!parsed.ok()) return Status(parsed.status()).in(origin);
   Adapter adapter;
   adapter.metadata.insert(parsed->metadata.begin(), parsed->metadata.end());
+  for (const SafetensorsEntry& entry : parsed->tensors) {
+    auto tensor = decode_tensor(entry);
+    if (!tensor.ok()) return Status(tensor.status()).in(origin);
+    adapter.tensors.push_back(std::move(tensor).value());
+  }
+  return adapter;
+}
+
+Result<Adapter> decode_adapter(std::span<const std::byte> file,
+                               const std::string& origin) {
+  FT_TRY(Adapter adapter, decode_foreign_adapter(file, origin));
   for (const char* key : {"format_version", "base_sha256", "method"})
     if (adapter.get(key).empty())
       return invalid_input(
@@ -69,11 +80,6 @@ Result<Adapter> decode_adapter(std::span<const std::byte> file,
         "{}: adapter format version {} is not supported (this program reads "
         "version {})",
         origin, adapter.get("format_version"), kFormatVersion));
-  for (const SafetensorsEntry& entry : parsed->tensors) {
-    auto tensor = decode_tensor(entry);
-    if (!tensor.ok()) return Status(tensor.status()).in(origin);
-    adapter.tensors.push_back(std::move(tensor).value());
-  }
   return adapter;
 }
 
@@ -83,11 +89,12 @@ Result<Adapter> load_adapter(const std::string& path) {
 }
 
 Status check_base(const Adapter& adapter, const std::string& base_sha256) {
-  if (adapter.get("base_sha256") == base_sha256) return ok_status();
+  const std::string made_for = adapter.get("base_sha256");
+  if (made_for == base_sha256 || made_for.empty()) return ok_status();
   return invalid_input(fmt::format(
       "the adapter was made for another base model (sha256 {}), not for this "
       "one ({})",
-      adapter.get("base_sha256"), base_sha256));
+      made_for, base_sha256));
 }
 
 }  // namespace ft

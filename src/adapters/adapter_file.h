@@ -37,8 +37,13 @@ Result<std::vector<std::byte>> encode_adapter(const Adapter& adapter);
 Result<Adapter> decode_adapter(std::span<const std::byte> file,
                                const std::string& origin);
 
+// The same for a file of another writer, whatever its metadata holds.
+Result<Adapter> decode_foreign_adapter(std::span<const std::byte> file,
+                                       const std::string& origin);
+
 Result<Adapter> load_adapter(const std::string& path);
-// Refuses an adapter that was made for another base model.
+// Refuses an adapter that was made for another base model. One of another
+// writer does not say; its tensors must fit.
 Status check_base(const Adapter& adapter, const std::string& base_sha256);
 
 }  // namespace ft

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "train/peft.h"
+
 namespace ft::cli {
 namespace {
 
@@ -26,11 +28,14 @@ int recorded_seq_len(const Adapter& adapter) {
 }  // namespace
 
 Status install_adapter(const Adapter& adapter, CompiledStep& step) {
-  if (adapter.tensors.size() != step.adapted.tensors.size())
-    return invalid_input(
-        fmt::format("the adapter has {} tensors, its settings make {}",
-                    adapter.tensors.size(), step.adapted.tensors.size()));
   Graph& graph = step.program.graph;
+  for (const AdapterEntry& t : adapter.tensors)
+    if (std::ranges::find(step.adapted.tensors, t.name, &AdapterTensor::name) ==
+        step.adapted.tensors.end())
+      return invalid_input(fmt::format(
+          "adapter tensor '{}' has no place in this model with the adapter's "
+          "settings",
+          t.name));
   for (const AdapterTensor& t : step.adapted.tensors) {
     const AdapterEntry* entry = find_entry(adapter, t.name);
     if (entry == nullptr)
@@ -56,7 +61,7 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
     FT_TRY(model.step, compile_base(model.base.graph, plan));
     return model;
   }
-  FT_TRY(model.adapter, load_adapter(adapter_path));
+  FT_TRY(model.adapter, load_any_adapter(adapter_path));
   FT_TRY(model.method, settings_from_metadata(model.adapter->metadata));
   FT_TRY(model.precision, parse_precision(model.adapter->get("precision")));
   if (seq_len == 0) seq_len = recorded_seq_len(*model.adapter);

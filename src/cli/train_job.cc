@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/report/program_map.h"
 #include "train/checkpoint.h"
+#include "train/peft.h"
 
 namespace ft::cli {
 namespace {
@@ -114,7 +115,7 @@ class Job {
 
   Status init_values() {
     if (job_.init_adapter.empty()) return ok_status();
-    FT_TRY(const Adapter start, load_adapter(job_.init_adapter));
+    FT_TRY(const Adapter start, load_any_adapter(job_.init_adapter));
     FT_TRY_STATUS(check_base(start, base_sha256_));
     return install_adapter(start, step_);
   }
@@ -292,7 +293,10 @@ class Job {
     adapter.metadata["plan_hash"] = plan_hash(step_.program);
     adapter.metadata["created_by"] = "fieldtune " FT_VERSION;
     if (!job_.init_adapter.empty()) {
-      FT_TRY(const MappedFile parent, MappedFile::open(job_.init_adapter));
+      const bool folder = std::filesystem::is_directory(job_.init_adapter);
+      FT_TRY(const MappedFile parent,
+             MappedFile::open(folder ? peft_tensor_file(job_.init_adapter)
+                                     : job_.init_adapter));
       adapter.metadata["parent_sha256"] = sha256_hex(parent.bytes());
     }
     if (outcome_.evaluated && outcome_.task == Task::kClassification)

@@ -133,7 +133,7 @@ class Net:
             if op.code in _KINDS:
                 m = self._by_output[op.outputs[0]]
                 s = scaling if np.isscalar(scaling) else scaling[m.name]
-                y = linear(m, a, params, s)
+                y = self.run_layer(m, a, params, s)
             elif op.code == "SOFTMAX":
                 answer, y = a, torch.softmax(a * op.options.beta, -1)
             elif op.code == "ADD":
@@ -145,6 +145,9 @@ class Net:
             values[op.outputs[0]] = y
         out = values[self.output]
         return out, out if answer is None else answer
+
+    def run_layer(self, m, x, params, scaling):
+        return linear(m, x, params, scaling)
 
     def _activate(self, x, options):
         kinds = schema.ActivationFunctionType
@@ -207,12 +210,23 @@ def linear(m, x, params, scaling):
     return y if h is None else y + scaling * h
 
 
-def _convolve(m, x, w, lora_a, lora_b, scaling):
+def conv_geometry(m):
+    """(stride, dilation) of a convolution."""
     o = m.op.options
-    stride = (o.strideH, o.strideW)
-    dilation = (o.dilationHFactor, o.dilationWFactor)
-    if o.padding == schema.Padding.SAME:
-        x = F.pad(x, same_padding(x.shape[2:], w.shape[2:], stride, dilation))
+    return (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor)
+
+
+def padded(m, x):
+    """The image that the convolution reads without padding of its own."""
+    if m.op.options.padding != schema.Padding.SAME:
+        return x
+    pads = same_padding(x.shape[2:], m.weight.shape[2:], *conv_geometry(m))
+    return F.pad(x, pads)
+
+
+def _convolve(m, x, w, lora_a, lora_b, scaling):
+    stride, dilation = conv_geometry(m)
+    x = padded(m, x)
     conv = lambda weight, groups=1: F.conv2d(
         x, weight, None, stride, 0, dilation, groups
     )

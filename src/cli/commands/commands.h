@@ -16,6 +16,7 @@ void add_plan(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_merge(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
 void add_methods(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);

@@ -1,0 +1,286 @@
+#include "train/peft.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+#include "base/file.h"
+#include "methods/method.h"
+#include "train/peft_types.h"
+
+namespace ft {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kPrefix = "base_model.model.";
+
+// The module of a tensor that belongs to a method, by its suffix; "" if none.
+std::string module_of(std::string_view name, const PeftType& type) {
+  if (!name.starts_with(kPrefix)) return {};
+  for (const std::string_view suffix : type.suffixes)
+    if (name.ends_with(suffix) && name.size() > kPrefix.size() + suffix.size())
+      return std::string(name.substr(
+          kPrefix.size(), name.size() - kPrefix.size() - suffix.size()));
+  return {};
+}
+
+// --- Reading -----------------------------------------------------------------
+
+bool is_neutral(const Json& value) {
+  return value.is_null() || value == Json(false) || value == Json("none") ||
+         (value.is_structured() && value.empty());
+}
+
+template <size_t N>
+bool contains(const std::array<std::string_view, N>& words,
+              std::string_view word) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+// The value of the first pattern that matches the module as PEFT matches it:
+// a regular expression for the whole name or its last '.'-parts.
+Result<std::optional<double>> pattern_value(const Json& patterns,
+                                            const std::string& module,
+                                            const char* key) {
+  for (const auto& [pattern, value] : patterns.items()) {
+    if (!value.is_number())
+      return invalid_input(
+          fmt::format("{} of '{}' is not a number", key, pattern));
+    try {  // std::regex reports by exception
+      if (std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")")))
+        return std::optional<double>(value.get<double>());
+    } catch (const std::regex_error&) {
+      return invalid_input(fmt::format(
+          "{} has '{}', which is not a regular expression", key, pattern));
+    }
+  }
+  return std::optional<double>();
+}
+
+class PeftReader {
+ public:
+  PeftReader(const Json& config, const PeftType& type, Adapter& adapter)
+      : config_(config), type_(type), adapter_(adapter) {}
+
+  Status run() {
+    FT_TRY(const MethodDef* method, find_method(type_.method));
+    settings_.method = method->name;
+    for (const auto& [key, value] : config_.items())
+      FT_TRY_STATUS(read_key(*method, key, value));
+    FT_TRY_STATUS(read_modules(*method));
+    read_head();
+    for (auto& [key, text] : to_metadata(settings_))
+      adapter_.metadata[key] = text;
+    return ok_status();
+  }
+
+ private:
+  Status read_key(const MethodDef& method, const std::string& key,
+                  const Json& value) {
+    const auto own = std::ranges::find_if(
+        method.settings, [&](const SettingDef* s) { return s->name == key; });
+    if (own != method.settings.end()) {
+      if (value.is_null()) return ok_status();
+      const std::string text =
+          value.is_string() ? value.get<std::string>() : value.dump();
+      return set_setting(method, key, text, settings_);
+    }
+    if (contains(kPeftNoEffect, key) || contains(kPeftRead, key) ||
+        is_neutral(value))
+      return ok_status();
+    return invalid_input(
+        fmt::format("'{}' is {}, which fieldtune cannot honour for {}", key,
+                    value.dump(), type_.peft_type));
+  }
+
+  Result<double> number(const char* key, double preset) const {
+    const auto at = config_.find(key);
+    if (at == config_.end() || at->is_null()) return preset;
+    if (!at->is_number())
+      return invalid_input(fmt::format("'{}' is not a number", key));
+    return at->get<double>();
+  }
+
+  // The tensors say which modules are adapted and with which rank.
+  Status read_modules(const MethodDef& method) {
+    FT_TRY(const double alpha, number("lora_alpha", 8));
+    FT_TRY(const double rank, number("r", 8));
+    settings_.lora_alpha = alpha;
+    settings_.r = static_cast<int>(std::clamp(rank, 0.0, 1e6));
+    const Json none = Json::object();
+    const auto at = config_.find("alpha_pattern");
+    const Json& patterns = at == config_.end() || !at->is_object() ? none : *at;
+    std::set<std::string> seen;
+    for (const AdapterEntry& t : adapter_.tensors) {
+      const std::string module = module_of(t.name, type_);
+      if (module.empty()) continue;
+      if (seen.insert(module).second) {
+        settings_.target_modules.push_back(module);
+        FT_TRY(const auto own_alpha,
+               pattern_value(patterns, module, "alpha_pattern"));
+        if (own_alpha) settings_.alpha_pattern.emplace_back(module, *own_alpha);
+      }
+      if (method.default_rank > 0 && t.name.ends_with(".lora_A.weight") &&
+          t.shape.rank() > 0 && t.shape[0] != settings_.r)
+        settings_.rank_pattern.emplace_back(module,
+                                            static_cast<int>(t.shape[0]));
+    }
+    if (seen.empty())
+      return invalid_input(
+          fmt::format("no tensor of it is one of {}", type_.peft_type));
+    return ok_status();
+  }
+
+  // modules_to_save: a trained layer, which here is the head.
+  void read_head() {
+    for (const AdapterEntry& t : adapter_.tensors)
+      if (module_of(t.name, type_).empty() && t.name.ends_with(".weight") &&
+          t.shape.rank() == 2)
+        settings_.num_classes = static_cast<int>(t.shape[0]);
+  }
+
+  const Json& config_;
+  const PeftType& type_;
+  Adapter& adapter_;
+  MethodSettings settings_;
+};
+
+Result<const PeftType*> type_named(const Json& config) {
+  std::string names;
+  const auto at = config.find("peft_type");
+  const std::string wanted = at != config.end() && at->is_string()
+                                 ? at->get<std::string>()
+                                 : std::string();
+  for (const PeftType& t : peft_types()) {
+    if (t.peft_type == wanted) return &t;
+    names += (names.empty() ? "" : ", ") + std::string(t.peft_type);
+  }
+  return invalid_input(
+      fmt::format("peft_type '{}' is not one of: {}", wanted, names));
+}
+
+// --- Writing -----------------------------------------------------------------
+
+// A module name as a regular expression that matches nothing else.
+std::string escaped(const std::string& module) {
+  std::string out;
+  for (const char c : module) {
+    if (std::string_view(".^$|()[]{}*+?\\").find(c) != std::string_view::npos)
+      out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+// A setting in JSON's own types.
+Json typed(const SettingDef& setting, const MethodSettings& settings) {
+  switch (setting.kind) {
+    case SettingDef::Kind::kInt: return settings.integer(setting);
+    case SettingDef::Kind::kReal: return settings.real(setting);
+    case SettingDef::Kind::kFlag: return settings.flag(setting);
+    case SettingDef::Kind::kList: return settings.list(setting);
+    case SettingDef::Kind::kWord: break;
+  }
+  return settings.word(setting);
+}
+
+// target_modules, modules_to_save, and where it has ranks, the patterns.
+void write_modules(const Adapter& adapter, const PeftType& type,
+                   const MethodSettings& settings, bool has_rank,
+                   Json& config) {
+  std::set<std::string> targets, saved;
+  Json ranks = Json::object(), alphas = Json::object();
+  for (const AdapterEntry& t : adapter.tensors) {
+    const std::string module = module_of(t.name, type);
+    if (module.empty()) {
+      const std::string_view name =
+          std::string_view(t.name).substr(kPrefix.size());
+      saved.emplace(name.substr(0, name.rfind('.')));
+      continue;
+    }
+    targets.insert(module);
+    if (!t.name.ends_with(".lora_A.weight")) continue;
+    if (t.shape[0] != settings.r) ranks[escaped(module)] = t.shape[0];
+    const double alpha = settings.alpha_of(module);
+    if (alpha != settings.lora_alpha) alphas[escaped(module)] = alpha;
+  }
+  config["target_modules"] = targets;
+  config["modules_to_save"] = saved.empty() ? Json() : Json(saved);
+  if (!has_rank) return;
+  config["r"] = settings.r;
+  config["lora_alpha"] = settings.lora_alpha;
+  config["rank_pattern"] = ranks;
+  config["alpha_pattern"] = alphas;
+}
+
+Status check_name(const AdapterEntry& tensor) {
+  if (tensor.name.starts_with(kPrefix)) return ok_status();
+  return invalid_input(
+      fmt::format("adapter tensor '{}' has no name of PEFT's", tensor.name));
+}
+
+}  // namespace
+
+Result<PeftFiles> to_peft(const Adapter& adapter,
+                          const std::string& base_name) {
+  FT_TRY(const MethodSettings settings,
+         settings_from_metadata(adapter.metadata));
+  FT_TRY(const MethodDef* method, find_method(settings.method));
+  const auto types = peft_types();
+  const auto type = std::ranges::find(types, method->name, &PeftType::method);
+  if (type == types.end())
+    return usage_error(fmt::format(
+        "PEFT has no method that an adapter of '{}' could be written as",
+        method->name));
+  for (const AdapterEntry& t : adapter.tensors) FT_TRY_STATUS(check_name(t));
+  Json config = {{"peft_type", type->peft_type},
+                 {"task_type", nullptr},
+                 {"base_model_name_or_path", base_name},
+                 {"inference_mode", true}};
+  write_modules(adapter, *type, settings, method->default_rank > 0, config);
+  for (const SettingDef* s : method->settings)
+    config[std::string(s->name)] = typed(*s, settings);
+  Adapter copy = adapter;
+  copy.metadata["format"] = "pt";  // PEFT's loader asks for it
+  FT_TRY(auto tensors, encode_adapter(copy));
+  return PeftFiles{config.dump(2) + "\n", std::move(tensors)};
+}
+
+Result<Adapter> from_peft(const std::string& config_text,
+                          std::span<const std::byte> tensors,
+                          const std::string& origin) {
+  const Json config = Json::parse(config_text, nullptr, false);
+  if (!config.is_object())
+    return invalid_input(
+        fmt::format("{}: adapter_config.json is not a JSON object", origin));
+  const auto type = type_named(config);
+  if (!type.ok()) return Status(type.status()).in(origin);
+  FT_TRY(Adapter adapter, decode_foreign_adapter(tensors, origin));
+  const Status status = PeftReader(config, **type, adapter).run();
+  if (!status.ok()) return invalid_input(origin + ": " + status.message());
+  if (adapter.get("precision").empty()) adapter.metadata["precision"] = "mixed";
+  return adapter;
+}
+
+std::string peft_config_file(const std::string& folder) {
+  return (std::filesystem::path(folder) / "adapter_config.json").string();
+}
+
+std::string peft_tensor_file(const std::string& folder) {
+  return (std::filesystem::path(folder) / "adapter_model.safetensors").string();
+}
+
+Result<Adapter> load_any_adapter(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return load_adapter(path);
+  FT_TRY(const std::string config, read_text_file(peft_config_file(path)));
+  FT_TRY(const MappedFile tensors, MappedFile::open(peft_tensor_file(path)));
+  return from_peft(config, tensors.bytes(), "'" + path + "'");
+}
+
+}  // namespace ft

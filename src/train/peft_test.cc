@@ -1,0 +1,124 @@
+#include "train/peft.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "methods/method.h"
+
+namespace ft {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kPrefix = "base_model.model.";
+
+Adapter example() {
+  MethodSettings s;
+  s.r = 4;
+  s.lora_alpha = 8;
+  s.rank_pattern = {{"fc.1", 2}};
+  s.alpha_pattern = {{"fc.1", 16}};
+  s.num_classes = 3;
+  Adapter adapter{.metadata = to_metadata(s), .tensors = {}};
+  adapter.metadata["base_sha256"] = "abc";
+  const auto add = [&](const std::string& name, Shape shape) {
+    adapter.tensors.push_back(
+        {kPrefix + name, shape,
+         std::vector<float>(static_cast<size_t>(shape.num_elements()), 0.5f)});
+  };
+  add("conv.lora_A.weight", {4, 2, 3, 3});
+  add("conv.lora_B.weight", {5, 4, 1, 1});
+  add("fc.1.lora_A.weight", {2, 6});
+  add("fc.1.lora_B.weight", {7, 2});
+  add("head.weight", {3, 7});
+  add("head.bias", {3});
+  return adapter;
+}
+
+// The example as PEFT would have written it, with one more setting.
+Result<Adapter> read_with(const std::string& key, const Json& value) {
+  const Adapter adapter = example();
+  const PeftFiles files = to_peft(adapter, "base").value();
+  Json config = Json::parse(files.config);
+  config[key] = value;
+  Adapter bare = adapter;
+  bare.metadata = {{"format", "pt"}};
+  return from_peft(config.dump(), encode_adapter(bare).value(), "test");
+}
+
+TEST(Peft, ConfigHasPeftsWords) {
+  const Json config = Json::parse(to_peft(example(), "base").value().config);
+  EXPECT_EQ(config["peft_type"], "LORA");
+  EXPECT_EQ(config["r"], 4);
+  EXPECT_EQ(config["lora_alpha"], 8.0);
+  EXPECT_EQ(config["base_model_name_or_path"], "base");
+  EXPECT_EQ(config["target_modules"], Json({"conv", "fc.1"}));
+  EXPECT_EQ(config["modules_to_save"], Json({"head"}));
+  EXPECT_EQ(config["rank_pattern"], Json({{"fc\\.1", 2}}));
+  EXPECT_EQ(config["alpha_pattern"], Json({{"fc\\.1", 16.0}}));
+}
+
+TEST(Peft, RoundTripsSettingsAndTensors) {
+  const auto back = read_with("lora_dropout", 0.1);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  const MethodSettings s = settings_from_metadata(back->metadata).value();
+  EXPECT_EQ(s.method, "lora");
+  EXPECT_EQ(s.target_modules, (std::vector<std::string>{"conv", "fc.1"}));
+  EXPECT_EQ(s.rank_of("conv"), 4);
+  EXPECT_EQ(s.rank_of("fc.1"), 2);
+  EXPECT_EQ(s.alpha_of("fc.1"), 16);
+  EXPECT_EQ(s.num_classes, 3);
+  ASSERT_EQ(back->tensors.size(), example().tensors.size());
+  EXPECT_EQ(back->get("base_sha256"), "");
+}
+
+TEST(Peft, PatternsAreRegularExpressionsForTheEndOfAName) {
+  const auto back = read_with("alpha_pattern", {{"c[a-z]nv", 32}});
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  const MethodSettings s = settings_from_metadata(back->metadata).value();
+  EXPECT_EQ(s.alpha_of("conv"), 32);
+  EXPECT_EQ(s.alpha_of("fc.1"), 8);
+}
+
+TEST(Peft, WhatCannotBeHonouredIsRefusedByName) {
+  const std::pair<const char*, Json> cases[] = {
+      {"lora_bias", true},
+      {"bias", "all"},
+      {"fan_in_fan_out", true},
+      {"layer_replication", Json::array({Json::array({0, 4})})},
+      {"use_newest_trick", 0.5}};
+  for (const auto& [key, value] : cases) {
+    const auto back = read_with(key, value);
+    ASSERT_FALSE(back.ok()) << key;
+    EXPECT_EQ(back.status().code(), Code::kInvalidInput);
+    EXPECT_NE(back.status().message().find(key), std::string::npos)
+        << back.status().message();
+  }
+}
+
+TEST(Peft, UnknownTypesAreRefusedWithTheListOfKnownOnes) {
+  const auto back = read_with("peft_type", "POLY");
+  ASSERT_FALSE(back.ok());
+  EXPECT_NE(back.status().message().find("'POLY'"), std::string::npos);
+  EXPECT_NE(back.status().message().find("LORA"), std::string::npos);
+}
+
+TEST(Peft, MalformedFilesAreRefused) {
+  const PeftFiles files = to_peft(example(), "").value();
+  EXPECT_FALSE(from_peft("[1]", files.tensors, "test").ok());
+  EXPECT_FALSE(from_peft("{", files.tensors, "test").ok());
+  EXPECT_FALSE(from_peft(files.config, {}, "test").ok());
+  EXPECT_FALSE(read_with("r", "four").ok());
+  EXPECT_FALSE(read_with("alpha_pattern", {{"(", 3}}).ok());
+  EXPECT_FALSE(read_with("alpha_pattern", {{"conv", "x"}}).ok());
+}
+
+TEST(Peft, AMethodThatPeftDoesNotHaveIsNotExported) {
+  Adapter adapter = example();
+  adapter.metadata["method"] = "full";
+  EXPECT_EQ(to_peft(adapter, "").status().code(), Code::kUsage);
+}
+
+}  // namespace
+}  // namespace ft

@@ -1,0 +1,43 @@
+// Which method of PEFT is which of ours, and what its settings mean to us.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+
+namespace ft {
+
+struct PeftType {
+  std::string_view peft_type;  // "LORA"
+  std::string_view method;     // MethodDef::name
+  // What follows a module's name in the names of its tensors.
+  std::span<const std::string_view> suffixes;
+};
+std::span<const PeftType> peft_types();
+
+// Settings that say how an adapter was started, trained, found or stored, and
+// nothing about what its tensors mean. Dropout acts in training only.
+inline constexpr std::array<std::string_view, 24> kPeftNoEffect = {
+    "peft_type",         "task_type",           "auto_mapping",
+    "peft_version",      "inference_mode",      "base_model_name_or_path",
+    "revision",          "runtime_config",      "init_lora_weights",
+    "init_ia3_weights",  "init_weights",        "lora_dropout",
+    "vera_dropout",      "loftq_config",        "eva_config",
+    "corda_config",      "lora_ga_config",      "megatron_core",
+    "qalora_group_size", "projection_prng_key", "ensure_weight_tying",
+    "save_projection",   "d_initial",           "layers_pattern"};
+
+// Settings that are read elsewhere, or that the tensors answer: which modules
+// are adapted, with which rank.
+inline constexpr std::array<std::string_view, 9> kPeftRead = {
+    "r",
+    "lora_alpha",
+    "alpha_pattern",
+    "rank_pattern",
+    "target_modules",
+    "exclude_modules",
+    "layers_to_transform",
+    "modules_to_save",
+    "feedforward_modules"};
+
+}  // namespace ft
