@@ -91,7 +91,7 @@ NodeNames::NodeNames(const ModelFile& file) : file_(file) {
   for (int i = 0; i < file.num_tensors() && i < 4096; ++i) {
     const std::string_view name = file.tensor_name(i);
     const size_t slash = name.find('/');
-    if (slash == std::string_view::npos || slash > kMaxName) continue;
+    if (slash > kMaxName) continue;  // npos too
     if (name.find('/', slash + 1) == std::string_view::npos) continue;
     ++scoped;
     if (count.size() < 64 || count.contains(name.substr(0, slash + 1)))

@@ -22,7 +22,8 @@ static void add_tap(const ft_conv_params* p, const FT_X* x, const ft_real* w,
   }
   for (i = 0; i < count; ++i) {
     const ft_real weight = delta ? w[i] + delta[first + i] : w[i];
-    acc[i] += FT_X_AT(x[(first + i) / multiplier]) * weight;
+    const int32_t channel = (first + i) / multiplier;
+    acc[i] += FT_X_AT(x[channel]) * weight;
   }
 }
 

@@ -11,8 +11,10 @@ static void add_tap(const ft_conv_params* p, const FT_X* x, const ft_real* dy,
   if (multiplier == 1) {
     for (c = 0; c < p->out_c; ++c) dw[c] += x_scale * FT_X_AT(x[c]) * dy[c];
   } else {
-    for (c = 0; c < p->out_c; ++c)
-      dw[c] += x_scale * FT_X_AT(x[c / multiplier]) * dy[c];
+    for (c = 0; c < p->out_c; ++c) {
+      const int32_t channel = c / multiplier;
+      dw[c] += x_scale * FT_X_AT(x[channel]) * dy[c];
+    }
   }
 }
 
