@@ -373,7 +373,8 @@ class Job {
 
   size_t trainable_values() const {
     size_t n = 0;
-    for (const AdapterEntry& t : outcome_.adapter.tensors) n += t.values.size();
+    for (const AdapterTensor& t : step_.adapted.tensors)
+      if (t.trainable) n += static_cast<size_t>(t.file_shape().num_elements());
     return n;
   }
 

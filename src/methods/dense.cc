@@ -10,10 +10,6 @@
 namespace ft {
 namespace {
 
-std::string key(const std::string& module, const char* what) {
-  return "base_model.model." + module + "." + what;
-}
-
 // PEFT stores convolutions as [out, in, kh, kw], a depthwise one as
 // [c, 1, kh, kw].
 std::vector<int> weight_perm(const AdaptableModule& m) {
@@ -69,10 +65,10 @@ Status apply_full(Graph& graph, const MethodSettings& settings,
           "f32",
           m.name, name_of(w.type.dtype)));
     const Shape view = m.weight;
-    make_param(graph, node.inputs[1], key(m.name, "weight"), view,
+    make_param(graph, node.inputs[1], peft_key(m.name, "weight"), view,
                weight_perm(m), adapted);
     if (node.inputs.size() > 2 && node.inputs[2] != kNone)
-      make_param(graph, node.inputs[2], key(m.name, "bias"),
+      make_param(graph, node.inputs[2], peft_key(m.name, "bias"),
                  graph.value(node.inputs[2]).type.shape, {0}, adapted);
   }
   return ok_status();
@@ -83,11 +79,11 @@ Result<std::vector<MergedModule>> merge_full(const Graph& base,
                                              const TensorMap& tensors) {
   std::vector<MergedModule> merged;
   for (const AdaptableModule& m : adaptable_modules(base)) {
-    const auto weight = tensors.find(key(m.name, "weight"));
+    const auto weight = tensors.find(peft_key(m.name, "weight"));
     if (weight == tensors.end() || m.node == find_head(base).head) continue;
     const AdapterTensor layout{
         .name = weight->first, .view = m.weight, .perm = weight_perm(m)};
-    const auto bias = tensors.find(key(m.name, "bias"));
+    const auto bias = tensors.find(peft_key(m.name, "bias"));
     merged.push_back(
         {m.name, from_file_layout(layout, weight->second),
          bias == tensors.end() ? std::vector<float>{} : bias->second});

@@ -19,11 +19,6 @@ const Node* producer(const Graph& graph, ValueId v) {
   return n == kNone ? nullptr : &graph.node(n);
 }
 
-// Adapter keys of the head, as PEFT's modules_to_save names them.
-std::string head_key(const std::string& module, const char* what) {
-  return "base_model.model." + module + "." + what;
-}
-
 void drop_nodes(Graph& graph, const std::vector<NodeId>& dropped) {
   std::vector<Node> kept;
   for (NodeId n = 0; n < graph.num_nodes(); ++n)
@@ -122,11 +117,11 @@ Status replace_head(Graph& graph, int num_classes, uint64_t seed,
                       old_output));
   drop_nodes(graph, site.chain);
   adapted.head = graph.value(logits).producer;
-  adapted.tensors.push_back({.name = head_key(head.name, "weight"),
+  adapted.tensors.push_back({.name = peft_key(head.name, "weight"),
                              .param = w,
                              .view = w_type.shape,
                              .perm = {0, 1}});
-  adapted.tensors.push_back({.name = head_key(head.name, "bias"),
+  adapted.tensors.push_back({.name = peft_key(head.name, "bias"),
                              .param = b,
                              .view = b_type.shape,
                              .perm = {0}});
@@ -145,8 +140,8 @@ void merge_head(const Graph& base, const TensorMap& tensors,
   const HeadSite site = find_head(base);
   if (site.head == kNone) return;
   const std::string& name = base.node(site.head).name;
-  const auto weight = tensors.find(head_key(name, "weight"));
-  const auto bias = tensors.find(head_key(name, "bias"));
+  const auto weight = tensors.find(peft_key(name, "weight"));
+  const auto bias = tensors.find(peft_key(name, "bias"));
   if (weight == tensors.end() || bias == tensors.end()) return;
   merged.push_back({name, weight->second, bias->second});
 }

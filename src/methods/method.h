@@ -53,13 +53,19 @@ Result<std::vector<AdaptableModule>> select_modules(
 
 // One tensor of the adapter: where it lives in the graph, and how the file has
 // it. The file's element order is the parameter's with its axes permuted:
-// file axis i is axis perm[i] of the parameter seen with shape `view`.
+// file axis i is axis perm[i] of the parameter seen with shape `view`. A file
+// may hold a sum, where the graph holds only what was added: file = parameter +
+// offset.
 struct AdapterTensor {
   std::string name;  // PEFT key
   ValueId param = kNone;
-  Shape view;             // of the parameter, same elements
-  std::vector<int> perm;  // file axis -> view axis
-  Shape file_shape() const;
+  Shape view;                      // of the parameter, same elements
+  std::vector<int> perm;           // file axis -> view axis
+  std::vector<float> offset = {};  // in file order; empty: 0
+  Shape flat = {};        // the file's shape if it joins axes; else of rank 0
+  bool trainable = true;  // false: part of the adapter, but frozen
+  Shape permuted_shape() const;
+  Shape file_shape() const { return flat.rank() > 0 ? flat : permuted_shape(); }
 };
 
 struct AdaptedGraph {
@@ -68,12 +74,15 @@ struct AdaptedGraph {
 };
 
 // A module's weight after merging, in real numbers and the layout of the file's
-// weight; `bias` is empty where the method leaves it alone.
+// weight; `weight` or `bias` is empty where the method leaves it alone.
 struct MergedModule {
   std::string module;
   std::vector<float> weight;
   std::vector<float> bias;
 };
+
+// "base_model.model.<module>.<what>", PEFT's key of a module's tensor.
+std::string peft_key(const std::string& module, std::string_view what);
 
 // Values of adapter tensors by PEFT key, in file layout.
 using TensorMap = std::map<std::string, std::vector<float>>;

@@ -5,11 +5,12 @@
 
 namespace ft {
 
-extern const MethodDef kLora, kHead, kFull;
+extern const MethodDef kLora, kLoraFa, kVera, kBitfit, kHead, kFull;
 
 namespace {
 
-constexpr const MethodDef* kMethods[] = {&kLora, &kHead, &kFull};
+constexpr const MethodDef* kMethods[] = {&kLora,   &kLoraFa, &kVera,
+                                         &kBitfit, &kHead,   &kFull};
 
 // Walks the elements in file order and hands (file index, view index) on.
 template <class F>
@@ -19,7 +20,7 @@ void for_each_element(const AdapterTensor& t, F&& visit) {
   for (int d = rank - 2; d >= 0; --d)
     stride[static_cast<size_t>(d)] =
         stride[static_cast<size_t>(d + 1)] * t.view[d + 1];
-  const Shape file = t.file_shape();
+  const Shape file = t.permuted_shape();
   const int64_t n = file.num_elements();
   for (int64_t i = 0; i < n; ++i) {
     int64_t rest = i, index = 0;
@@ -60,7 +61,11 @@ Status set_setting(const MethodDef& method, std::string_view name,
       names.empty() ? "it has none of its own" : "it has: " + names));
 }
 
-Shape AdapterTensor::file_shape() const {
+std::string peft_key(const std::string& module, std::string_view what) {
+  return fmt::format("base_model.model.{}.{}", module, what);
+}
+
+Shape AdapterTensor::permuted_shape() const {
   Shape shape = view;
   for (int i = 0; i < view.rank(); ++i)
     shape.set(i, view[perm[static_cast<size_t>(i)]]);
@@ -71,13 +76,16 @@ std::vector<float> to_file_layout(const AdapterTensor& tensor,
                                   std::span<const float> param) {
   std::vector<float> file(param.size());
   for_each_element(tensor, [&](size_t i, size_t j) { file[i] = param[j]; });
+  for (size_t i = 0; i < tensor.offset.size(); ++i) file[i] += tensor.offset[i];
   return file;
 }
 
 std::vector<float> from_file_layout(const AdapterTensor& tensor,
                                     std::span<const float> file) {
   std::vector<float> param(file.size());
-  for_each_element(tensor, [&](size_t i, size_t j) { param[j] = file[i]; });
+  for_each_element(tensor, [&](size_t i, size_t j) {
+    param[j] = file[i] - (tensor.offset.empty() ? 0.0f : tensor.offset[i]);
+  });
   return param;
 }
 

@@ -238,11 +238,11 @@ ValueId emit_reshape(GradientBuilder& g, ValueId x, const Shape& shape) {
   return g.emit(kReshape, {x}, {{"shape", dims}});
 }
 
-void set_bias_grad(GradientBuilder& g, ValueId dpre) {
-  if (dpre == kNone || g.input(2) == kNone || !g.needs_grad(2)) return;
+void set_bias_grad(GradientBuilder& g, ValueId dpre, size_t bias) {
+  if (dpre == kNone || g.input(bias) == kNone || !g.needs_grad(bias)) return;
   std::vector<int64_t> axes;
   for (int i = 0; i + 1 < g.shape(dpre).rank(); ++i) axes.push_back(i);
-  g.set_input_grad(2,
+  g.set_input_grad(bias,
                    g.emit(kReduce, {dpre},
                           {{"kind", "sum"}, {"axes", axes}, {"keep_dims", 0}}));
 }

@@ -90,8 +90,8 @@ std::vector<float> channel_scales(const TensorType& w, int64_t out_c);
 
 // Gradient before the fused activation and int8 saturation; dy if neither.
 ValueId emit_pre_activation_grad(GradientBuilder& g);
-// Set the gradients of bias (2), and of h (3) and lora_b (4), where needed.
-void set_bias_grad(GradientBuilder& g, ValueId dpre);
+// Set the gradients of the bias, and of h (3) and lora_b (4), where needed.
+void set_bias_grad(GradientBuilder& g, ValueId dpre, size_t bias = 2);
 void set_low_rank_grads(GradientBuilder& g, ValueId dpre);
 ValueId emit_reshape(GradientBuilder& g, ValueId x, const Shape& shape);
 // `attrs` without act and lora_scaling, for a gradient node.

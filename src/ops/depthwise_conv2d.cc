@@ -29,6 +29,18 @@ Status check_delta(const NodeView& node, size_t i, DType dtype) {
                                 node.shape(1).to_string()));
 }
 
+// A float difference to an int32 bias; a float bias needs none.
+Status check_bias_delta(const NodeView& node, DType y) {
+  if (!node.has(4)) return ok_status();
+  if (y != DType::kS8)
+    return node.error("bias_delta belongs to an int8 output");
+  if (node.in(4).dtype == DType::kF32 &&
+      node.shape(4) == Shape{node.shape(1)[3]})
+    return ok_status();
+  return node.error(fmt::format("bias_delta is {}, needs float32[{}]",
+                                node.in(4).to_string(), node.shape(1)[3]));
+}
+
 Status check_dy(const NodeView& node, size_t i, ImageSize in,
                 ImageSize kernel) {
   FT_TRY_STATUS(check_image(node, i, "dy"));
@@ -70,6 +82,7 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY_STATUS(check_bias(node, w[3], dtype));
   FT_TRY_STATUS(
       check_delta(node, 3, dtype == DType::kS8 ? DType::kF32 : dtype));
+  FT_TRY_STATUS(check_bias_delta(node, dtype));
   return std::vector<TensorType>{{.dtype = dtype, .shape = y, .quant = {}}};
 }
 
@@ -87,6 +100,7 @@ void gradient(GradientBuilder& g) {
     if (needs_delta) g.set_input_grad(3, dw);
   }
   set_bias_grad(g, dpre);
+  set_bias_grad(g, dpre, 4);
   // Last: dx may take the place of x.
   if (g.needs_grad(0)) {
     Attrs attrs = geometry_attrs(g.attrs());
@@ -227,6 +241,12 @@ std::vector<OpExample> examples() {
                       f32({1, 3, 3, 6})},
            .attrs = same,
            .out_quant = quant},
+          {.inputs = {x8, s8_per_channel({1, 3, 3, 6}, 3), s32({6}),
+                      f32({1, 3, 3, 6}), f32({6})},
+           .attrs = same,
+           .out_quant = quant,
+           .absent = {3},
+           .note = "a difference to the bias"},
           {.inputs = {s8({1, 6, 8, 3}, 0.05f, 1), s8({1, 2, 3, 6}, 0.02f, 0)},
            .attrs = strided_2x3(),
            .out_quant = quant},
@@ -287,7 +307,7 @@ bool available_vnni() {
 }
 
 bool accepts_vnni(const LowerContext& context, const Lowered& lowered) {
-  return has_constant_weights(context) &&
+  return has_constant_weights(context) && !context.view.has(4) &&
          ft_depthwise_conv2d_s8_avx512vnni_accepts(
              &lowered.params_as<ft_conv_params>());
 }
@@ -364,7 +384,7 @@ constexpr KernelDef kWeightGradKernels[] = {
 
 constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
                                           .min_inputs = 2,
-                                          .max_inputs = 4,
+                                          .max_inputs = 5,
                                           .infer = infer,
                                           .gradient = gradient,
                                           .lower = lower,

@@ -59,9 +59,9 @@ class Merger {
     Shape shape = old;
     const auto per_row = old.num_elements() / std::max<int64_t>(old[0], 1);
     const auto count = static_cast<int64_t>(module.weight.size());
-    if (count != old.num_elements()) shape.set(0, count / per_row);
+    if (count > 0 && count != old.num_elements()) shape.set(0, count / per_row);
     // A trained head has other classes, or at least other logits.
-    if (!module.bias.empty() && is_head(graph_, module.module))
+    if (count > 0 && !module.bias.empty() && is_head(graph_, module.module))
       FT_TRY_STATUS(resize_answer(shape[0]));
     return graph_.value(node->inputs[0]).type.dtype == DType::kS8
                ? add_int8(module, *node, shape)
@@ -131,7 +131,8 @@ class Merger {
 
   Status add_float(const MergedModule& module, const Node& node,
                    const Shape& shape) {
-    FT_TRY_STATUS(edit_float(node.inputs[1], node, shape, module.weight));
+    if (!module.weight.empty())
+      FT_TRY_STATUS(edit_float(node.inputs[1], node, shape, module.weight));
     if (module.bias.empty()) return ok_status();
     return edit_float(bias_of(node), node,
                       {static_cast<int64_t>(module.bias.size())}, module.bias);
@@ -140,6 +141,7 @@ class Merger {
   Status add_int8(const MergedModule& module, const Node& node,
                   const Shape& shape) {
     const QuantParams& old = graph_.value(node.inputs[1]).type.quant;
+    if (module.weight.empty()) return add_int8_bias(module, node, old);
     const QuantizedWeights w = quantize_weights(
         module.weight, shape, old.is_per_channel(), old.quantized_dimension);
     FT_TRY(const int weight, tensor_of(node.inputs[1], node));
@@ -150,8 +152,8 @@ class Merger {
     return add_int8_bias(module, node, w.quant);
   }
 
-  // The bias counts in units of x_scale * w_scale, which have changed. Where
-  // the method leaves the bias alone, its real values are kept.
+  // The bias counts in units of x_scale * w_scale, which may have changed.
+  // Where the method leaves the bias alone, its real values are kept.
   Status add_int8_bias(const MergedModule& module, const Node& node,
                        const QuantParams& weight) {
     const ValueId id = bias_of(node);
@@ -212,7 +214,7 @@ Result<TfliteModel> merged_float_model(const std::string& model_path,
   FT_TRY(auto merged, merge_modules(graph, input));
   AdaptedGraph head;
   for (MergedModule& m : merged) {
-    if (is_head(graph, m.module) && !m.bias.empty() &&
+    if (is_head(graph, m.module) && !m.weight.empty() && !m.bias.empty() &&
         graph.node(find_head(graph).head).op == &ops::kFullyConnected) {
       const auto classes = static_cast<int>(m.bias.size());  // before the move
       FT_TRY_STATUS(replace_head(graph, classes, 0, std::move(m.weight),
@@ -224,7 +226,7 @@ Result<TfliteModel> merged_float_model(const std::string& model_path,
     const auto set = [&](ValueId id, const std::vector<float>& values) {
       graph.value(id).data = graph.own(std::as_bytes(std::span(values)));
     };
-    set(node->inputs[1], m.weight);
+    if (!m.weight.empty()) set(node->inputs[1], m.weight);
     if (!m.bias.empty()) set(node->inputs[2], m.bias);
   }
   return model;

@@ -51,7 +51,8 @@ bool answers_every_token(const Graph& graph, ValueId answer) {
 
 std::vector<ValueId> params_of(const AdaptedGraph& adapted) {
   std::vector<ValueId> params;
-  for (const AdapterTensor& t : adapted.tensors) params.push_back(t.param);
+  for (const AdapterTensor& t : adapted.tensors)
+    if (t.trainable) params.push_back(t.param);
   return params;
 }
 

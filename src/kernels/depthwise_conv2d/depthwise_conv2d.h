@@ -3,7 +3,8 @@
  *
  * depthwise_conv2d
  *   in:  x [n, in_h, in_w, in_c], w [1, k_h, k_w, out_c], bias? [out_c] (float;
- *        int32 for int8 x and w), w_delta? [1, k_h, k_w, out_c] float
+ *        int32 for int8 x and w), w_delta? [1, k_h, k_w, out_c] float,
+ *        bias_delta? [out_c] float, for int8 outputs only
  *   aux: int8 outputs only: multiplier [out_c] and shift [out_c] int32,
  *        inv_w_scale [out_c] float
  *   out: y [n, out_h, out_w, out_c]
@@ -16,7 +17,7 @@
  * Sums run in the order kh, kw (gradients: n, out_h, out_w, kh, kw); bias comes
  * last. int8: TensorFlow Lite's reference arithmetic; the sum of (x - zero
  * point) * w_delta is divided by w's scale, rounded to the accumulator's unit
- * and added before requantization. */
+ * and added before requantization; so is bias_delta. */
 #ifndef FT_KERNELS_DEPTHWISE_CONV2D_H_
 #define FT_KERNELS_DEPTHWISE_CONV2D_H_
 

@@ -35,6 +35,7 @@ void ft_depthwise_conv2d_s8_c99(const void* params, const ft_args* args) {
   const int8_t* w = (const int8_t*)args->in[1];
   const int32_t* bias = (const int32_t*)args->in[2];
   const float* delta = (const float*)args->in[3];
+  const float* bias_delta = (const float*)args->in[4];
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
   const float* inv_w_scale = (const float*)args->aux[2];
@@ -65,6 +66,10 @@ void ft_depthwise_conv2d_s8_c99(const void* params, const ft_args* args) {
         if (bias) acc = ft_add_wrap(acc, bias[c]);
         if (delta)
           acc = ft_add_wrap(acc, ft_round_to_acc(s.side[i] * inv_w_scale[c]));
+        if (bias_delta)
+          acc = ft_add_wrap(
+              acc,
+              ft_round_to_acc(bias_delta[c] * (inv_w_scale[c] / p->x_scale)));
         acc = ft_requantize(acc, multiplier[c], shift[c]) + p->y_zero_point;
         *y++ = (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
       }

@@ -1,0 +1,236 @@
+#include "methods/low_rank.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ir/real_values.h"
+#include "kernels/kernel.h"
+#include "methods/head.h"
+#include "ops/all_ops.h"
+#include "ops/append.h"
+
+namespace ft {
+namespace {
+
+// w_delta[1, kh, kw, c] = scaling * (B A)^T.
+Status adapt_depthwise(Graph& graph, const AdaptableModule& m, const Factors& f,
+                       double scaling) {
+  FT_TRY(const ValueId product,
+         append(graph, ops::kMatmul, {f.a, f.b},
+                {{"trans_a", 1}, {"trans_b", 1}, {"alpha", scaling}},
+                {.name = m.name + "/lora_BA"}));
+  const auto dims = m.weight.dims();
+  FT_TRY(const ValueId delta,
+         append(graph, ops::kReshape, {product},
+                {{"shape", std::vector<int64_t>(dims.begin(), dims.end())}},
+                {.name = m.name + "/lora_delta"}));
+  set_input(graph, m.node, 3, delta);
+  return ok_status();
+}
+
+// W' = W + scaling B A, which the node reads in place of W.
+Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
+                   double scaling) {
+  FT_TRY(const ValueId product,
+         append(graph, ops::kMatmul, {f.b, f.a}, {{"alpha", scaling}},
+                {.name = m.name + "/lora_BA"}));
+  const ValueId w = graph.node(m.node).inputs[1];
+  FT_TRY(const ValueId sum,
+         append(graph, ops::kBinary, {product, w}, {{"kind", "add"}},
+                {.name = m.name + "/lora_weight"}));
+  graph.node(m.node).inputs[1] = sum;
+  return ok_status();
+}
+
+Status adapt_dense(Graph& graph, const AdaptableModule& m, const Factors& f,
+                   double scaling, bool recompute) {
+  FT_TRY(const ValueId h, append_side(graph, m, f.a, recompute));
+  join_side(graph, m.node, h, f.b, scaling);
+  return ok_status();
+}
+
+// The node list with the nodes appended since `first_new` moved in front of
+// node `before`.
+void move_in_front(Graph& graph, NodeId first_new, NodeId before) {
+  std::vector<Node> nodes;
+  for (NodeId n = 0; n < graph.num_nodes(); ++n) nodes.push_back(graph.node(n));
+  std::rotate(nodes.begin() + before, nodes.begin() + first_new, nodes.end());
+  graph.set_nodes(std::move(nodes));
+}
+
+}  // namespace
+
+bool is_matrix(const AdaptableModule& m) {
+  return m.kind == "fully_connected" || m.kind == "lstm";
+}
+
+KernelExtent kernel_extent(const AdaptableModule& m) {
+  if (is_matrix(m)) return {1, 1, m.weight[1]};
+  if (m.kind == "depthwise_conv2d") return {m.weight[1], m.weight[2], 1};
+  return {m.weight[1], m.weight[2], m.weight[3]};
+}
+
+Status rewrite_modules(
+    Graph& graph, const MethodSettings& settings,
+    const std::function<Status(const AdaptableModule& m)>& rewrite) {
+  FT_TRY(const auto modules, select_modules(graph, settings));
+  for (const AdaptableModule& selected : modules) {
+    AdaptableModule m = selected;
+    for (const AdaptableModule& now : adaptable_modules(graph))
+      if (now.name == m.name) m.node = now.node;
+    const NodeId first_new = graph.num_nodes();
+    FT_TRY_STATUS(rewrite(m));
+    if (graph.num_nodes() > first_new) move_in_front(graph, first_new, m.node);
+  }
+  return ok_status();
+}
+
+void set_input(Graph& graph, NodeId node, size_t i, ValueId value) {
+  std::vector<ValueId>& inputs = graph.node(node).inputs;
+  if (inputs.size() <= i) inputs.resize(i + 1, kNone);
+  inputs[i] = value;
+}
+
+Status check_not_grouped(const Graph& graph, const AdaptableModule& m,
+                         std::string_view method) {
+  const Node& node = graph.node(m.node);
+  const Shape& x = graph.value(node.inputs[0]).type.shape;
+  if (m.kind != "conv2d" || x.back() == m.weight[3]) return ok_status();
+  return usage_error(fmt::format(
+      "method {} is not defined on the grouped convolution '{}'; leave it out "
+      "with --target-modules",
+      method, m.name));
+}
+
+Status check_low_rank_module(const Graph& graph, const AdaptableModule& m,
+                             int r, std::string_view method) {
+  if (r < 1)
+    return usage_error(
+        fmt::format("rank {} for '{}': must be at least 1", r, m.name));
+  if (r > m.max_rank())
+    return usage_error(fmt::format(
+        "rank {} is above what '{}' can have: its weight is a {} x {} matrix; "
+        "lower --rank, or set it for this layer with --rank-pattern '{}={}'",
+        r, m.name, m.rows, m.columns, m.name, m.max_rank()));
+  return check_not_grouped(graph, m, method);
+}
+
+Factors add_factors(Graph& graph, const AdaptableModule& m, int r, int group,
+                    uint64_t seed, AdaptedGraph& adapted) {
+  KernelExtent k = kernel_extent(m);
+  k.in /= group;
+  AdapterTensor a{.name = peft_key(m.name, "lora_A.weight"),
+                  .view = {r, k.h, k.w, k.in},
+                  .perm = {0, 3, 1, 2}};
+  AdapterTensor b{.name = peft_key(m.name, "lora_B.weight"),
+                  .view = {m.rows, r, 1, 1},
+                  .perm = {0, 1, 2, 3}};
+  if (is_matrix(m)) {
+    a.view = {r, k.in};
+    b.view = {m.rows, r};
+    a.perm = b.perm = {0, 1};
+  }
+  const Shape a_shape = m.kind == "conv2d" ? a.view : Shape{r, k.size()};
+  const auto a_values = uniform_values(
+      static_cast<size_t>(r * k.size()),
+      1 / std::sqrt(static_cast<double>(k.size())), seed, a.name);
+  const std::vector<float> b_values(static_cast<size_t>(m.rows * r), 0.0f);
+  a.param = graph.add_owned(ValueKind::kParam, m.name + "/lora_A",
+                            real_type(a_shape), a_values);
+  b.param = graph.add_owned(ValueKind::kParam, m.name + "/lora_B",
+                            real_type({m.rows, r}), b_values);
+  const Factors f{a.param, b.param};
+  adapted.tensors.push_back(std::move(a));
+  adapted.tensors.push_back(std::move(b));
+  return f;
+}
+
+Result<ValueId> append_side(Graph& graph, const AdaptableModule& m, ValueId a,
+                            bool recompute) {
+  const Node layer = graph.node(m.node);
+  Attrs attrs = layer.attrs;
+  attrs.set("act", int64_t{FT_ACT_NONE});
+  if (recompute) attrs.set("recompute", int64_t{1});
+  return append(graph, *layer.op, {layer.inputs[0], a}, attrs,
+                {.name = m.name + "/lora_h"});
+}
+
+void join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
+               double scaling) {
+  set_input(graph, layer, 3, h);
+  set_input(graph, layer, 4, b);
+  graph.node(layer).attrs.set("lora_scaling", scaling);
+}
+
+Status adapt_low_rank(Graph& graph, const AdaptableModule& m, const Factors& f,
+                      double scaling, bool recompute) {
+  if (m.kind == "depthwise_conv2d")
+    return adapt_depthwise(graph, m, f, scaling);
+  if (m.kind == "lstm") return adapt_value(graph, m, f, scaling);
+  return adapt_dense(graph, m, f, scaling, recompute);
+}
+
+Status adapt_with_diagonal(Graph& graph, const AdaptableModule& m,
+                           const Factors& f, ValueId d, double scaling) {
+  const auto times = [&](ValueId x, ValueId y, const char* what) {
+    return append(graph, ops::kBinary, {x, y}, {{"kind", "mul"}},
+                  {.name = m.name + what});
+  };
+  if (m.kind == "depthwise_conv2d" || m.kind == "lstm") {
+    const int64_t r = graph.value(d).type.shape.num_elements();
+    FT_TRY(const ValueId column, append(graph, ops::kReshape, {d},
+                                        {{"shape", std::vector<int64_t>{r, 1}}},
+                                        {.name = m.name + "/diagonal"}));
+    FT_TRY(const ValueId a, times(f.a, column, "/diagonal_A"));
+    return adapt_low_rank(graph, m, {a, f.b}, scaling, false);
+  }
+  FT_TRY(const ValueId h, append_side(graph, m, f.a, false));
+  FT_TRY(const ValueId scaled, times(h, d, "/diagonal_h"));
+  join_side(graph, m.node, scaled, f.b, scaling);
+  return ok_status();
+}
+
+std::vector<float> base_weight(const Graph& base, const AdaptableModule& m) {
+  return real_values(base.value(base.node(m.node).inputs[1]));
+}
+
+Status add_product(const AdaptableModule& m, double scaling, int64_t r,
+                   const std::vector<float>& a, const std::vector<float>& b,
+                   std::vector<float>& weight) {
+  const KernelExtent k = kernel_extent(m);
+  const auto at = [](int64_t i) { return static_cast<size_t>(i); };
+  if (a.size() != at(r * k.size()) || b.size() != at(r * m.rows))
+    return invalid_input(
+        fmt::format("adapter tensors of '{}' do not have rank {}", m.name, r));
+  for (int64_t o = 0; o < m.rows; ++o)
+    for (int64_t y = 0; y < k.h; ++y)
+      for (int64_t x = 0; x < k.w; ++x)
+        for (int64_t i = 0; i < k.in; ++i) {
+          double sum = 0;
+          for (int64_t l = 0; l < r; ++l)  // files hold A as [r, in, kh, kw]
+            sum += static_cast<double>(b[at(o * r + l)]) *
+                   a[at(((l * k.in + i) * k.h + y) * k.w + x)];
+          const int64_t index = m.kind == "depthwise_conv2d"
+                                    ? (y * k.w + x) * m.rows + o
+                                    : ((o * k.h + y) * k.w + x) * k.in + i;
+          weight[at(index)] += static_cast<float>(scaling * sum);
+        }
+  return ok_status();
+}
+
+constinit const SettingDef kUseRslora = {
+    .name = "use_rslora",
+    .kind = SettingDef::Kind::kFlag,
+    .summary = "scale by lora_alpha / sqrt(r) in place of lora_alpha / r",
+    .preset = "false"};
+
+double lora_scaling(const MethodSettings& settings, const AdaptableModule& m,
+                    int r) {
+  const double rank = r;
+  return settings.alpha_of(m.name) /
+         (settings.flag(kUseRslora) ? std::sqrt(rank) : rank);
+}
+
+}  // namespace ft
