@@ -47,8 +47,8 @@ ValueId add_difference(Graph& graph, const AdaptableModule& m) {
   }
   const ValueId y = graph.node(m.node).outputs[0];
   const Shape shape = graph.value(y).type.shape;
-  join_side(graph, m.node, ones(graph, shape.num_elements() / m.rows), delta,
-            1);
+  FT_TRY_STATUS(join_side(
+      graph, m.node, ones(graph, shape.num_elements() / m.rows), delta, 1));
   return delta;
 }
 

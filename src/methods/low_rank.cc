@@ -26,8 +26,7 @@ Status adapt_depthwise(Graph& graph, const AdaptableModule& m, const Factors& f,
          append(graph, ops::kReshape, {product},
                 {{"shape", std::vector<int64_t>(dims.begin(), dims.end())}},
                 {.name = m.name + "/lora_delta"}));
-  set_input(graph, m.node, 3, delta);
-  return ok_status();
+  return add_weight_delta(graph, m.node, delta);
 }
 
 // W' = W + scaling B A, which the node reads in place of W.
@@ -47,17 +46,7 @@ Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
 Status adapt_dense(Graph& graph, const AdaptableModule& m, const Factors& f,
                    double scaling, bool recompute) {
   FT_TRY(const ValueId h, append_side(graph, m, f.a, recompute));
-  join_side(graph, m.node, h, f.b, scaling);
-  return ok_status();
-}
-
-// The node list with the nodes appended since `first_new` moved in front of
-// node `before`.
-void move_in_front(Graph& graph, NodeId first_new, NodeId before) {
-  std::vector<Node> nodes;
-  for (NodeId n = 0; n < graph.num_nodes(); ++n) nodes.push_back(graph.node(n));
-  std::rotate(nodes.begin() + before, nodes.begin() + first_new, nodes.end());
-  graph.set_nodes(std::move(nodes));
+  return join_side(graph, m.node, h, f.b, scaling);
 }
 
 }  // namespace
@@ -70,27 +59,6 @@ KernelExtent kernel_extent(const AdaptableModule& m) {
   if (is_matrix(m)) return {1, 1, m.weight[1]};
   if (m.kind == "depthwise_conv2d") return {m.weight[1], m.weight[2], 1};
   return {m.weight[1], m.weight[2], m.weight[3]};
-}
-
-Status rewrite_modules(
-    Graph& graph, const MethodSettings& settings,
-    const std::function<Status(const AdaptableModule& m)>& rewrite) {
-  FT_TRY(const auto modules, select_modules(graph, settings));
-  for (const AdaptableModule& selected : modules) {
-    AdaptableModule m = selected;
-    for (const AdaptableModule& now : adaptable_modules(graph))
-      if (now.name == m.name) m.node = now.node;
-    const NodeId first_new = graph.num_nodes();
-    FT_TRY_STATUS(rewrite(m));
-    if (graph.num_nodes() > first_new) move_in_front(graph, first_new, m.node);
-  }
-  return ok_status();
-}
-
-void set_input(Graph& graph, NodeId node, size_t i, ValueId value) {
-  std::vector<ValueId>& inputs = graph.node(node).inputs;
-  if (inputs.size() <= i) inputs.resize(i + 1, kNone);
-  inputs[i] = value;
 }
 
 Status check_not_grouped(const Graph& graph, const AdaptableModule& m,
@@ -157,13 +125,6 @@ Result<ValueId> append_side(Graph& graph, const AdaptableModule& m, ValueId a,
                 {.name = m.name + "/lora_h"});
 }
 
-void join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
-               double scaling) {
-  set_input(graph, layer, 3, h);
-  set_input(graph, layer, 4, b);
-  graph.node(layer).attrs.set("lora_scaling", scaling);
-}
-
 Status adapt_low_rank(Graph& graph, const AdaptableModule& m, const Factors& f,
                       double scaling, bool recompute) {
   if (m.kind == "depthwise_conv2d")
@@ -188,8 +149,7 @@ Status adapt_with_diagonal(Graph& graph, const AdaptableModule& m,
   }
   FT_TRY(const ValueId h, append_side(graph, m, f.a, false));
   FT_TRY(const ValueId scaled, times(h, d, "/diagonal_h"));
-  join_side(graph, m.node, scaled, f.b, scaling);
-  return ok_status();
+  return join_side(graph, m.node, scaled, f.b, scaling);
 }
 
 std::vector<float> base_weight(const Graph& base, const AdaptableModule& m) {

@@ -9,17 +9,13 @@
 // W + scaling B A is made once in front of it.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "methods/method.h"
+#include "methods/rewrite.h"
 
 namespace ft {
-
-inline TensorType real_type(Shape shape) {
-  return {.dtype = DType::kF32, .shape = shape, .quant = {}};
-}
 
 // [h, w, in] of one output channel's weights; a dense layer is 1x1.
 struct KernelExtent {
@@ -29,15 +25,6 @@ struct KernelExtent {
 KernelExtent kernel_extent(const AdaptableModule& m);
 // Weights without height and width, in the graph and in the file.
 bool is_matrix(const AdaptableModule& m);
-
-// Calls `rewrite` for each selected module and moves the nodes that it appends
-// in front of the module's node, which reads them. Modules are found anew each
-// time, because nodes move.
-Status rewrite_modules(
-    Graph& graph, const MethodSettings& settings,
-    const std::function<Status(const AdaptableModule& m)>& rewrite);
-// `node` reads `value` as input i; inputs between are absent.
-void set_input(Graph& graph, NodeId node, size_t i, ValueId value);
 
 // Refuses grouped convolutions by name.
 Status check_not_grouped(const Graph& graph, const AdaptableModule& m,
@@ -60,9 +47,6 @@ Factors add_factors(Graph& graph, const AdaptableModule& m, int r, int group,
 // gradient of A.
 Result<ValueId> append_side(Graph& graph, const AdaptableModule& m, ValueId a,
                             bool recompute);
-// The layer adds scaling h b^T where it accumulates.
-void join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
-               double scaling);
 // Puts scaling B A beside or into the layer, inside of rewrite_modules().
 Status adapt_low_rank(Graph& graph, const AdaptableModule& m, const Factors& f,
                       double scaling, bool recompute);

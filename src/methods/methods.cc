@@ -5,12 +5,13 @@
 
 namespace ft {
 
-extern const MethodDef kLora, kLoraFa, kVera, kBitfit, kHead, kFull;
+extern const MethodDef kLora, kLoraFa, kVera, kBitfit, kBottleneck, kHead,
+    kFull;
 
 namespace {
 
-constexpr const MethodDef* kMethods[] = {&kLora,   &kLoraFa, &kVera,
-                                         &kBitfit, &kHead,   &kFull};
+constexpr const MethodDef* kMethods[] = {
+    &kLora, &kLoraFa, &kVera, &kBitfit, &kBottleneck, &kHead, &kFull};
 
 // Walks the elements in file order and hands (file index, view index) on.
 template <class F>

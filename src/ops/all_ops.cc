@@ -29,6 +29,7 @@ constexpr const OpDef* kAllOps[] = {
     &kUnary,
     &kUnaryGrad,
     &kActivationGrad,
+    &kResidualAdd,
     // Rows of the last axis.
     &kSoftmax,
     &kSoftmaxGrad,

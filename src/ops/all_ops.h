@@ -22,6 +22,8 @@ extern const OpDef kLstm, kLstmGrad;
 extern const OpDef kAvgPool2d, kAvgPool2dGrad, kMaxPool2d, kMaxPool2dGrad;
 // Element-wise with broadcasting, and of one tensor.
 extern const OpDef kBinary, kUnary, kUnaryGrad, kActivationGrad;
+// x + u of an inserted layer, x int8 or float.
+extern const OpDef kResidualAdd;
 // Rows of the last axis.
 extern const OpDef kSoftmax, kSoftmaxGrad, kLogSoftmax, kLogSoftmaxGrad;
 extern const OpDef kLayerNorm, kLayerNormGrad;

@@ -175,7 +175,7 @@ def initial_params(case, method):
     return params
 
 
-def write_adapter(path, case, method, params):
+def write_adapter(path, case, method, params, own=None):
     ranks = [[m.name, rank_of(m)] for m in case.net.modules]
     sha = hashlib.sha256(case.path.read_bytes()).hexdigest()
     metadata = {
@@ -190,6 +190,7 @@ def write_adapter(path, case, method, params):
         "alpha_pattern": "[]",
         "num_classes": "0",
         "seed": "0",
+        **(own or {}),
     }
     tensors = {PREFIX + k: v.contiguous() for k, v in params.items()}
     save_file(tensors, str(path), metadata=metadata)

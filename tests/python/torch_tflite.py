@@ -142,12 +142,17 @@ class Net:
                 y = _plain(op, a, self.tensors[op.outputs[0]])
             if op.code in _ACTIVATED:
                 y = self._activate(y, op.options)
-            values[op.outputs[0]] = y
+            values[op.outputs[0]] = self.behind(op, y, params)
         out = values[self.output]
         return out, out if answer is None else answer
 
     def run_layer(self, m, x, params, scaling):
+        """What a linear layer gives before its activation."""
         return linear(m, x, params, scaling)
+
+    def behind(self, op, y, params):
+        """What the readers of an operator's output read."""
+        return y
 
     def _activate(self, x, options):
         kinds = schema.ActivationFunctionType
@@ -205,7 +210,7 @@ def linear(m, x, params, scaling):
             h = F.linear(F.linear(x, lora_a), lora_b)
         y = y + b
     else:
-        y, h = _convolve(m, x, w, lora_a, lora_b, scaling)
+        y, h = convolve(m, x, w, lora_a, lora_b, scaling)
         y = y + b.reshape(1, -1, 1, 1)
     return y if h is None else y + scaling * h
 
@@ -224,7 +229,7 @@ def padded(m, x):
     return F.pad(x, pads)
 
 
-def _convolve(m, x, w, lora_a, lora_b, scaling):
+def convolve(m, x, w, lora_a, lora_b, scaling):
     stride, dilation = conv_geometry(m)
     x = padded(m, x)
     conv = lambda weight, groups=1: F.conv2d(

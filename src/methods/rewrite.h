@@ -1,0 +1,53 @@
+// Edits of a graph that several methods make.
+//
+// New nodes are appended first and then moved to where their readers need them.
+// A layer that already has what a method would add (another adapter's side, a
+// delta) gets the sum of both, so that methods compose.
+#pragma once
+
+#include <functional>
+
+#include "base/result.h"
+#include "ir/graph.h"
+#include "methods/method.h"
+
+namespace ft {
+
+inline TensorType real_type(Shape shape) {
+  return {.dtype = DType::kF32, .shape = shape, .quant = {}};
+}
+
+// The nodes appended since `first_new` moved in front of node `before`, which
+// reads them.
+void move_in_front(Graph& graph, NodeId first_new, NodeId before);
+
+// The nodes appended since `first_new` read `from` and make `to`; everyone else
+// who reads `from` (graph outputs too) reads `to` from now on, and the new
+// nodes stand right behind the producer of `from`.
+void insert_behind(Graph& graph, NodeId first_new, ValueId from, ValueId to);
+
+// factor * x as a node, for float x.
+Result<ValueId> append_scaled(Graph& graph, ValueId x, double factor);
+
+// `layer` adds scaling * h b^T where it accumulates, beside what stands there
+// already: ranks are concatenated. h [..., r], b [out, r].
+Status join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
+                 double scaling);
+
+// The depthwise convolution `layer` adds `delta`, of its weight's shape, to its
+// weight, beside a delta that stands there already.
+Status add_weight_delta(Graph& graph, NodeId layer, ValueId delta);
+
+// `node` reads `value` as input i; inputs between are absent.
+void set_input(Graph& graph, NodeId node, size_t i, ValueId value);
+
+// The module as it stands now: nodes move while a graph is rewritten.
+AdaptableModule current(const Graph& graph, AdaptableModule module);
+
+// Calls `rewrite` for each selected module and moves the nodes that it appends
+// in front of the module's node, which reads them.
+Status rewrite_modules(
+    Graph& graph, const MethodSettings& settings,
+    const std::function<Status(const AdaptableModule& m)>& rewrite);
+
+}  // namespace ft
