@@ -97,6 +97,14 @@ class Graph {
   int num_values() const { return static_cast<int>(values_.size()); }
   int num_nodes() const { return static_cast<int>(nodes_.size()); }
 
+  // Room for so many nodes and values in all, so that they are allocated once.
+  void reserve(size_t nodes, size_t values) {
+    nodes_.reserve(nodes);
+    values_.reserve(values);
+  }
+  size_t node_capacity() const { return nodes_.capacity(); }
+  size_t value_capacity() const { return values_.capacity(); }
+
   // Replaces the node list (a pass that drops or reorders nodes) and renews
   // the producers. Values keep their ids.
   void set_nodes(std::vector<Node> nodes);

@@ -80,6 +80,13 @@ HWY_INLINE V exp_exact(D d, V x) {
   return hn::IfThenElse(hn::Eq(x, x), p, x);
 }
 
+// ft_logistic() of kernels/unary/unary_math.h.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V logistic(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+  return hn::Div(one, hn::Add(one, exp_exact(d, hn::Neg(x))));
+}
+
 // ft_tanhf(): both of its branches, then the one that counts.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V tanh_exact(D d, V x) {

@@ -21,7 +21,7 @@ namespace {
 
 ValueId bias_of(const Graph& graph, const AdaptableModule& m) {
   const Node& node = graph.node(m.node);
-  if (m.kind == "lstm" || node.inputs.size() < 3) return kNone;
+  if (m.kind == kSharedWeight || node.inputs.size() < 3) return kNone;
   return node.inputs[2];
 }
 
@@ -35,7 +35,7 @@ ValueId ones(Graph& graph, int64_t rows) {
 }
 
 // The difference that an int8 layer adds to its bias.
-ValueId add_difference(Graph& graph, const AdaptableModule& m) {
+Result<ValueId> add_difference(Graph& graph, const AdaptableModule& m) {
   const bool depthwise = m.kind == "depthwise_conv2d";
   const std::vector<float> zeros(static_cast<size_t>(m.rows), 0.0f);
   const ValueId delta = graph.add_owned(
@@ -52,13 +52,13 @@ ValueId add_difference(Graph& graph, const AdaptableModule& m) {
   return delta;
 }
 
-void adapt(Graph& graph, const AdaptableModule& m, ValueId bias,
-           AdaptedGraph& adapted) {
+Status adapt(Graph& graph, const AdaptableModule& m, ValueId bias,
+             AdaptedGraph& adapted) {
   AdapterTensor t{
       .name = peft_key(m.name, "bias"), .view = {m.rows}, .perm = {0}};
   const ValueId y = graph.node(m.node).outputs[0];
   if (graph.value(y).type.dtype == DType::kS8) {
-    t.param = add_difference(graph, m);
+    FT_TRY(t.param, add_difference(graph, m));
     t.offset = real_values(graph.value(bias));
   } else {
     // A value of its own: two layers may share the one in the file.
@@ -68,6 +68,7 @@ void adapt(Graph& graph, const AdaptableModule& m, ValueId bias,
     set_input(graph, m.node, 2, t.param);
   }
   adapted.tensors.push_back(std::move(t));
+  return ok_status();
 }
 
 Status apply(Graph& graph, const MethodSettings& settings,
@@ -84,8 +85,7 @@ Status apply(Graph& graph, const MethodSettings& settings,
                           m.name));
         if (bias == kNone) return ok_status();
         any = true;
-        adapt(graph, m, bias, adapted);
-        return ok_status();
+        return adapt(graph, m, bias, adapted);
       }));
   if (any) return ok_status();
   return usage_error("method bitfit: no layer of this model has a bias");

@@ -68,7 +68,7 @@ std::vector<AdaptableModule> block_ends(const Graph& graph,
   const HeadSite head = find_head(graph);
   const auto layers =
       those(adaptable_modules(graph), [&](const AdaptableModule& m) {
-        return m.node != head.head && m.kind != "lstm" &&
+        return m.node != head.head && m.kind != kSharedWeight &&
                (variant != "parallel" || m.kind != "depthwise_conv2d");
       });
   auto ends = those(layers, [&](const AdaptableModule& m) {
@@ -98,7 +98,7 @@ Result<std::vector<AdaptableModule>> bottleneck_modules(
 Result<BottleneckSite> bottleneck_site(const Graph& graph,
                                        const AdaptableModule& m,
                                        bool behind_sum) {
-  if (m.kind == "lstm")
+  if (m.kind == kSharedWeight)
     return usage_error(fmt::format(
         "method bottleneck is not defined on the recurrent weights '{}'; leave "
         "them out with --target-modules",

@@ -39,7 +39,7 @@ int group_of(const MethodSettings& settings) {
 
 Status check_group(const AdaptableModule& m, int r, int group) {
   const KernelExtent k = kernel_extent(m);
-  if (m.kind == "depthwise_conv2d" || m.kind == "lstm")
+  if (m.kind == "depthwise_conv2d" || m.kind == kSharedWeight)
     return usage_error(fmt::format(
         "use_qalora is not defined on the {} '{}'; leave it out with "
         "--target-modules",

@@ -29,9 +29,10 @@ Status adapt_depthwise(Graph& graph, const AdaptableModule& m, const Factors& f,
   return add_weight_delta(graph, m.node, delta);
 }
 
-// W' = W + scaling B A, which the node reads in place of W.
+// W' = W + scaling B A, which all readers of W get in its place.
 Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
                    double scaling) {
+  const NodeId first_new = graph.num_nodes();
   FT_TRY(const ValueId product,
          append(graph, ops::kMatmul, {f.b, f.a}, {{"alpha", scaling}},
                 {.name = m.name + "/lora_BA"}));
@@ -39,7 +40,8 @@ Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
   FT_TRY(const ValueId sum,
          append(graph, ops::kBinary, {product, w}, {{"kind", "add"}},
                 {.name = m.name + "/lora_weight"}));
-  graph.node(m.node).inputs[1] = sum;
+  for (NodeId n = 0; n < first_new; ++n)
+    std::ranges::replace(graph.node(n).inputs, w, sum);
   return ok_status();
 }
 
@@ -52,7 +54,7 @@ Status adapt_dense(Graph& graph, const AdaptableModule& m, const Factors& f,
 }  // namespace
 
 bool is_matrix(const AdaptableModule& m) {
-  return m.kind == "fully_connected" || m.kind == "lstm";
+  return m.kind == "fully_connected" || m.kind == kSharedWeight;
 }
 
 KernelExtent kernel_extent(const AdaptableModule& m) {
@@ -82,6 +84,12 @@ Status check_low_rank_module(const Graph& graph, const AdaptableModule& m,
         "rank {} is above what '{}' can have: its weight is a {} x {} matrix; "
         "lower --rank, or set it for this layer with --rank-pattern '{}={}'",
         r, m.name, m.rows, m.columns, m.name, m.max_rank()));
+  const DType w = graph.value(graph.node(m.node).inputs[1]).type.dtype;
+  if (m.kind == kSharedWeight && w != DType::kF32)
+    return usage_error(fmt::format(
+        "method {} needs float weights where several layers share them, but "
+        "'{}' is {}; use --precision f32",
+        method, m.name, name_of(w)));
   return check_not_grouped(graph, m, method);
 }
 
@@ -129,7 +137,7 @@ Status adapt_low_rank(Graph& graph, const AdaptableModule& m, const Factors& f,
                       double scaling, bool recompute) {
   if (m.kind == "depthwise_conv2d")
     return adapt_depthwise(graph, m, f, scaling);
-  if (m.kind == "lstm") return adapt_value(graph, m, f, scaling);
+  if (m.kind == kSharedWeight) return adapt_value(graph, m, f, scaling);
   return adapt_dense(graph, m, f, scaling, recompute);
 }
 
@@ -139,7 +147,7 @@ Status adapt_with_diagonal(Graph& graph, const AdaptableModule& m,
     return append(graph, ops::kBinary, {x, y}, {{"kind", "mul"}},
                   {.name = m.name + what});
   };
-  if (m.kind == "depthwise_conv2d" || m.kind == "lstm") {
+  if (m.kind == "depthwise_conv2d" || m.kind == kSharedWeight) {
     const int64_t r = graph.value(d).type.shape.num_elements();
     FT_TRY(const ValueId column, append(graph, ops::kReshape, {d},
                                         {{"shape", std::vector<int64_t>{r, 1}}},

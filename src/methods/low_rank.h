@@ -5,8 +5,8 @@
 // Layers: "fully_connected" and "conv2d" keep the factors apart: h = A x is a
 // node of its own and the layer adds scaling B h where it accumulates.
 // "depthwise_conv2d" has too few weights for that to pay: it gets the product
-// as a small extra weight. "lstm" reads its weight at every step, so
-// W + scaling B A is made once in front of it.
+// as a small extra weight. A recurrent weight is read at every step
+// (kSharedWeight), so W + scaling B A is made once in front of its readers.
 #pragma once
 
 #include <string>

@@ -27,13 +27,16 @@ struct AdaptableModule;
 int effective_rank(const MethodSettings& settings,
                    const AdaptableModule& module);
 
+// A weight [n, k] that is read at many steps: the recurrent weights inside an
+// lstm node, or a weight of several fully connected layers (an unrolled
+// recurrent layer). Only its value can be adapted, once for all readers.
+inline constexpr std::string_view kSharedWeight = "shared_weight";
+
 // A linear layer that methods can adapt.
 struct AdaptableModule {
-  NodeId node = kNone;
+  NodeId node = kNone;  // the first reader of a shared weight
   std::string name;
-  // "fully_connected", "conv2d", "depthwise_conv2d", or "lstm": the recurrent
-  // weights, read at every step inside the node, so that only their value can
-  // be adapted.
+  // "fully_connected", "conv2d", "depthwise_conv2d", or kSharedWeight.
   std::string kind;
   Shape weight;      // as stored: [out, kh, kw, in], [1, kh, kw, c], [n, k]
   int64_t rows = 0;  // of the weight as a matrix [rows, columns]

@@ -27,6 +27,17 @@ bool is_adaptable(const Graph& graph, const Node& node) {
          graph.value(node.inputs[1]).kind == ValueKind::kConstant;
 }
 
+// The fully connected layers with the weight of node `n`: the steps of an
+// unrolled recurrent layer.
+std::vector<NodeId> layers_of_weight(const Graph& graph, const Node& node) {
+  std::vector<NodeId> layers = graph.readers(node.inputs[1]);
+  std::erase_if(layers, [&](NodeId n) {
+    return graph.node(n).op != &ops::kFullyConnected ||
+           graph.node(n).inputs[1] != node.inputs[1];
+  });
+  return layers;
+}
+
 }  // namespace
 
 std::vector<AdaptableModule> adaptable_modules(const Graph& graph) {
@@ -34,11 +45,17 @@ std::vector<AdaptableModule> adaptable_modules(const Graph& graph) {
   for (NodeId n = 0; n < graph.num_nodes(); ++n) {
     const Node& node = graph.node(n);
     if (!is_adaptable(graph, node)) continue;
+    std::string kind(node.op == &ops::kLstm ? kSharedWeight : node.op->name);
+    if (node.op == &ops::kFullyConnected) {
+      const std::vector<NodeId> layers = layers_of_weight(graph, node);
+      if (layers[0] != n) continue;  // a module already, by its first layer
+      if (layers.size() > 1) kind = kSharedWeight;
+    }
     const Shape& w = graph.value(node.inputs[1]).type.shape;
     const MatrixView m = matrix_of(node.op, w);
     modules.push_back({.node = n,
                        .name = node.name,
-                       .kind = std::string(node.op->name),
+                       .kind = std::move(kind),
                        .weight = w,
                        .rows = m.rows,
                        .columns = m.columns});

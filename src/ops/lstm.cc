@@ -157,11 +157,35 @@ std::vector<OpExample> grad_examples() {
       {.inputs = inputs(3, 2, 18), .absent = {4, 5}}};
 }
 
+bool has_constant_r(const LowerContext& context, const Lowered&) {
+  return !context.constant(1).empty();
+}
+
+Status prepare_swapped(const LowerContext& context, Lowered& lowered) {
+  const std::span<const std::byte> bytes = context.constant(1);
+  std::vector<float> r(bytes.size() / sizeof(float)), swapped(r.size());
+  std::memcpy(r.data(), bytes.data(), bytes.size());
+  ft_lstm_swap_axes(&lowered.params_as<ft_lstm_params>(), r.data(),
+                    swapped.data());
+  lowered.add_aux<float>(swapped);
+  return ok_status();
+}
+
+Status prepare_hwy(const LowerContext& context, Lowered& lowered) {
+  lowered.scratch_bytes = context.view.in(1).num_bytes();
+  return ok_status();
+}
+
 constexpr KernelDef kKernels[] = {
+    {"ft_lstm_f32_hwy_swapped", Isa::kHighway, "f32,f32->f32",
+     &ft_lstm_f32_hwy_swapped, has_constant_r, prepare_swapped},
+    {"ft_lstm_f32_hwy", Isa::kHighway, "f32,f32->f32", &ft_lstm_f32_hwy,
+     nullptr, prepare_hwy},
     {"ft_lstm_f32_c99", Isa::kC99, "f32,f32->f32", &ft_lstm_f32_c99},
     {"ft_lstm_f64_c99", Isa::kC99, "f64,f64->f64", &ft_lstm_f64_c99},
 };
 constexpr KernelDef kGradKernels[] = {
+    {"ft_lstm_grad_f32_hwy", Isa::kHighway, "f32->f32", &ft_lstm_grad_f32_hwy},
     {"ft_lstm_grad_f32_c99", Isa::kC99, "f32->f32", &ft_lstm_grad_f32_c99},
     {"ft_lstm_grad_f64_c99", Isa::kC99, "f64->f64", &ft_lstm_grad_f64_c99},
 };

@@ -192,3 +192,51 @@ def classifier_model(lstm, weight, bias, time, as_hybrid=False):
     chain.dense(weight, bias)
     chain.softmax(len(bias))
     return chain.finish("made by a test")
+
+
+def gru_model(layer, weight, bias, time):
+    """A torch.nn.GRU as converters unroll it, a dense layer and softmax:
+    [1, time, inputs] -> [1, classes]."""
+    value = lambda p: p.detach().numpy().copy()
+    n, inputs = layer.hidden_size, layer.input_size
+    chain = FloatChain("gru", Tensor([1, time, inputs], name="x"))
+    constant = lambda data, name: chain.add(
+        Tensor(list(data.shape), data=data, name=name)
+    )
+    w = constant(value(layer.weight_ih_l0), "gru/input/MatMul")
+    r = constant(value(layer.weight_hh_l0), "gru/recurrent/MatMul")
+    w_bias = constant(value(layer.bias_ih_l0), "gru/input/bias")
+    r_bias = constant(value(layer.bias_hh_l0), "gru/recurrent/bias")
+    axis = chain.add(Tensor([], "int32", data=np.array(1, np.int32)))
+    h = constant(np.zeros([1, n], np.float32), "gru/zeros")
+    unpack = schema.UnpackOptionsT()
+    unpack.num, unpack.axis = time, 1
+    steps = chain.append_all(
+        "UNPACK", [chain.last], [Tensor([1, inputs])] * time, unpack
+    )
+
+    def dense(x, weights, biases):
+        options = schema.FullyConnectedOptionsT()
+        out = chain.append(
+            "FULLY_CONNECTED", [x, weights, biases], Tensor([1, 3 * n]), options
+        )
+        options = schema.SplitOptionsT()
+        options.numSplits = 3
+        return chain.append_all(
+            "SPLIT", [axis, out], [Tensor([1, n])] * 3, options
+        )
+
+    def both(op, a, b):
+        options = getattr(schema, op.capitalize() + "OptionsT")()
+        return chain.append(op, [a, b], Tensor([1, n]), options)
+
+    squash = lambda op, a: chain.append(op, [a], Tensor([1, n]))
+    for x in steps:
+        (xr, xz, xn), (hr, hz, hn) = dense(x, w, w_bias), dense(h, r, r_bias)
+        reset = squash("LOGISTIC", both("ADD", xr, hr))
+        update = squash("LOGISTIC", both("ADD", xz, hz))
+        new = squash("TANH", both("ADD", xn, both("MUL", reset, hn)))
+        h = both("ADD", new, both("MUL", update, both("SUB", h, new)))
+    chain.dense(weight, bias)
+    chain.softmax(len(bias))
+    return chain.finish("made by a test")

@@ -8,7 +8,13 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from fieldtune_cli import run
 from recurrent_models import LstmWeights, hybrid, lstm_forward, lstm_model
-from tflite_models import make_reference, run_fieldtune, run_interpreter
+from tflite_models import (
+    Tensor,
+    make_reference,
+    run_fieldtune,
+    run_interpreter,
+    single_op_model,
+)
 
 TIME, INPUTS, HIDDEN, SAMPLES = 9, 5, 7, 4
 torch.set_num_threads(1)
@@ -70,6 +76,12 @@ def test_hybrid_weights_are_used_dequantized(tmp_path):
     assert_close(run_fieldtune(model, x, tmp_path), run_torch(real, x))
 
 
+def packed(model):
+    builder = flatbuffers.Builder(1 << 14)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def edited(change):
     """A model whose one operator `change(operator, tensors)` has altered."""
     lstm = LstmWeights.random(np.random.default_rng(7), INPUTS, HIDDEN)
@@ -78,9 +90,7 @@ def edited(change):
     operator = graph.operators[0]
     operator.inputs = list(operator.inputs)
     change(operator, graph.tensors)
-    builder = flatbuffers.Builder(1 << 14)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def point(operand, at):
@@ -122,3 +132,40 @@ def test_what_cannot_be_honoured_is_refused(tmp_path, change, sentence):
     done = run("inspect", path)
     assert done.returncode == 3
     assert sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("act", ["NONE", "RELU", "RELU6"])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_svdf_equals_litert(tmp_path, rank, has_bias, act):
+    rng = np.random.default_rng(19)
+    units, memory = 6, 4
+    draw = lambda *shape: Tensor(
+        list(shape), data=rng.normal(size=shape).astype(np.float32)
+    )
+    options = schema.SVDFOptionsT()
+    options.rank = rank
+    options.fusedActivationFunction = getattr(
+        schema.ActivationFunctionType, act
+    )
+    filters = units * rank
+    operands = [Tensor([1, INPUTS]), draw(filters, INPUTS)]
+    operands += [draw(filters, memory), draw(units) if has_bias else None]
+    operands += [Tensor([1, memory * filters], is_variable=True)]
+    model = single_op_model("SVDF", operands, [Tensor([1, units])], options)
+    x = samples(20)[:, 0]
+    assert_close(run_fieldtune(model, x, tmp_path), run_litert(model, x))
+
+
+def test_a_loop_is_refused_with_the_way_out(tmp_path):
+    model = schema.ModelT.InitFromPackedBuf(edited(lambda *_: None), 0)
+    loop = schema.OperatorCodeT()
+    loop.builtinCode = loop.deprecatedBuiltinCode = (
+        schema.BuiltinOperator.WHILE
+    )
+    model.operatorCodes.append(loop)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(packed(model))
+    done = run("inspect", path)
+    assert done.returncode == 3
+    assert "WHILE" in done.stderr and "unroll=True" in done.stderr

@@ -29,21 +29,25 @@ class Chain:
         return self.writer.add(tensor, len(self.writer.graph.tensors))
 
     def append(self, op, operands, output, options=None, version=1):
-        """`operands`: Tensor, an index, or None for an absent one."""
+        """The index of the result. `operands`: a Tensor, an index, or None for
+        an absent one."""
+        return self.append_all(op, operands, [output], options, version)[0]
+
+    def append_all(self, op, operands, outputs, options=None, version=1):
         operator = schema.OperatorT()
         operator.opcodeIndex = self._code(op, version)
         operator.inputs = [
             -1 if t is None else self.add(t) if isinstance(t, Tensor) else t
             for t in operands
         ]
-        self.last = self.add(output)
-        operator.outputs = [self.last]
+        operator.outputs = [self.add(t) for t in outputs]
+        self.last = operator.outputs[-1]
         if options is not None:
             operator.builtinOptions = options
             kind = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
         self.writer.graph.operators.append(operator)
-        return self.last
+        return operator.outputs
 
     def _code(self, op, version):
         code = schema.OperatorCodeT()

@@ -180,10 +180,10 @@ TEST(ImportTflite, RefusesWithOneSentence) {
   refused("settings are missing", [](auto& m) {
     m.subgraphs[0]->operators[0]->builtin_options.Reset();
   });
-  refused("operator 5 is WHILE, which is not supported; supported are ABS, ADD",
+  refused("operator 5 is COS, which is not supported; supported are ABS, ADD",
           [](auto& m) {
-            m.operator_codes[5]->builtin_code = Op::WHILE;
-            m.operator_codes[5]->deprecated_builtin_code = 119;
+            m.operator_codes[5]->builtin_code = Op::COS;
+            m.operator_codes[5]->deprecated_builtin_code = 108;
           });
   refused("CUSTOM 'mine'", [](auto& m) {
     m.operator_codes[5]->builtin_code = Op::CUSTOM;

@@ -20,6 +20,14 @@ size_t bytes_of(const QuantParams& quant) {
          quant.zero_point.capacity() * sizeof(int32_t);
 }
 
+size_t bytes_of(const Attrs& attrs) {
+  size_t bytes = attrs.all().capacity() * sizeof(attrs.all()[0]);
+  for (const auto& [name, value] : attrs.all())
+    if (const auto* ints = std::get_if<std::vector<int64_t>>(&value))
+      bytes += ints->capacity() * sizeof(int64_t);
+  return bytes;
+}
+
 float half_to_float(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t exponent = (h >> 10) & 0x1fu;
@@ -80,6 +88,9 @@ Result<TfliteModel> Importer::run() {
   if (file_.model().description() != nullptr)
     model_.description =
         printable(file_.model().description()->string_view(), kMaxValueName);
+  // Some operators become several nodes.
+  FT_TRY_STATUS(
+      make_room(static_cast<size_t>(file_.num_operators()) + 32, tensors + 48));
   FT_TRY_STATUS(add_inputs());
   for (int i = 0; i < file_.num_operators(); ++i)
     FT_TRY_STATUS(import_operator(i));
@@ -151,10 +162,33 @@ Status Importer::import_operator(int index) {
         "{}",
         index, name, fmt::join(supported_tflite_operators(), ", ")));
   }
+  // Generous for every importer: a few nodes for each result.
+  const size_t results = file_.outputs_of(index).size();
+  FT_TRY_STATUS(make_room(2 * results + 12,
+                          3 * results + file_.inputs_of(index).size() + 16));
   OpImport op(*this, index);
   FT_TRY_STATUS(
       import(op).in(fmt::format("operator {} ({})", index, op.kind())));
   return account(index).in(fmt::format("operator {} ({})", index, op.kind()));
+}
+
+// Room for so many more, paid for before it is allocated. What was paid for a
+// smaller vector is not given back: it lives until the larger one is filled.
+Status Importer::make_room(size_t nodes, size_t values) {
+  const auto grown = [](size_t capacity, int used, size_t more) {
+    const size_t needed = static_cast<size_t>(used) + more;
+    return needed <= capacity ? capacity
+                              : std::max(needed, capacity + capacity / 4);
+  };
+  Graph& g = graph();
+  nodes = grown(g.node_capacity(), g.num_nodes(), nodes);
+  values = grown(g.value_capacity(), g.num_values(), values);
+  size_t bytes = 0;
+  if (nodes > g.node_capacity()) bytes += nodes * sizeof(Node);
+  if (values > g.value_capacity()) bytes += values * sizeof(Value);
+  FT_TRY_STATUS(allowance_.take(bytes));
+  g.reserve(nodes, values);
+  return ok_status();
 }
 
 void Importer::bind(int tensor, ValueId value, int batch_axis) {
@@ -197,16 +231,17 @@ Result<Shape> Importer::expected_shape(int tensor, int batch_axis) const {
 Status Importer::account(int operator_index) {
   Graph& g = graph();
   size_t bytes = 0;
-  // Vectors double when they grow, so an entry can cost three times its size.
+  // The vectors of indices double when they grow, so that an entry can cost
+  // three times its size; nodes and values themselves: make_room().
   for (size_t n = model_.node_operator.size();
        n < static_cast<size_t>(g.num_nodes()); ++n) {
     const Node& node = g.node(static_cast<NodeId>(n));
     model_.node_operator.push_back(operator_index);
-    bytes += 3 * (sizeof(Node) + sizeof(int)) + node.name.capacity() +
+    bytes += 3 * sizeof(int) + node.name.capacity() +
              (node.inputs.capacity() + node.outputs.capacity()) * sizeof(int) +
-             2 * node.attrs.all().size() * sizeof(node.attrs.all()[0]);
+             bytes_of(node.attrs);
     for (const ValueId id : node.outputs)
-      bytes += 3 * (sizeof(Value) + sizeof(int)) + g.value(id).name.capacity() +
+      bytes += 3 * sizeof(int) + g.value(id).name.capacity() +
                bytes_of(g.value(id).type.quant);
   }
   return allowance_.take(bytes);
@@ -233,8 +268,8 @@ Result<ValueId> Importer::value_of(int tensor, As as) {
 Result<ValueId> Importer::constant(int tensor, As as) {
   FT_TRY(TensorType type, file_.type_of(tensor));
   constexpr size_t kMapNode = 64;
-  FT_TRY_STATUS(allowance_.take(3 * sizeof(Value) + kMapNode + kMaxValueName +
-                                bytes_of(type.quant)));
+  FT_TRY_STATUS(
+      allowance_.take(kMapNode + kMaxValueName + bytes_of(type.quant)));
   const bool is_integer_data = type.dtype == DType::kS32 && type.quant.empty();
   if (as == As::kFloat && type.dtype != DType::kF32 && !is_integer_data)
     return constant_as_float(tensor, type);
@@ -313,7 +348,7 @@ Result<ValueId> Importer::joined(const std::vector<int>& tensors,
   const auto each = static_cast<size_t>(shape.num_elements());
   shape.set(0, shape[0] * static_cast<int64_t>(tensors.size()));
   FT_TRY_STATUS(allowance_.take(each * tensors.size() * sizeof(float) +
-                                3 * sizeof(Value) + 2 * name.size() + 256));
+                                2 * name.size() + 256));
   auto values = std::make_shared<std::vector<float>>(each * tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i)
     FT_TRY_STATUS(read_reals(tensors[i], types[i],

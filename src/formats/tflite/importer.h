@@ -91,6 +91,7 @@ class Importer {
   Status add_inputs();
   Status add_outputs();
   Status import_operator(int index);
+  Status make_room(size_t nodes, size_t values);
   Result<ValueId> constant(int tensor, As as);
   Result<ValueId> constant_as_float(int tensor, const TensorType& type);
   Status read_reals(int tensor, const TensorType& type,

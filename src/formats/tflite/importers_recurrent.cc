@@ -106,7 +106,62 @@ Status import_lstm(OpImport& op) {
   return op.finish(0, results[1]);
 }
 
+// SVDF: every unit is the sum of `rank` filters, a filter being a vector over
+// the features and one over the last `memory` steps. A run is one step from a
+// zero state, so only the newest column of the time weights takes part.
+// Operands: x [batch, in], feature weights [filters, in], time weights
+// [filters, memory], bias [units] (optional), state. Source: Nakkiran et al.,
+// "Compressing Deep Neural Networks using a Rank-Constrained Topology", 2015.
+Status import_svdf(OpImport& op) {
+  FT_TRY_STATUS(op.expect(3, 5, 1));
+  FT_TRY(const auto* options, op.options<tfl::SVDFOptions>());
+  FT_TRY(const int64_t act, act_of(op, options->fused_activation_function()));
+  FT_TRY(const ValueId x, op.input(0));
+  if (op.type(x).dtype != DType::kF32)
+    return op.error(fmt::format("activations are {}, only float32 is supported",
+                                name_of(op.type(x).dtype)));
+  if (!op.is_variable(4))
+    return op.error("input 4, the state, must be a variable");
+  FT_TRY(const ValueId features, op.input(1, As::kFloat));
+  FT_TRY(const ValueId time, op.input(2, As::kFloat));
+  FT_TRY(const ValueId bias, op.optional_input(3, As::kFloat));
+  const Shape &f = op.shape(features), &t = op.shape(time);
+  const int64_t rank = options->rank();
+  if (f.rank() != 2 || t.rank() != 2 || f[0] != t[0] || rank < 1 ||
+      f[0] % rank != 0)
+    return op.error(fmt::format("weights are {} and {} at rank {}",
+                                f.to_string(), t.to_string(), rank));
+  const int64_t filters = f[0], newest = t[1] - 1;
+  FT_TRY(const auto made,
+         op.module("features", ops::kFullyConnected, {x, features}));
+  const int64_t batch = op.shape(made[0])[0];
+  FT_TRY(const ValueId column,
+         op.inner(ops::kSlice, {time},
+                  {{"begin", std::vector<int64_t>{0, newest}},
+                   {"size", std::vector<int64_t>{filters, 1}}}));
+  FT_TRY(const ValueId weights,
+         op.inner(ops::kReshape, {column},
+                  {{"shape", std::vector<int64_t>{filters}}}));
+  FT_TRY(const ValueId product,
+         op.inner(ops::kBinary, {made[0], weights}, {{"kind", "mul"}}));
+  FT_TRY(
+      const ValueId parts,
+      op.inner(ops::kReshape, {product},
+               {{"shape", std::vector<int64_t>{batch, filters / rank, rank}}}));
+  const Attrs over_rank{
+      {"kind", "sum"}, {"axes", std::vector<int64_t>{2}}, {"keep_dims", 0}};
+  if (bias == kNone && act == FT_ACT_NONE)
+    return op.emit(ops::kReduce, {parts}, over_rank);
+  FT_TRY(const ValueId sum, op.inner(ops::kReduce, {parts}, over_rank));
+  constexpr const char* kKinds[] = {"", "relu", "relu6",
+                                    "relu_n1"};  // FT_ACT_*
+  if (bias == kNone)
+    return op.emit(ops::kUnary, {sum}, {{"kind", kKinds[act]}});
+  return op.emit(ops::kBinary, {sum, bias}, {{"kind", "add"}, {"act", act}});
+}
+
 constexpr OperatorImporter kImporters[] = {
+    {tfl::BuiltinOperator::SVDF, import_svdf},
     {tfl::BuiltinOperator::UNIDIRECTIONAL_SEQUENCE_LSTM, import_lstm},
 };
 

@@ -37,6 +37,12 @@ size_t stored_bytes(const tfl::Tensor& tensor, const TensorType& type) {
   return n * size_of(type.dtype);
 }
 
+tfl::BuiltinOperator code_of(const tfl::OperatorCode& entry) {
+  return std::max(
+      static_cast<tfl::BuiltinOperator>(entry.deprecated_builtin_code()),
+      entry.builtin_code());
+}
+
 }  // namespace
 
 std::string printable(std::string_view text, size_t limit) {
@@ -74,6 +80,11 @@ Result<ModelFile> ModelFile::open(std::span<const std::byte> bytes) {
   if (model.version() != 3)
     return invalid_input(fmt::format(
         "schema version {} is not supported, only 3 is", model.version()));
+  for (int i = 0; i < size_of(model.operator_codes()); ++i)
+    if (code_of(*at(model.operator_codes(), i)) == tfl::BuiltinOperator::WHILE)
+      return invalid_input(
+          "the model has a loop (operator WHILE), which is not supported; "
+          "convert it with the recurrent layer unrolled (Keras: unroll=True)");
   if (size_of(model.subgraphs()) != 1)
     return invalid_input(
         fmt::format("the file has {} subgraphs, exactly one is supported",
@@ -172,11 +183,7 @@ std::span<const int32_t> ModelFile::outputs_of(int op_index) const {
 }
 
 tfl::BuiltinOperator ModelFile::code(int op_index) const {
-  const auto& entry =
-      *model_->operator_codes()->Get(op(op_index).opcode_index());
-  return std::max(
-      static_cast<tfl::BuiltinOperator>(entry.deprecated_builtin_code()),
-      entry.builtin_code());
+  return code_of(*model_->operator_codes()->Get(op(op_index).opcode_index()));
 }
 
 std::string_view ModelFile::custom_code(int op_index) const {

@@ -43,7 +43,11 @@ static inline int32_t ft_lstm_row(const ft_lstm_params* p, int32_t b,
   return p->time_major ? t * p->batch + b : b * p->time + t;
 }
 
-/* Elements of scratch of the C99 gradient rows. */
+static inline int32_t ft_lstm_width(const ft_lstm_params* p) {
+  return (p->coupled ? 3 : 4) * p->hidden;
+}
+
+/* Elements of scratch of the gradient rows. */
 static inline int32_t ft_lstm_grad_scratch(const ft_lstm_params* p) {
   return 2 * p->hidden;
 }
@@ -52,6 +56,13 @@ void ft_lstm_f32_c99(const void* params, const ft_args* args);
 void ft_lstm_f64_c99(const void* params, const ft_args* args);
 void ft_lstm_grad_f32_c99(const void* params, const ft_args* args);
 void ft_lstm_grad_f64_c99(const void* params, const ft_args* args);
+
+/* The bits of the C99 rows. They read r with its axes swapped, [hidden, G
+ * hidden]: from aux 0, or made in scratch of the size of r at every call. */
+void ft_lstm_f32_hwy(const void* params, const ft_args* args);
+void ft_lstm_f32_hwy_swapped(const void* params, const ft_args* args);
+void ft_lstm_grad_f32_hwy(const void* params, const ft_args* args);
+void ft_lstm_swap_axes(const ft_lstm_params* p, const float* r, float* swapped);
 
 #ifdef __cplusplus
 }

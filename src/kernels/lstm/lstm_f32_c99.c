@@ -15,7 +15,7 @@ static void add_recurrent(const ft_real* a_x, const ft_real* r,
 
 void FT_NAME(lstm)(const void* params, const ft_args* args) {
   const ft_lstm_params* p = (const ft_lstm_params*)params;
-  const int32_t n = p->hidden, width = (p->coupled ? 3 : 4) * n;
+  const int32_t n = p->hidden, width = ft_lstm_width(p);
   const ft_real* gates_x = (const ft_real*)args->in[0];
   const ft_real* r = (const ft_real*)args->in[1];
   ft_real* gates = (ft_real*)args->out[0];
@@ -46,7 +46,7 @@ static void recurrent_grad(const ft_real* da, const ft_real* r, int32_t n,
 
 void FT_NAME(lstm_grad)(const void* params, const ft_args* args) {
   const ft_lstm_params* p = (const ft_lstm_params*)params;
-  const int32_t n = p->hidden, width = (p->coupled ? 3 : 4) * n;
+  const int32_t n = p->hidden, width = ft_lstm_width(p);
   const lstm_saved all = {
       (const ft_real*)args->in[0], (const ft_real*)args->in[1],
       (const ft_real*)args->in[3], (const ft_real*)args->in[4],

@@ -11,12 +11,6 @@ HWY_BEFORE_NAMESPACE();
 namespace ft::HWY_NAMESPACE {
 
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V logistic(D d, V x) {
-  const V one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, exp_exact(d, hn::Neg(x))));
-}
-
-template <class D, class V = hn::Vec<D>>
 HWY_INLINE V hard_swish(D d, V x) {
   const V t = apply_act(d, hn::Add(x, hn::Set(d, 3.0f)), FT_ACT_RELU6);
   return hn::Div(hn::Mul(x, t), hn::Set(d, 6.0f));
