@@ -160,6 +160,11 @@ Result<StepSettings> MethodOptions::step(const Graph& base,
                                          MethodSettings settings,
                                          const OptimizerSettings& optimizer,
                                          const PlanOptions& plan) const {
+  if (optimizer.clip_per_sample > 0 && batch != 1)
+    return usage_error(fmt::format(
+        "--clip-per-sample needs --batch 1, not {}: a batch's gradient is a "
+        "mean over samples (use --accumulate {} for an update of as many)",
+        batch, batch));
   StepSettings s;
   FT_TRY(s.loss, loss_for(base, settings));
   FT_TRY(s.recompute, parse_recompute(recompute));
@@ -186,28 +191,51 @@ Result<Loss> MethodOptions::loss_for(const Graph& base,
 }
 
 void OptimizerOptions::add_to(CLI::App& app) {
-  app.add_option("--optimizer", settings.optimizer, "adamw or sgd")
+  app.add_option("--optimizer", settings.optimizer,
+                 "adamw, adamw8bit (moments in 8 bits) or sgd")
       ->capture_default_str();
   app.add_option("--lr", settings.lr, "learning rate at the start")
       ->capture_default_str();
   app.add_option("--momentum", settings.momentum, "of sgd")
       ->capture_default_str();
+  app.add_flag("--nesterov", settings.nesterov, "of sgd: Nesterov's step");
   app.add_option("--beta1", settings.beta1, "of adamw")->capture_default_str();
   app.add_option("--beta2", settings.beta2, "of adamw")->capture_default_str();
   app.add_option("--eps", settings.eps, "of adamw")->capture_default_str();
   app.add_option("--weight-decay", settings.weight_decay, "decoupled for adamw")
       ->capture_default_str();
   app.add_option("--schedule", settings.schedule,
-                 "cosine (to zero over the run) or constant")
+                 "cosine or linear (to zero over the run), or constant")
       ->capture_default_str();
-  app.add_option("--warmup", settings.warmup_steps, "steps of linear warm-up")
+  app.add_option("--warmup", settings.warmup_steps, "updates of linear warm-up")
       ->capture_default_str();
+  app.add_option("--min-8bit-size", settings.min_8bit_size,
+                 "of adamw8bit: tensors with fewer values keep float32 moments")
+      ->capture_default_str();
+  add_gradient_options(app);
   app.add_option("--epochs", epochs, "passes over the training samples")
       ->capture_default_str();
   app.add_flag("--in-order", in_order,
                "take the samples in their own order instead of shuffling");
   app.add_option("--patience", patience,
                  "stop after this many epochs without improvement (0: never)")
+      ->capture_default_str();
+}
+
+void OptimizerOptions::add_gradient_options(CLI::App& app) {
+  app.add_option("--accumulate", settings.accumulate,
+                 "average the gradients of this many batches for one update")
+      ->capture_default_str();
+  app.add_option("--max-grad-norm", settings.max_grad_norm,
+                 "scale the gradients down to this norm of all together (0: "
+                 "never; keeps all of them in memory at once)")
+      ->capture_default_str();
+  app.add_option("--clip-value", settings.clip_value,
+                 "hold each gradient element within this magnitude (0: never)")
+      ->capture_default_str();
+  app.add_option("--clip-per-sample", settings.clip_per_sample,
+                 "scale each sample's gradient down to this norm before "
+                 "--accumulate adds it up (0: never; needs --batch 1)")
       ->capture_default_str();
 }
 

@@ -63,6 +63,9 @@ struct OptimizerOptions {
   int patience = 0;
   bool in_order = false;
   void add_to(CLI::App& app);
+
+ private:
+  void add_gradient_options(CLI::App& app);
 };
 
 // "pattern=value" pairs.

@@ -156,13 +156,11 @@ class Job {
   // Everything that decides the bits of a run.
   std::string fingerprint() const {
     const auto& o = job_.optimizer;
-    std::string text = fmt::format(
-        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
-        plan_hash(step_.program), base_sha256_, job_.seed, o.epochs, o.patience,
-        o.settings.optimizer, o.settings.lr, o.settings.momentum,
-        o.settings.beta1, o.settings.beta2, o.settings.eps,
-        o.settings.weight_decay, o.settings.schedule, o.settings.warmup_steps,
-        to_string(data_->augment));
+    std::string text =
+        fmt::format("{} {} {} {} {} {}", plan_hash(step_.program), base_sha256_,
+                    job_.seed, o.epochs, o.patience, to_string(data_->augment));
+    for (const auto& [name, value] : describe(o.settings))
+      text += fmt::format(" {}={}", name, value);
     if (o.in_order) text += " in order";
     text += sha256_hex(std::as_bytes(std::span(data_->set.features)));
     text += sha256_hex(std::as_bytes(std::span(data_->set.labels)));
@@ -291,6 +289,7 @@ class Job {
     adapter.metadata["base_sha256"] = base_sha256_;
     adapter.metadata["precision"] = name_of(precision_);
     adapter.metadata["plan_hash"] = plan_hash(step_.program);
+    adapter.metadata["optimizer"] = optimizer_fields().dump();
     adapter.metadata["created_by"] = "fieldtune " FT_VERSION;
     if (!job_.init_adapter.empty()) {
       const bool folder = std::filesystem::is_directory(job_.init_adapter);
@@ -338,6 +337,8 @@ class Job {
     f = plan_fields(step_.program);
     f["kernel_calls"] = f["steps"];
     f["steps"] = steps_done_;
+    f["updates"] = steps_done_ / job_.optimizer.settings.accumulate;
+    f["optimizer"] = optimizer_fields();
     f["arena_bytes_used"] = arena_used_;
     const bool classes = outcome_.task == Task::kClassification;
     const auto metric = [&](const Evaluation& e) {
@@ -369,6 +370,15 @@ class Job {
     f["peak_rss_bytes"] = peak > 0 ? Json(peak) : Json();
     outcome_.classes = data_->set.classes;
     outcome_.memory = map_of(step_.program);
+  }
+
+  Json optimizer_fields() const {
+    Json fields;
+    for (const auto& [name, value] : describe(job_.optimizer.settings)) {
+      const Json parsed = Json::parse(value, nullptr, false);
+      fields[name] = parsed.is_discarded() ? Json(value) : parsed;
+    }
+    return fields;
   }
 
   size_t trainable_values() const {

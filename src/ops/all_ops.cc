@@ -65,9 +65,14 @@ constexpr const OpDef* kAllOps[] = {
     &kSoftmaxCrossEntropyGrad,
     &kMseLoss,
     &kMseLossGrad,
+    // Between a gradient and its update.
+    &kAccumulateGrad,
+    &kSumSquares,
+    &kClipGradient,
     // Optimizers.
     &kSgdUpdate,
     &kAdamwUpdate,
+    &kAdamw8bitUpdate,
 };
 
 }  // namespace

@@ -39,8 +39,10 @@ extern const OpDef kQuantize, kDequantize;
 // Losses.
 extern const OpDef kSoftmaxCrossEntropy, kSoftmaxCrossEntropyGrad;
 extern const OpDef kMseLoss, kMseLossGrad;
+// Between a gradient and its update: sums over runs, norms, clipping.
+extern const OpDef kAccumulateGrad, kSumSquares, kClipGradient;
 // Optimizers; they write their first input and their states.
-extern const OpDef kSgdUpdate, kAdamwUpdate;
+extern const OpDef kSgdUpdate, kAdamwUpdate, kAdamw8bitUpdate;
 
 std::span<const OpDef* const> all_ops();
 const OpDef* find_op(std::string_view name);  // nullptr: no such op

@@ -86,6 +86,14 @@ inline Status check_same_dtype(const NodeView& node, size_t i, size_t j) {
                                 name_of(node.in(j).dtype)));
 }
 
+// Input i is the step's scalars, which the caller writes before each run.
+inline Status check_hyper(const NodeView& node, size_t i) {
+  if (node.in(i).dtype == DType::kF32 && node.shape(i) == Shape{4})
+    return ok_status();
+  return node.error(
+      fmt::format("hyper must be float32[4], got {}", node.in(i).to_string()));
+}
+
 // Type of a loss: one element.
 inline std::vector<TensorType> loss_type(const NodeView& node) {
   return {{.dtype = node.in(0).dtype, .shape = {1}, .quant = {}}};

@@ -1,6 +1,8 @@
-// Parameter updates, in place: SGD and AdamW with PyTorch's formulas. They have
-// no outputs; the caller writes `hyper` before each step:
-// {lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), 0} with t counted from 1.
+// Parameter updates, in place: SGD, AdamW with PyTorch's formulas, and AdamW
+// with 8-bit state. They have no outputs; the caller writes `hyper` before each
+// run: {lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), hold} with t counted from 1.
+// Where hold is not 0 an update does nothing: the run only adds gradients up.
+#include "kernels/adamw8bit_update/adamw8bit_update.h"
 #include "kernels/adamw_update/adamw_update.h"
 #include "kernels/sgd_update/sgd_update.h"
 #include "ops/all_ops.h"
@@ -19,9 +21,7 @@ Result<std::vector<TensorType>> check(const NodeView& node, size_t hyper) {
     FT_TRY_STATUS(check_same_dtype(node, 0, i));
     FT_TRY_STATUS(check_same_shape(node, 0, i));
   }
-  if (node.in(hyper).dtype != DType::kF32 || node.shape(hyper) != Shape{4})
-    return node.error(fmt::format("hyper must be float32[4], got {}",
-                                  node.in(hyper).to_string()));
+  FT_TRY_STATUS(check_hyper(node, hyper));
   return std::vector<TensorType>{};
 }
 
@@ -53,6 +53,29 @@ Result<std::vector<TensorType>> infer_adamw(const NodeView& node) {
   return check(node, 4);
 }
 
+Status check_state(const NodeView& node, size_t i, const TensorType& want) {
+  if (node.in(i).dtype == want.dtype && node.shape(i) == want.shape)
+    return ok_status();
+  return node.error(fmt::format("input {} must be {}, got {}", i,
+                                want.to_string(), node.in(i).to_string()));
+}
+
+Result<std::vector<TensorType>> infer_adamw8bit(const NodeView& node) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  if (node.in(0).dtype != DType::kF32)
+    return node.error("the parameter must be float32");
+  FT_TRY_STATUS(check_state(node, 1, f32(node.shape(0))));
+  const int32_t blocks =
+      ft_8bit_blocks(static_cast<int32_t>(node.shape(0).num_elements()));
+  for (const size_t i : {2u, 3u})
+    FT_TRY_STATUS(check_state(
+        node, i, {.dtype = DType::kU8, .shape = node.shape(0), .quant = {}}));
+  for (const size_t i : {4u, 5u})
+    FT_TRY_STATUS(check_state(node, i, f32({blocks})));
+  FT_TRY_STATUS(check_hyper(node, 6));
+  return std::vector<TensorType>{};
+}
+
 Status lower_adamw(const LowerContext& context, Lowered& lowered) {
   const Attrs& attrs = *context.view.attrs;
   const double beta1 = attrs.get_real("beta1", 0.9);
@@ -78,6 +101,18 @@ std::vector<OpExample> adamw_examples() {
            .low = 0.01f}};
 }
 
+std::vector<OpExample> adamw8bit_examples() {
+  const auto inputs = [](Shape s, int64_t blocks) {
+    const TensorType codes{.dtype = DType::kU8, .shape = s, .quant = {}};
+    return std::vector<TensorType>{f32(s),        f32(s),        codes,   codes,
+                                   f32({blocks}), f32({blocks}), f32({4})};
+  };
+  return {{.inputs = inputs({5, 7}, 1), .low = 0.01f},
+          {.inputs = inputs({600}, 3),
+           .attrs = {{"beta1", 0.8}, {"beta2", 0.99}, {"weight_decay", 0.01}},
+           .low = 0.01f}};
+}
+
 int64_t macs(const NodeView& node) { return node.shape(0).num_elements(); }
 
 constexpr KernelDef kSgdKernels[] = {
@@ -91,6 +126,11 @@ constexpr KernelDef kAdamwKernels[] = {
      &ft_adamw_update_f32_hwy},
     {"ft_adamw_update_f32_c99", Isa::kC99, "f32->", &ft_adamw_update_f32_c99},
     {"ft_adamw_update_f64_c99", Isa::kC99, "f64->", &ft_adamw_update_f64_c99},
+};
+
+constexpr KernelDef kAdamw8bitKernels[] = {
+    {"ft_adamw8bit_update_f32u8_c99", Isa::kC99, "f32->",
+     &ft_adamw8bit_update_f32u8_c99},
 };
 
 }  // namespace
@@ -116,5 +156,17 @@ constinit const OpDef kAdamwUpdate = {.name = "adamw_update",
                                       .mutates = 1u << 0 | 1u << 2 | 1u << 3,
                                       .macs = macs,
                                       .examples = adamw_examples};
+
+// param, grad, m and v as codes, absmax of m and of v by block, hyper
+constinit const OpDef kAdamw8bitUpdate = {
+    .name = "adamw8bit_update",
+    .min_inputs = 7,
+    .max_inputs = 7,
+    .infer = infer_adamw8bit,
+    .lower = lower_adamw,
+    .kernels = kAdamw8bitKernels,
+    .mutates = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5,
+    .macs = macs,
+    .examples = adamw8bit_examples};
 
 }  // namespace ft::ops

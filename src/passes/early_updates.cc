@@ -7,17 +7,23 @@
 namespace ft {
 namespace {
 
-// The last node that must come before the update `id`; kNone: none.
-NodeId last_dependency(const Graph& graph, NodeId id) {
+// The last node that stays in place and must come before the update `id`;
+// kNone: none. Another update's result (a sum of gradients) is there as early
+// as `anchors` says, which holds the answers for the nodes before `id`.
+NodeId last_dependency(const Graph& graph, NodeId id,
+                       const std::vector<NodeId>& anchors) {
   const Node& update = graph.node(id);
   NodeId last = kNone;
   for (size_t i = 0; i < update.inputs.size(); ++i) {
     const ValueId v = update.inputs[i];
     if (v == kNone) continue;
-    last = std::max(last, graph.value(v).producer);
+    const NodeId producer = graph.value(v).producer;
+    if (producer != kNone)
+      last = std::max(last, anchors[static_cast<size_t>(producer)]);
     if ((update.op->mutates >> i & 1) == 0) continue;
     for (const NodeId reader : graph.readers(v))
-      if (reader < id) last = std::max(last, reader);
+      if (reader < id)
+        last = std::max(last, anchors[static_cast<size_t>(reader)]);
   }
   return last;
 }
@@ -28,9 +34,13 @@ void move_updates_early(Graph& graph) {
   // Updates that follow node n directly, by n + 1.
   std::vector<std::vector<NodeId>> behind(
       static_cast<size_t>(graph.num_nodes()) + 1);
-  for (NodeId id = 0; id < graph.num_nodes(); ++id)
-    if (graph.node(id).op->mutates != 0)
-      behind[static_cast<size_t>(last_dependency(graph, id) + 1)].push_back(id);
+  std::vector<NodeId> anchors;
+  for (NodeId id = 0; id < graph.num_nodes(); ++id) {
+    anchors.push_back(id);
+    if (graph.node(id).op->mutates == 0) continue;
+    anchors.back() = last_dependency(graph, id, anchors);
+    behind[static_cast<size_t>(anchors.back() + 1)].push_back(id);
+  }
   std::vector<Node> nodes;
   const auto add_behind = [&](NodeId id) {
     for (const NodeId update : behind[static_cast<size_t>(id + 1)])

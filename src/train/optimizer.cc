@@ -1,10 +1,14 @@
 #include "train/optimizer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <numbers>
 
+#include "kernels/adamw8bit_update/adamw8bit_update.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
 
@@ -18,39 +22,89 @@ ValueId add_state(Graph& graph, ValueId param, const char* what) {
   return graph.add_value(std::move(state));
 }
 
+// Moments as codes, and their absmax for every block of 256 values.
+Status append_adamw8bit(Graph& graph, Attrs attrs, ValueId hyper, ValueId param,
+                        ValueId grad) {
+  const Value p = graph.value(param);
+  const auto state = [&](const char* what, DType dtype, Shape shape) {
+    return graph.add_value(
+        {.name = p.name + "/" + what,
+         .type = {.dtype = dtype, .shape = shape, .quant = {}},
+         .kind = ValueKind::kState});
+  };
+  const Shape& shape = p.type.shape;
+  const Shape blocks = {
+      ft_8bit_blocks(static_cast<int32_t>(shape.num_elements()))};
+  const ValueId m = state("m_8bit", DType::kU8, shape);
+  const ValueId v = state("v_8bit", DType::kU8, shape);
+  const ValueId m_absmax = state("m_absmax", DType::kF32, blocks);
+  const ValueId v_absmax = state("v_absmax", DType::kF32, blocks);
+  return append_node(graph, ops::kAdamw8bitUpdate,
+                     {param, grad, m, v, m_absmax, v_absmax, hyper},
+                     std::move(attrs), {.name = "update/" + p.name})
+      .status();
+}
+
 Status in_range(const char* name, double value, double low, double high) {
   if (value >= low && value <= high) return ok_status();
   return usage_error(fmt::format("{} is {}; it must lie between {} and {}",
                                  name, value, low, high));
 }
 
-double schedule_factor(const OptimizerSettings& s, int64_t step,
-                       int64_t total_steps) {
-  if (step < s.warmup_steps)
-    return static_cast<double>(step + 1) / static_cast<double>(s.warmup_steps);
+double schedule_factor(const OptimizerSettings& s, int64_t update,
+                       int64_t total_updates) {
+  if (update < s.warmup_steps)
+    return static_cast<double>(update + 1) /
+           static_cast<double>(s.warmup_steps);
   if (s.schedule == "constant") return 1;
   const double progress =
-      static_cast<double>(step - s.warmup_steps) /
-      static_cast<double>(std::max<int64_t>(total_steps - s.warmup_steps, 1));
+      static_cast<double>(update - s.warmup_steps) /
+      static_cast<double>(std::max<int64_t>(total_updates - s.warmup_steps, 1));
+  if (s.schedule == "linear") return 1 - progress;
   return 0.5 * (1 + std::cos(std::numbers::pi * progress));
+}
+
+Status known_word(const char* what, const std::string& word,
+                  std::initializer_list<std::string_view> words) {
+  if (std::ranges::find(words, word) != words.end()) return ok_status();
+  return usage_error(fmt::format("no {} '{}'; there are: {}", what, word,
+                                 fmt::join(words, ", ")));
+}
+
+Status check_combination(const OptimizerSettings& s) {
+  if (s.nesterov && (s.optimizer != "sgd" || s.momentum == 0))
+    return usage_error(
+        "Nesterov's step (--nesterov) needs --optimizer sgd with a momentum "
+        "above 0");
+  if (s.accumulate < 1 || s.accumulate > 65536)
+    return usage_error(fmt::format(
+        "--accumulate {}: must lie between 1 and 65536 runs", s.accumulate));
+  if (s.min_8bit_size < 1)
+    return usage_error(
+        fmt::format("--min-8bit-size {}: must be at least 1", s.min_8bit_size));
+  if (s.warmup_steps < 0)
+    return usage_error(
+        fmt::format("--warmup {}: must be at least 0", s.warmup_steps));
+  return ok_status();
 }
 
 }  // namespace
 
 Status check_optimizer(const OptimizerSettings& s) {
-  if (s.optimizer != "adamw" && s.optimizer != "sgd")
-    return usage_error(
-        fmt::format("no optimizer '{}'; there are: adamw, sgd", s.optimizer));
-  if (s.schedule != "cosine" && s.schedule != "constant")
-    return usage_error(fmt::format(
-        "no schedule '{}'; there are: cosine, constant", s.schedule));
+  FT_TRY_STATUS(
+      known_word("optimizer", s.optimizer, {"adamw", "adamw8bit", "sgd"}));
+  FT_TRY_STATUS(
+      known_word("schedule", s.schedule, {"cosine", "linear", "constant"}));
   FT_TRY_STATUS(in_range("learning rate", s.lr, 0, 1e3));
   FT_TRY_STATUS(in_range("momentum", s.momentum, 0, 0.9999));
   FT_TRY_STATUS(in_range("beta1", s.beta1, 0, 0.999999));
   FT_TRY_STATUS(in_range("beta2", s.beta2, 0, 0.999999));
   FT_TRY_STATUS(in_range("eps", s.eps, 0, 1));
   FT_TRY_STATUS(in_range("weight decay", s.weight_decay, 0, 10));
-  return ok_status();
+  FT_TRY_STATUS(in_range("--max-grad-norm", s.max_grad_norm, 0, 1e30));
+  FT_TRY_STATUS(in_range("--clip-value", s.clip_value, 0, 1e30));
+  FT_TRY_STATUS(in_range("--clip-per-sample", s.clip_per_sample, 0, 1e30));
+  return check_combination(s);
 }
 
 ValueId add_hyper_input(Graph& graph) {
@@ -64,29 +118,57 @@ Status append_update(Graph& graph, const OptimizerSettings& s, ValueId hyper,
   if (s.optimizer == "sgd") {
     std::vector<ValueId> inputs = {param, grad, hyper};
     if (s.momentum > 0) inputs.push_back(add_state(graph, param, "momentum"));
-    return append_node(
-               graph, ops::kSgdUpdate, std::move(inputs),
-               {{"momentum", s.momentum}, {"weight_decay", s.weight_decay}},
-               {.name = name})
+    return append_node(graph, ops::kSgdUpdate, std::move(inputs),
+                       {{"momentum", s.momentum},
+                        {"weight_decay", s.weight_decay},
+                        {"nesterov", s.nesterov ? 1 : 0}},
+                       {.name = name})
         .status();
   }
+  Attrs attrs = {{"beta1", s.beta1},
+                 {"beta2", s.beta2},
+                 {"eps", s.eps},
+                 {"weight_decay", s.weight_decay}};
+  const int64_t count = graph.value(param).type.shape.num_elements();
+  if (s.optimizer == "adamw8bit" && count >= s.min_8bit_size)
+    return append_adamw8bit(graph, std::move(attrs), hyper, param, grad);
   const ValueId m = add_state(graph, param, "m");
   const ValueId v = add_state(graph, param, "v");
   return append_node(graph, ops::kAdamwUpdate, {param, grad, m, v, hyper},
-                     {{"beta1", s.beta1},
-                      {"beta2", s.beta2},
-                      {"eps", s.eps},
-                      {"weight_decay", s.weight_decay}},
-                     {.name = name})
+                     std::move(attrs), {.name = name})
       .status();
 }
 
 std::array<float, 4> hyper_values(const OptimizerSettings& s, int64_t step,
                                   int64_t total_steps) {
-  const auto t = static_cast<double>(step + 1);
-  return {static_cast<float>(s.lr * schedule_factor(s, step, total_steps)),
+  const int64_t update = step / s.accumulate;
+  const auto t = static_cast<double>(update + 1);
+  const bool hold = (step + 1) % s.accumulate != 0;
+  const double factor = schedule_factor(s, update, total_steps / s.accumulate);
+  return {static_cast<float>(s.lr * factor),
           static_cast<float>(1 / (1 - std::pow(s.beta1, t))),
-          static_cast<float>(1 / (1 - std::pow(s.beta2, t))), 0.0f};
+          static_cast<float>(1 / (1 - std::pow(s.beta2, t))),
+          hold ? 1.0f : 0.0f};
+}
+
+std::vector<std::pair<std::string, std::string>> describe(
+    const OptimizerSettings& s) {
+  const auto number = [](auto value) { return fmt::format("{}", value); };
+  return {{"optimizer", s.optimizer},
+          {"lr", number(s.lr)},
+          {"momentum", number(s.momentum)},
+          {"nesterov", number(s.nesterov)},
+          {"beta1", number(s.beta1)},
+          {"beta2", number(s.beta2)},
+          {"eps", number(s.eps)},
+          {"weight_decay", number(s.weight_decay)},
+          {"min_8bit_size", number(s.min_8bit_size)},
+          {"schedule", s.schedule},
+          {"warmup", number(s.warmup_steps)},
+          {"accumulate", number(s.accumulate)},
+          {"max_grad_norm", number(s.max_grad_norm)},
+          {"clip_value", number(s.clip_value)},
+          {"clip_per_sample", number(s.clip_per_sample)}};
 }
 
 }  // namespace ft

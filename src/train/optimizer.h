@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "ir/graph.h"
@@ -18,18 +20,34 @@
 namespace ft {
 
 struct OptimizerSettings {
-  std::string optimizer = "adamw";  // "adamw" or "sgd"
+  std::string optimizer = "adamw";  // "adamw", "adamw8bit" or "sgd"
   double lr = 2e-3;
   double momentum = 0.9;  // sgd
+  bool nesterov = false;  // sgd
   double beta1 = 0.9;     // adamw
   double beta2 = 0.999;   // adamw
   double eps = 1e-8;      // adamw
   double weight_decay = 0.0;
-  std::string schedule = "cosine";  // "cosine" (to zero) or "constant"
-  int64_t warmup_steps = 0;         // linear from zero
+  // adamw8bit: tensors with fewer values keep float32 state.
+  int64_t min_8bit_size = 16;
+  // "cosine" or "linear" (both to zero), or "constant".
+  std::string schedule = "cosine";
+  int64_t warmup_steps = 0;  // updates of linear rise from zero
+  int64_t accumulate = 1;    // runs whose gradients are averaged for an update
+  double max_grad_norm = 0;  // of all gradients together; 0: any
+  double clip_value = 0;     // of each element's magnitude; 0: any
+  // Norm that each run's gradient is held to before it is accumulated; with
+  // one sample a run that is per-sample clipping. 0: any.
+  double clip_per_sample = 0;
 };
 
-// Fails on unknown words and on numbers out of range, naming them.
+// The settings that decide what an update computes, by option name, as text.
+// Equal texts, equal updates: part of a checkpoint's fingerprint.
+std::vector<std::pair<std::string, std::string>> describe(
+    const OptimizerSettings& settings);
+
+// Fails on unknown words, on numbers out of range and on settings that
+// contradict each other, naming them.
 Status check_optimizer(const OptimizerSettings& settings);
 
 // The graph input that updates read: float32[4].
@@ -39,8 +57,9 @@ ValueId add_hyper_input(Graph& graph);
 Status append_update(Graph& graph, const OptimizerSettings& settings,
                      ValueId hyper, ValueId param, ValueId grad);
 
-// {lr, 1/(1-beta1^t), 1/(1-beta2^t), 0} of step t = step + 1 out of
-// `total_steps`; step counts from 0.
+// {lr, 1/(1-beta1^t), 1/(1-beta2^t), hold} for run `step` out of `total_steps`,
+// counted from 0. `accumulate` runs make one update; t = 1, 2, ... counts
+// updates, and hold is 1 for the runs that only accumulate.
 std::array<float, 4> hyper_values(const OptimizerSettings& settings,
                                   int64_t step, int64_t total_steps);
 

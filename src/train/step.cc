@@ -9,6 +9,7 @@
 #include "passes/dead_code.h"
 #include "passes/early_updates.h"
 #include "passes/recompute.h"
+#include "train/updates.h"
 
 namespace ft {
 namespace {
@@ -73,10 +74,12 @@ Result<CompiledStep> compile_step(const Graph& base,
   remove_dead_nodes(graph);
   const ValueId hyper = add_hyper_input(graph);
   const NodeId first_backward = graph.num_nodes();
-  FT_TRY_STATUS(append_backward(
-      graph, loss, params_of(adapted), [&](Graph& g, ValueId p, ValueId grad) {
-        return append_update(g, settings.optimizer, hyper, p, grad);
-      }));
+  Updates updates(settings.optimizer, hyper);
+  FT_TRY_STATUS(append_backward(graph, loss, params_of(adapted),
+                                [&](Graph& g, ValueId p, ValueId grad) {
+                                  return updates.ready(g, p, grad);
+                                }));
+  FT_TRY_STATUS(updates.finish(graph));
   if (recompute) recompute_marked(graph, first_backward);
   remove_dead_nodes(graph);
   move_updates_early(graph);

@@ -22,6 +22,13 @@ size_t batch_of(const Program& program) {
   return shape.rank() > 0 ? static_cast<size_t>(shape[0]) : 1;
 }
 
+// Runs of an epoch: as many as make whole updates, so that an epoch is the same
+// as with a batch that is `accumulate` times as large.
+int64_t whole_updates(size_t batches, int64_t accumulate) {
+  const auto runs = static_cast<int64_t>(batches);
+  return runs - runs % accumulate;
+}
+
 size_t params_bytes_of(const Program& program) {
   size_t end = 0;
   for (const Binding& b : program.persistent)
@@ -44,7 +51,8 @@ Trainer::Trainer(Session& train, std::span<Session> validation,
       task_(task),
       settings_(std::move(settings)),
       batch_(batch_of(train.program())),
-      steps_per_epoch_(static_cast<int64_t>(train_indices_.size() / batch_)),
+      steps_per_epoch_(whole_updates(train_indices_.size() / batch_,
+                                     settings_.optimizer.accumulate)),
       params_bytes_(params_bytes_of(train.program())),
       features_(samples.feature_size) {}
 
@@ -54,9 +62,12 @@ Status Trainer::check() const {
     return usage_error(
         fmt::format("{} epochs: must be at least 1", settings_.epochs));
   if (steps_per_epoch_ < 1)
-    return invalid_input(
-        fmt::format("{} training samples are fewer than one batch of {}",
-                    train_indices_.size(), batch_));
+    return invalid_input(fmt::format(
+        "{} training samples are fewer than the {} of one update (batch {} "
+        "times --accumulate {})",
+        train_indices_.size(),
+        batch_ * static_cast<size_t>(settings_.optimizer.accumulate), batch_,
+        settings_.optimizer.accumulate));
   const Shape& target = session_.program().inputs[kTargetInput].type.shape;
   if (samples_.label_size > 1) {
     if (static_cast<size_t>(target.num_elements()) ==

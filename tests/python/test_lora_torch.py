@@ -217,7 +217,9 @@ def train(tmp_path, case, method, params, x, labels, batch, *options):
         args += ["--rank", RANK, "--alpha", ALPHA]
         ranks = [f"{m.name}={rank_of(m)}" for m in case.net.modules]
         args += ["--rank-pattern", ",".join(ranks)]
-    args += ["--init-adapter", before, "--epochs", 1, "--schedule", "constant"]
+    args += ["--init-adapter", before, "--epochs", 1]
+    if "--schedule" not in options:
+        args += ["--schedule", "constant"]
     args += [*options, "--out", after]
     run_json(*args)
     got = {k.removeprefix(PREFIX): v for k, v in load_file(after).items()}

@@ -7,7 +7,8 @@
  * in:  param [count] float, written
  *      grad  [count] float
  *      m, v  [count] float, written
- *      hyper [4] float32: lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t), 0
+ *      hyper [4] float32: lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t),
+ *            and hold: where it is not 0 nothing is updated
  */
 #ifndef FT_KERNELS_ADAMW_UPDATE_H_
 #define FT_KERNELS_ADAMW_UPDATE_H_

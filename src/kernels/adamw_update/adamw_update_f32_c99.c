@@ -12,6 +12,7 @@ void FT_NAME(adamw_update)(const void* params, const ft_args* args) {
   const ft_real keep = 1 - lr * p->weight_decay;
   const ft_real step = lr * hyper[1];
   int32_t i;
+  if (hyper[3] != 0) return;
   for (i = 0; i < p->count; ++i) {
     const ft_real g = grad[i];
     m[i] = m[i] + p->one_minus_beta1 * (g - m[i]);

@@ -16,6 +16,7 @@ void adamw_update_f32(const ft_adamw_update_params& p, const ft_args& args) {
   auto* m = static_cast<float*>(args.in[2]);
   auto* v = static_cast<float*>(args.in[3]);
   const auto* hyper = static_cast<const float*>(args.in[4]);
+  if (hyper[3] != 0) return;
   const float lr = hyper[0], c2 = hyper[2];
   const float keep = 1 - lr * p.weight_decay, step = lr * hyper[1];
   for_lanes(p.count, [&](auto d, int32_t i) HWY_ATTR {

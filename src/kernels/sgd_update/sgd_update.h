@@ -5,7 +5,8 @@
  *
  * in:  param [count] float, written
  *      grad  [count] float
- *      hyper [4] float32: lr, and three that sgd does not read
+ *      hyper [4] float32: lr, two that sgd does not read, and hold: where it
+ *            is not 0 nothing is updated (gradients are being accumulated)
  *      state [count] float, written; NULL: no momentum */
 #ifndef FT_KERNELS_SGD_UPDATE_H_
 #define FT_KERNELS_SGD_UPDATE_H_

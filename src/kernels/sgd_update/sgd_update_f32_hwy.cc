@@ -36,9 +36,11 @@ HWY_EXPORT(sgd_update_f32);
 
 void ft_sgd_update_f32_hwy(const void* params, const ft_args* args) {
   using namespace ft;
+  const auto* hyper = static_cast<const float*>(args->in[2]);
+  if (hyper[3] != 0) return;
   HWY_DYNAMIC_DISPATCH(sgd_update_f32)
   (*static_cast<const ft_sgd_update_params*>(params),
    static_cast<float*>(args->in[0]), static_cast<const float*>(args->in[1]),
-   static_cast<const float*>(args->in[2])[0], static_cast<float*>(args->in[3]));
+   hyper[0], static_cast<float*>(args->in[3]));
 }
 #endif  // HWY_ONCE

@@ -1,0 +1,46 @@
+// What happens to the gradients of a step: per-run clipping, accumulation over
+// runs, clipping, and the updates; all as nodes of the step graph.
+//
+// Without a norm to keep, each parameter's chain is appended as soon as its
+// gradient is complete, so that the gradient dies at once. A norm is known only
+// when all gradients are: then all of them stay alive until the end of the
+// backward pass, which the plan counts (4 bytes for each trainable value). The
+// alternative, a second backward pass, would cost a step's time again.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "ir/graph.h"
+#include "train/optimizer.h"
+
+namespace ft {
+
+class Updates {
+ public:
+  // `settings` must outlive the object; `hyper` is add_hyper_input()'s.
+  Updates(const OptimizerSettings& settings, ValueId hyper)
+      : settings_(settings), hyper_(hyper) {}
+
+  // As append_backward() calls it.
+  Status ready(Graph& graph, ValueId param, ValueId grad);
+  // Once, behind the backward pass.
+  Status finish(Graph& graph);
+
+ private:
+  struct Gradient {
+    ValueId param, grad;
+  };
+
+  Status accumulate(Graph& graph, Gradient& g);
+  Status clip_value(Graph& graph, Gradient& g);
+  Status clip_norm(Graph& graph, double max_norm, const char* what);
+  Status update(Graph& graph, const Gradient& g);
+
+  const OptimizerSettings& settings_;
+  ValueId hyper_;
+  std::vector<Gradient> waiting_;  // for a norm
+};
+
+}  // namespace ft
