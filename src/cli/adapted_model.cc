@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "train/answers.h"
 #include "train/peft.h"
 
 namespace ft::cli {
@@ -46,8 +47,7 @@ Status install_adapter(const Adapter& adapter, CompiledStep& step) {
           fmt::format("adapter tensor '{}' has shape {}, expected {}", t.name,
                       entry->shape.to_string(), t.file_shape().to_string()));
     const auto values = from_file_layout(t, entry->values);
-    graph.value(t.param).data =
-        graph.own(std::as_bytes(std::span<const float>(values)));
+    set_adapter_values(graph, t, values);
   }
   return ok_status();
 }
@@ -67,7 +67,8 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
   if (seq_len == 0) seq_len = recorded_seq_len(*model.adapter);
   FT_TRY(model.base, load_base(model_path, model.precision, 1, seq_len));
   FT_TRY_STATUS(check_base(*model.adapter, model.base.sha256));
-  FT_TRY(model.step, compile_inference(model.base.graph, model.method, plan));
+  FT_TRY(model.step, compile_inference(model.base.graph, model.method, plan,
+                                       model.precision));
   FT_TRY_STATUS(install_adapter(*model.adapter, model.step));
   return model;
 }

@@ -2,11 +2,13 @@
 
 #include <cmath>
 
+#include "train/answers.h"
+
 namespace ft::cli {
 
 Task task_of(const Program& inference, const LoadedData& data) {
-  const auto answers =
-      static_cast<size_t>(inference.outputs.back().type.shape.num_elements());
+  const auto answers = static_cast<size_t>(
+      inference.outputs[kAnswerOutput].type.shape.num_elements());
   const size_t wanted = data.samples.targets.empty() ? data.samples.feature_size
                                                      : data.samples.target_size;
   // An autoencoder answers its own input; its labels only rank the error.

@@ -57,7 +57,7 @@ void MethodOptions::add_to(CLI::App& app) {
                "new classification head, one class for each label of the data");
   app.add_option("--precision", precision,
                  "mixed: int8 forward as deployed, float gradients; f32: all "
-                 "float")
+                 "float; integer: an int8 model without any float")
       ->capture_default_str();
   app.add_option("--loss", loss,
                  "auto, cross-entropy or mse (auto: cross-entropy for models "
@@ -167,6 +167,7 @@ Result<StepSettings> MethodOptions::step(const Graph& base,
         batch, batch));
   StepSettings s;
   FT_TRY(s.loss, loss_for(base, settings));
+  FT_TRY(s.precision, parse_precision(precision));
   FT_TRY(s.recompute, parse_recompute(recompute));
   FT_TRY(s.ram_bytes, ram_bytes());
   s.method = std::move(settings);

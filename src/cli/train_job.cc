@@ -14,6 +14,7 @@
 #include "cli/plan_fields.h"
 #include "cli/progress.h"
 #include "cli/report/program_map.h"
+#include "train/answers.h"
 #include "train/checkpoint.h"
 #include "train/peft.h"
 
@@ -108,8 +109,8 @@ class Job {
     FT_TRY(step_, compile_training(base.graph, settings));
     FT_TRY(const BaseModel single,
            load_base(job_.model, precision_, 1, job_.method.seq_len));
-    FT_TRY(inference_,
-           compile_inference(single.graph, method_, job_.kernels.plan()));
+    FT_TRY(inference_, compile_inference(single.graph, method_,
+                                         job_.kernels.plan(), precision_));
     return init_values();
   }
 
@@ -167,8 +168,8 @@ class Job {
     text += sha256_hex(std::as_bytes(std::span(data_->split.train)));
     text += sha256_hex(std::as_bytes(std::span(data_->split.validation)));
     if (!job_.init_adapter.empty())
-      for (const AdapterTensor& t : step_.adapted.tensors)
-        text += sha256_hex(step_.program.graph.value(t.param).data);
+      for (const Binding& b : step_.program.persistent)
+        text += sha256_hex(step_.program.graph.value(b.value).data);
     return text_sha256(text);
   }
 
@@ -201,6 +202,8 @@ class Job {
       message_ = trainer.message();
       warn(message_ + "; the best adapter so far is kept");
     }
+    for (const AdapterTensor& t : step_.adapted.tensors)
+      set_adapter_values(train_[0], t, adapter_values(train_[0], t));
     std::error_code ignored;
     std::filesystem::remove(checkpoint_path(), ignored);
     return ok_status();
@@ -258,13 +261,12 @@ class Job {
     float low = 0, high = 0;
     std::vector<float> features(data_->samples.feature_size);
     Session& session = eval_[0];
-    const size_t answer = session.program().outputs.size() - 1;
     for (const uint32_t sample : data_->split.train) {
       data_->samples.fill(sample, -1, features);
       write_features(session.input(0), session.program().inputs[0].type, 0,
                      features);
       session.run();
-      for (const float v : session.output_as<float>(answer)) {
+      for (const float v : read_answer(session)) {
         low = std::min(low, v);
         high = std::max(high, v);
       }
@@ -276,14 +278,10 @@ class Job {
   Status make_adapter() {
     Adapter& adapter = outcome_.adapter;
     for (const AdapterTensor& t : step_.adapted.tensors) {
-      const auto bytes =
-          train_[0].persistent(step_.program.graph.value(t.param).name);
       adapter.tensors.push_back(
           {.name = t.name,
            .shape = t.file_shape(),
-           .values =
-               to_file_layout(t, {reinterpret_cast<const float*>(bytes.data()),
-                                  bytes.size() / sizeof(float)})});
+           .values = to_file_layout(t, adapter_values(train_[0], t))});
     }
     adapter.metadata = to_metadata(method_);
     adapter.metadata["base_sha256"] = base_sha256_;

@@ -43,6 +43,15 @@ extern const OpDef kMseLoss, kMseLossGrad;
 extern const OpDef kAccumulateGrad, kSumSquares, kClipGradient;
 // Optimizers; they write their first input and their states.
 extern const OpDef kSgdUpdate, kAdamwUpdate, kAdamw8bitUpdate;
+// Training in integers: block floating point (kernels/bfp/bfp.h).
+extern const OpDef kBfpSideConv2d, kBfpSideDepthwiseConv2d;
+extern const OpDef kBfpConv2d, kBfpConv2dInputGrad, kBfpConv2dWeightGrad,
+    kBfpDepthwiseConv2dInputGrad, kBfpDepthwiseConv2dWeightGrad, kBfpMatmul;
+extern const OpDef kBfpDequantize, kBfpAdd, kBfpActivationGrad, kBfpReduce,
+    kBfpBroadcastTo, kBfpAvgPool2dGrad, kBfpMaxPool2dGrad;
+extern const OpDef kBfpSoftmaxCrossEntropy, kBfpSoftmaxCrossEntropyGrad,
+    kBfpSoftmax, kBfpMseLoss, kBfpMseLossGrad, kBfpQuantize;
+extern const OpDef kBfpAdamwUpdate, kBfpSgdUpdate;
 
 std::span<const OpDef* const> all_ops();
 const OpDef* find_op(std::string_view name);  // nullptr: no such op

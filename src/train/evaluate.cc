@@ -7,6 +7,8 @@
 #include <numeric>
 #include <thread>
 
+#include "train/answers.h"
+
 namespace ft {
 namespace {
 
@@ -61,15 +63,18 @@ class Worker {
       : session_(session),
         samples_(samples),
         task_(task),
-        features_(samples.feature_size) {}
+        features_(samples.feature_size),
+        answer_(static_cast<size_t>(session.program()
+                                        .outputs[kAnswerOutput]
+                                        .type.shape.num_elements())) {}
 
   SampleResult run(size_t sample) {
     samples_.fill(sample, -1, features_);
     write_features(session_.input(0), session_.program().inputs[0].type, 0,
                    features_);
     session_.run();
-    const auto answer =
-        session_.output_as<float>(session_.program().outputs.size() - 1);
+    read_real(session_, kAnswerOutput, answer_);
+    const std::span<const float> answer = answer_;
     if (task_ == Task::kClassification)
       return score_labels(answer, samples_.labels_of(sample));
     std::span<const float> target = features_;
@@ -83,13 +88,13 @@ class Worker {
   Session& session_;
   const Samples& samples_;
   Task task_;
-  std::vector<float> features_;
+  std::vector<float> features_, answer_;
 };
 
 Status check_answer(const Session& session, const Samples& samples,
                     std::span<const size_t> indices, Task task) {
   FT_TRY_STATUS(check_samples(session.program(), samples));
-  const TensorType& answer = session.program().outputs.back().type;
+  const TensorType& answer = session.program().outputs[kAnswerOutput].type;
   const auto n = static_cast<size_t>(answer.shape.num_elements());
   if (task == Task::kRegression) {
     const size_t want =
@@ -190,7 +195,7 @@ Result<Evaluation> evaluate(std::span<Session> sessions, const Samples& samples,
     for (size_t t = 1; t < sessions.size(); ++t) threads.emplace_back(work, t);
     work(0);
   }
-  const TensorType& answer = sessions[0].program().outputs.back().type;
+  const TensorType& answer = sessions[0].program().outputs[kAnswerOutput].type;
   return summarize(results, samples, indices, task,
                    static_cast<size_t>(answer.shape.num_elements()));
 }

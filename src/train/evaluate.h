@@ -24,7 +24,7 @@ struct Evaluation {
 enum class Task { kClassification, kRegression };
 
 // Runs each of `indices` through the inference programs, which must have batch
-// 1 and a real-valued answer as their last output. One session is used by one
+// 1 and an answer (see answers.h). One session is used by one
 // thread; samples are dealt out to the sessions and the sums are taken in order
 // of the samples, so that the result does not depend on how many there are.
 Result<Evaluation> evaluate(std::span<Session> sessions, const Samples& samples,

@@ -11,6 +11,7 @@
 #include "kernels/adamw8bit_update/adamw8bit_update.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
+#include "ops/bfp_common.h"
 
 namespace ft {
 namespace {
@@ -169,6 +170,25 @@ std::vector<std::pair<std::string, std::string>> describe(
           {"max_grad_norm", number(s.max_grad_norm)},
           {"clip_value", number(s.clip_value)},
           {"clip_per_sample", number(s.clip_per_sample)}};
+}
+
+std::array<int32_t, 12> integer_hyper_values(const OptimizerSettings& s,
+                                             int64_t step, int64_t total_steps,
+                                             uint64_t seed) {
+  const std::array<float, 4> real = hyper_values(s, step, total_steps);
+  std::array<int32_t, 12> hyper{};
+  const auto put = [&hyper](size_t at, uint64_t wide) {
+    hyper[at] = static_cast<int32_t>(static_cast<uint32_t>(wide));
+    hyper[at + 1] = static_cast<int32_t>(static_cast<uint32_t>(wide >> 32));
+  };
+  for (size_t i = 0; i < 3; ++i) {
+    const ops::FixedFactor f = ops::fixed_factor(static_cast<double>(real[i]));
+    hyper[2 * i] = f.multiplier;
+    hyper[2 * i + 1] = f.exponent;
+  }
+  put(6, seed);
+  put(8, static_cast<uint64_t>(step));
+  return hyper;
 }
 
 }  // namespace ft

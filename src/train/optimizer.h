@@ -63,4 +63,10 @@ Status append_update(Graph& graph, const OptimizerSettings& settings,
 std::array<float, 4> hyper_values(const OptimizerSettings& settings,
                                   int64_t step, int64_t total_steps);
 
+// The same for integer training: mantissas and exponents, then what the
+// rounding's random numbers come from (kernels/bfp_updates/bfp_updates.h).
+std::array<int32_t, 12> integer_hyper_values(const OptimizerSettings& settings,
+                                             int64_t step, int64_t total_steps,
+                                             uint64_t seed);
+
 }  // namespace ft

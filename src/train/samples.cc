@@ -18,7 +18,7 @@ void write_features(std::span<std::byte> input, const TensorType& type,
     std::memcpy(at, features.data(), features.size_bytes());
     return;
   }
-  if (type.dtype == DType::kS32) {
+  if (type.dtype == DType::kS32 && type.quant.empty()) {
     auto* ids = reinterpret_cast<int32_t*>(at);
     for (size_t i = 0; i < features.size(); ++i)
       ids[i] = static_cast<int32_t>(std::clamp(features[i], 0.0f, kMaxTokenId));
@@ -26,6 +26,13 @@ void write_features(std::span<std::byte> input, const TensorType& type,
   }
   const float scale = type.quant.scale[0];
   const auto zero_point = static_cast<float>(type.quant.zero_point[0]);
+  if (type.dtype == DType::kS32) {
+    auto* wide = reinterpret_cast<int32_t*>(at);
+    for (size_t i = 0; i < features.size(); ++i)
+      wide[i] = static_cast<int32_t>(std::clamp(
+          std::round(features[i] / scale) + zero_point, -1e9f, 1e9f));
+    return;
+  }
   auto* q = reinterpret_cast<int8_t*>(at);
   for (size_t i = 0; i < features.size(); ++i) {
     const float v = std::round(features[i] / scale) + zero_point;

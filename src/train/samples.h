@@ -31,8 +31,8 @@ struct Samples {
 };
 
 // Writes `features` into slot `slot` of a batch in the input's own dtype:
-// float32 as they are, int8 as round(x / scale) + zero_point, saturated, int32
-// (token ids) truncated.
+// float32 as they are, int8 as round(x / scale) + zero_point, saturated; int32
+// the same where it has a scale (a target's grid), else (token ids) truncated.
 void write_features(std::span<std::byte> input, const TensorType& type,
                     size_t slot, std::span<const float> features);
 

@@ -8,6 +8,7 @@
 #include "ops/append.h"
 #include "passes/dead_code.h"
 #include "passes/early_updates.h"
+#include "passes/integerize.h"
 #include "passes/recompute.h"
 #include "train/updates.h"
 
@@ -83,16 +84,20 @@ Result<CompiledStep> compile_step(const Graph& base,
   if (recompute) recompute_marked(graph, first_backward);
   remove_dead_nodes(graph);
   move_updates_early(graph);
+  if (settings.precision == Precision::kInteger)
+    FT_TRY_STATUS(integerize(graph));
   FT_TRY(Program program, build_program(std::move(graph), settings.plan));
   FT_TRY_STATUS(check_budget(program, settings.ram_bytes));
   return CompiledStep{std::move(program), std::move(adapted)};
 }
 
 Result<CompiledStep> finish_inference(Graph graph, AdaptedGraph adapted,
-                                      const PlanOptions& plan) {
+                                      const PlanOptions& plan,
+                                      Precision precision) {
   FT_TRY(const ValueId answer, real_answer(graph));
   graph.outputs = {graph.outputs[0], answer};
   remove_dead_nodes(graph);
+  if (precision == Precision::kInteger) FT_TRY_STATUS(integerize(graph));
   FT_TRY(Program program, build_program(std::move(graph), plan));
   return CompiledStep{std::move(program), std::move(adapted)};
 }
@@ -102,8 +107,9 @@ Result<CompiledStep> finish_inference(Graph graph, AdaptedGraph adapted,
 Result<Precision> parse_precision(std::string_view word) {
   if (word == "f32") return Precision::kF32;
   if (word == "mixed") return Precision::kMixed;
+  if (word == "integer") return Precision::kInteger;
   return usage_error(
-      fmt::format("no precision '{}'; there are: f32, mixed", word));
+      fmt::format("no precision '{}'; there are: f32, mixed, integer", word));
 }
 
 Result<Recompute> parse_recompute(std::string_view word) {
@@ -115,7 +121,12 @@ Result<Recompute> parse_recompute(std::string_view word) {
 }
 
 std::string_view name_of(Precision precision) {
-  return precision == Precision::kF32 ? "f32" : "mixed";
+  switch (precision) {
+    case Precision::kF32: return "f32";
+    case Precision::kMixed: return "mixed";
+    case Precision::kInteger: break;
+  }
+  return "integer";
 }
 
 Result<BaseModel> load_base(const std::string& path, Precision precision,
@@ -146,16 +157,18 @@ Result<CompiledStep> compile_training(const Graph& base,
 
 Result<CompiledStep> compile_inference(const Graph& base,
                                        const MethodSettings& settings,
-                                       const PlanOptions& plan) {
+                                       const PlanOptions& plan,
+                                       Precision precision) {
   FT_TRY(const MethodDef* method, find_method(settings.method));
   Graph graph = base.clone();
   AdaptedGraph adapted;
   FT_TRY_STATUS(method->apply(graph, settings, adapted));
-  return finish_inference(std::move(graph), std::move(adapted), plan);
+  return finish_inference(std::move(graph), std::move(adapted), plan,
+                          precision);
 }
 
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan) {
-  return finish_inference(base.clone(), {}, plan);
+  return finish_inference(base.clone(), {}, plan, Precision::kMixed);
 }
 
 }  // namespace ft

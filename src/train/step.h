@@ -15,13 +15,13 @@ namespace ft {
 
 enum class Loss { kSoftmaxCrossEntropy, kMse };
 
-enum class Precision { kF32, kMixed };
+enum class Precision { kF32, kMixed, kInteger };
 Result<Precision> parse_precision(std::string_view word);
 std::string_view name_of(Precision precision);
 
 // A base model in the arithmetic of `precision`, with `batch` samples a run:
-// mixed keeps an int8 model as deployed, f32 dequantizes it. Float models are
-// float in both.
+// mixed and integer keep an int8 model as deployed, f32 dequantizes it. Float
+// models are float in all; compiling them for integer fails.
 // `seq_len` is of models that read tokens; 0: see SequenceShape.
 Result<BaseModel> load_base(const std::string& path, Precision precision,
                             int batch, int seq_len = 0);
@@ -40,6 +40,7 @@ struct StepSettings {
   OptimizerSettings optimizer;
   Loss loss = Loss::kSoftmaxCrossEntropy;
   PlanOptions plan;
+  Precision precision = Precision::kMixed;  // of what is not the base's
   Recompute recompute = Recompute::kIfNeeded;
   size_t ram_bytes = SIZE_MAX;  // budget of arena, persistent and scratch
 };
@@ -53,17 +54,20 @@ struct CompiledStep {
 // Training. Inputs in order: the model's inputs, the target (int32[n] labels,
 // or float32 of the prediction's shape), hyper float32[4]. Outputs: loss
 // float32[1]; with cross-entropy also the logits float32[n, classes], but not
-// those of every token: their gradient takes their place. Fails
+// those of every token: their gradient takes their place. Integer
+// precision has the types of passes/integerize.h in their places; answers.h
+// reads either. Fails
 // with kDoesNotFit if the budget is too small for every way of computing the
 // step.
 Result<CompiledStep> compile_training(const Graph& base,
                                       const StepSettings& settings);
 
 // Inference with the adapter unmerged. Outputs: the model's own (same dtype),
-// then the logits or prediction as float32.
+// then the logits or prediction as float32, or as answers.h reads it.
 Result<CompiledStep> compile_inference(const Graph& base,
                                        const MethodSettings& method,
-                                       const PlanOptions& plan);
+                                       const PlanOptions& plan,
+                                       Precision precision = Precision::kMixed);
 
 // The base alone, without any method; outputs as above.
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/random.h"
+#include "train/answers.h"
 
 namespace ft {
 namespace {
@@ -82,7 +83,8 @@ Status Trainer::check() const {
     if (session_.program().outputs.size() < 2)
       return invalid_input(
           "the model answers every token, the data has one label a sample");
-    const int64_t classes = session_.program().outputs[1].type.shape.back();
+    const int64_t classes =
+        session_.program().outputs[kAnswerOutput].type.shape.back();
     for (const size_t i : train_indices_)
       if (samples_.labels.empty() || samples_.labels[i] < 0 ||
           samples_.labels[i] >= classes)
@@ -130,20 +132,28 @@ void Trainer::feed(size_t first) {
     if (!samples_.targets.empty())
       target = samples_.targets.subspan(sample * samples_.target_size,
                                         samples_.target_size);
-    std::memcpy(
-        session_.input(kTargetInput).data() + slot * target.size_bytes(),
-        target.data(), target.size_bytes());
+    write_features(session_.input(kTargetInput),
+                   session_.program().inputs[kTargetInput].type, slot, target);
   }
-  const auto hyper =
-      hyper_values(settings_.optimizer, state_.step, total_steps());
-  std::ranges::copy(hyper, session_.input_as<float>(kHyperInput).begin());
+  feed_hyper();
+}
+
+void Trainer::feed_hyper() {
+  const auto& s = settings_.optimizer;
+  if (session_.program().inputs[kHyperInput].type.dtype == DType::kF32)
+    std::ranges::copy(hyper_values(s, state_.step, total_steps()),
+                      session_.input_as<float>(kHyperInput).begin());
+  else
+    std::ranges::copy(
+        integer_hyper_values(s, state_.step, total_steps(), settings_.seed),
+        session_.input_as<int32_t>(kHyperInput).begin());
 }
 
 void Trainer::run_step() {
   const auto in_epoch = static_cast<size_t>(state_.step % steps_per_epoch_);
   feed(in_epoch * batch_);
   session_.run();
-  last_loss_ = static_cast<double>(session_.output_as<float>(0)[0]);
+  last_loss_ = read_loss(session_);
 }
 
 bool Trainer::diverged() const {

@@ -81,6 +81,7 @@ class Trainer {
  private:
   void start_epoch(int epoch);
   void feed(size_t first);
+  void feed_hyper();
   void run_step();
   bool diverged() const;
   Status finish_epoch();

@@ -24,7 +24,8 @@ def write(folder, path, text):
     file.write_text(text)
 
 
-@pytest.mark.parametrize("script", ["check_layers.py", "check_sizes.py"])
+@pytest.mark.parametrize("script", ["check_layers.py", "check_sizes.py",
+                                    "check_no_float.py"])
 def test_the_repository_passes(check, root, script):
     result = check(script, root)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -95,3 +96,12 @@ def test_tables_on_the_list_may_be_long(check, tmp_path):
     assert check("check_sizes.py", tmp_path).returncode == 1
     write(tmp_path, "tools/sizes_allow.txt", "src/ops/table.cc  a table\n")
     assert check("check_sizes.py", tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("body, found", [
+    ("*y = *x + 1;", False), ("*y = (int)(*x * 0.5f);", True)])
+def test_a_float_in_an_integer_kernel_is_found(check, tmp_path, body, found):
+    write(tmp_path, "src/k.c",
+          f"void ft_k(const int* x, int* y) {{ {body} }}\n")
+    write(tmp_path, "tools/integer_kernels.txt", "src/k.c: ft_k\n")
+    assert (check("check_no_float.py", tmp_path).returncode != 0) == found

@@ -1,0 +1,55 @@
+/* Convolution and its gradients on block floating point (see bfp/bfp.h); a
+ * fully connected layer is one of size 1 x 1. y_exp is the sum of the operands'
+ * exponents, the shift of the sums and `exponent`.
+ *
+ * bfp_conv2d: y = x * w + bias
+ *   in:  x int8 or int16 [n, in_h, in_w, in_c],
+ *        w int16 [out_c, k_h, k_w, in_c / groups], w_exp [1],
+ *        x_exp? [1] (int16 x), bias? int16 [out_c], bias_exp? [1]
+ *   aux: with a bias: multiplier and shift, from its unit to that of the sums
+ *   out: y int16 [n, out_h, out_w, out_c], y_exp [1]
+ * bfp_conv2d_input_grad
+ *   in:  dy int16, dy_exp, w int8 or int16, w_exp? (int16 w), predicted? [1]
+ *   aux: Q15 share of each of out_c channels' scale in the largest (int8 w)
+ *   out: dx int16 [n, in_h, in_w, in_c], dx_exp
+ * bfp_conv2d_weight_grad
+ *   in:  x int8 or int16, dy int16, dy_exp, x_exp?, predicted? [1]
+ *   out: dw int16 [out_c, k_h, k_w, in_c / groups], dw_exp
+ *
+ * `predicted` is updated in place. Scratch: int64 for a row of the output (its
+ * last dimension); the input gradient adds int32 [in_c] and int16 [out_c]. Sums
+ * with int8 weights stay in int32: dy is shortened by `guard` bits first, as
+ * many as the longest sum asks for. */
+#ifndef FT_KERNELS_BFP_CONV2D_H_
+#define FT_KERNELS_BFP_CONV2D_H_
+
+#include "kernels/conv2d/conv_params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  ft_conv_params conv;
+  int32_t exponent; /* of the operands' factors, added to y_exp */
+  int32_t is_s8;    /* x (forward, weight gradient) or w (input gradient) */
+  int32_t guard;
+} ft_bfp_conv2d_params;
+
+/* dy's row that image row `at` gets from kernel row k; -1: none. */
+static inline int32_t ft_gradient_source(int32_t at, int32_t pad, int32_t k,
+                                         int32_t dilation, int32_t stride,
+                                         int32_t size) {
+  const int32_t from = at + pad - k * dilation;
+  if (from < 0 || from % stride != 0 || from / stride >= size) return -1;
+  return from / stride;
+}
+
+void ft_bfp_conv2d_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_input_grad_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_weight_grad_c99(const void* params, const ft_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FT_KERNELS_BFP_CONV2D_H_ */

@@ -1,0 +1,67 @@
+#include "kernels/bfp/bfp.h"
+#include "kernels/bfp_conv2d/bfp_conv2d.h"
+
+typedef struct {
+  const ft_bfp_conv2d_params* p;
+  const void* x;
+  const int16_t *w, *bias;
+  int32_t bias_multiplier, bias_exponent;
+} context;
+
+static int64_t dot_at(const ft_conv_params* p, const ft_window* win,
+                      const void* x, const int16_t* w, int32_t co, int is_s8) {
+  const int32_t in_per_group = p->in_c / p->groups;
+  const int32_t group = co / (p->out_c / p->groups);
+  const int32_t step = ft_run_columns(p, win), run = step * in_per_group;
+  const int32_t zero = is_s8 ? p->x_zero_point : 0;
+  int64_t sum = 0;
+  int32_t ky, kx, i;
+  for (ky = win->ky_begin; ky < win->ky_end; ++ky) {
+    for (kx = win->kx_begin; kx < win->kx_end; kx += step) {
+      const int32_t first = ft_x_index(p, win, ky, kx) + group * in_per_group;
+      const int8_t* x8 = (const int8_t*)x + first;
+      const int16_t* x16 = (const int16_t*)x + first;
+      const int16_t* ws = w + ((co * p->k_h + ky) * p->k_w + kx) * in_per_group;
+      for (i = 0; i < run; ++i)
+        sum += (is_s8 ? x8[i] - zero : x16[i]) * (int64_t)ws[i];
+    }
+  }
+  return sum;
+}
+
+static void fill_row(const void* ctx, int32_t pixel, int64_t* acc) {
+  const context* c = (const context*)ctx;
+  const ft_conv_params* p = &c->p->conv;
+  const ft_window win = ft_window_of(p, pixel);
+  int32_t co;
+  for (co = 0; co < p->out_c; ++co) {
+    acc[co] = c->p->is_s8 ? dot_at(p, &win, c->x, c->w, co, 1)
+                          : dot_at(p, &win, c->x, c->w, co, 0);
+    if (c->bias)
+      acc[co] +=
+          ft_bfp_scale(c->bias[co], c->bias_multiplier, c->bias_exponent);
+  }
+}
+
+void ft_bfp_conv2d_c99(const void* params, const ft_args* args) {
+  const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
+  const int32_t* x_exp = (const int32_t*)args->in[3];
+  const int32_t* w_exp = (const int32_t*)args->in[2];
+  const int32_t* bias_exp = (const int32_t*)args->in[5];
+  const int64_t unit = (int64_t)(x_exp ? *x_exp : 0) + *w_exp;
+  context c;
+  int32_t shift;
+  c.p = p;
+  c.x = args->in[0];
+  c.w = (const int16_t*)args->in[1];
+  c.bias = (const int16_t*)args->in[4];
+  c.bias_multiplier = c.bias_exponent = 0;
+  if (c.bias) {
+    c.bias_multiplier = ((const int32_t*)args->aux[0])[0];
+    c.bias_exponent = ft_clamp_exponent(((const int32_t*)args->aux[0])[1] +
+                                        (int64_t)*bias_exp - unit);
+  }
+  shift = ft_bfp_rows(fill_row, &c, ft_num_pixels(&p->conv), p->conv.out_c,
+                      (int64_t*)args->scratch, NULL, (int16_t*)args->out[0]);
+  *(int32_t*)args->out[1] = ft_clamp_exponent(unit + shift + p->exponent);
+}

@@ -1,0 +1,134 @@
+#include "kernels/bfp/bfp.h"
+#include "kernels/bfp_elementwise/bfp_elementwise.h"
+
+void ft_bfp_dequantize_c99(const void* params, const ft_args* args) {
+  const ft_bfp_dequantize_params* p = (const ft_bfp_dequantize_params*)params;
+  const int8_t* q = (const int8_t*)args->in[0];
+  const int32_t* zero_point = (const int32_t*)args->aux[0];
+  const int32_t* share = (const int32_t*)args->aux[1];
+  int16_t* y = (int16_t*)args->out[0];
+  int32_t o, c, i;
+  for (o = 0; o < p->outer; ++o) {
+    for (c = 0; c < p->channels; ++c) {
+      /* 9 bits times 14: y has 15. */
+      for (i = 0; i < p->inner; ++i)
+        *y++ = ft_saturate_s16(
+            ft_shift_round((int64_t)(*q++ - zero_point[c]) * share[c], 8));
+    }
+  }
+  *(int32_t*)args->out[1] = p->exponent;
+}
+
+static int32_t bits_of(const int16_t* v, int32_t count) {
+  uint64_t all = 0;
+  int32_t i;
+  for (i = 0; i < count; ++i) all |= ft_magnitude(v[i]);
+  return ft_bit_length(all);
+}
+
+/* Operands are brought to 20 bits below the result's unit, then rounded. */
+void ft_bfp_add_c99(const void* params, const ft_args* args) {
+  enum { GUARD = 20 };
+  const ft_bfp_add_params* p = (const ft_bfp_add_params*)params;
+  const int16_t* a = (const int16_t*)args->in[0];
+  const int16_t* b = (const int16_t*)args->in[2];
+  const int32_t a_exp = ft_clamp_exponent(*(const int32_t*)args->in[1]);
+  const int32_t b_exp = ft_clamp_exponent(
+      (int64_t) * (const int32_t*)args->in[3] + p->shift - 31);
+  const int32_t a_bits = bits_of(a, p->count), b_bits = bits_of(b, p->count);
+  const int32_t a_top = a_exp + a_bits, b_top = b_exp + b_bits + 31;
+  int16_t* y = (int16_t*)args->out[0];
+  int32_t top = a_bits == 0 ? b_top : a_top, unit, i;
+  if (b_bits != 0 && b_top > top) top = b_top;
+  /* One bit for the carry. */
+  unit = top + 1 - FT_BFP_BITS;
+  for (i = 0; i < p->count; ++i) {
+    const int64_t va = ft_shift_round(a[i], unit - GUARD - a_exp);
+    const int64_t vb =
+        ft_shift_round((int64_t)b[i] * p->multiplier, unit - GUARD - b_exp);
+    y[i] = ft_saturate_s16(ft_shift_round(va + vb, GUARD));
+  }
+  *(int32_t*)args->out[1] = unit;
+}
+
+void ft_bfp_activation_grad_c99(const void* params, const ft_args* args) {
+  const ft_bfp_activation_grad_params* p =
+      (const ft_bfp_activation_grad_params*)params;
+  const int16_t* dy = (const int16_t*)args->in[0];
+  const int8_t* y = (const int8_t*)args->in[1];
+  int16_t* dx = (int16_t*)args->out[0];
+  int32_t i;
+  for (i = 0; i < p->count; ++i)
+    dx[i] = y[i] > p->q_low && y[i] < p->q_high ? dy[i] : 0;
+}
+
+/* Where element `index` of the smaller tensor begins in the larger, and how far
+ * its elements lie apart along each axis. */
+typedef struct {
+  const ft_bfp_axes_params* p;
+  const int16_t* x;
+  int32_t stride[FT_BFP_MAX_RANK];
+} axes;
+
+static void set_strides(const ft_bfp_axes_params* p, axes* a) {
+  int32_t d, stride = 1;
+  a->p = p;
+  for (d = p->rank - 1; d >= 0; --d) {
+    a->stride[d] = stride;
+    stride *= p->dim[d];
+  }
+}
+
+/* Splits `index` over the axes whose bit in `mask` is set or, with `wanted` 0,
+ * clear: the offset that it stands for. */
+static int32_t offset_of(const axes* a, int32_t index, int32_t wanted) {
+  int32_t d, offset = 0;
+  for (d = a->p->rank - 1; d >= 0; --d) {
+    if ((a->p->mask >> d & 1) != wanted) continue;
+    offset += index % a->p->dim[d] * a->stride[d];
+    index /= a->p->dim[d];
+  }
+  return offset;
+}
+
+static int32_t count_of(const axes* a, int32_t wanted) {
+  int32_t d, count = 1;
+  for (d = 0; d < a->p->rank; ++d)
+    if ((a->p->mask >> d & 1) == wanted) count *= a->p->dim[d];
+  return count;
+}
+
+static void sum_at(const void* ctx, int32_t index, int64_t* acc) {
+  const axes* a = (const axes*)ctx;
+  const int16_t* x = a->x + offset_of(a, index, 0);
+  const int32_t count = count_of(a, 1);
+  int32_t i;
+  acc[0] = 0;
+  for (i = 0; i < count; ++i) acc[0] += x[offset_of(a, i, 1)];
+}
+
+void ft_bfp_reduce_c99(const void* params, const ft_args* args) {
+  int64_t acc;
+  int32_t shift;
+  axes a;
+  set_strides((const ft_bfp_axes_params*)params, &a);
+  a.x = (const int16_t*)args->in[0];
+  shift = ft_bfp_rows(sum_at, &a, count_of(&a, 0), 1, &acc,
+                      (int32_t*)args->in[2], (int16_t*)args->out[0]);
+  *(int32_t*)args->out[1] =
+      ft_clamp_exponent((int64_t) * (const int32_t*)args->in[1] + shift);
+}
+
+void ft_bfp_broadcast_to_c99(const void* params, const ft_args* args) {
+  const int16_t* x = (const int16_t*)args->in[0];
+  int16_t* y = (int16_t*)args->out[0];
+  int32_t i, j, kept, repeated;
+  axes a;
+  set_strides((const ft_bfp_axes_params*)params, &a);
+  kept = count_of(&a, 0);
+  repeated = count_of(&a, 1);
+  for (i = 0; i < kept; ++i) {
+    int16_t* to = y + offset_of(&a, i, 0);
+    for (j = 0; j < repeated; ++j) to[offset_of(&a, j, 1)] = x[i];
+  }
+}

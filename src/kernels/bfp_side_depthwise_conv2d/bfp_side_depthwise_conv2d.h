@@ -1,0 +1,27 @@
+/* int8 depthwise convolution as deployed (TensorFlow Lite's reference
+ * arithmetic), with an adapter's extra weight in integers.
+ *
+ * in:  x int8 [n, in_h, in_w, in_c], w int8 [1, k_h, k_w, out_c],
+ *      bias? int32 [out_c], w_delta? int16 [1, k_h, k_w, out_c],
+ *      w_delta_exp? [1]
+ * aux: multiplier [out_c], shift [out_c]; side_multiplier [out_c] and
+ *      side_exponent [out_c], from the unit of (x - zero point) w_delta to that
+ *      of the accumulator
+ * out: y int8 [n, out_h, out_w, out_c] */
+#ifndef FT_KERNELS_BFP_SIDE_DEPTHWISE_CONV2D_H_
+#define FT_KERNELS_BFP_SIDE_DEPTHWISE_CONV2D_H_
+
+#include "kernels/conv2d/conv_params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef ft_conv_params ft_bfp_side_depthwise_conv2d_params;
+
+void ft_bfp_side_depthwise_conv2d_c99(const void* params, const ft_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FT_KERNELS_BFP_SIDE_DEPTHWISE_CONV2D_H_ */

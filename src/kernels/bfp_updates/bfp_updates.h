@@ -1,0 +1,45 @@
+/* Parameter updates in integers, in place; PyTorch's AdamW and SGD.
+ *
+ * A parameter is int16 mantissas with an int16 residual each: together a 32-bit
+ * number of which the forward pass sees the upper half, rounded. A step is
+ * rounded to it stochastically, so that the mean of what is added is the step.
+ * When a mantissa passes 3/4 of its range, the whole tensor is halved and its
+ * exponent raised by one.
+ *
+ * in of both: param int16 [count], param_exp [1], grad int16, grad_exp [1],
+ *             hyper int32 [12], residual int16 [count], then
+ *             adamw: m int16, v int16; sgd: momentum? int16
+ * param, param_exp and the states are written.
+ * hyper: pairs of mantissa and exponent (soft_float.h) of the learning rate,
+ * 1 / (1 - beta1^t) and 1 / (1 - beta2^t); the seed (low, high), the step (low,
+ * high); two zeros.
+ * Randomness: Philox of seed, `stream` and step * 2^32 + element. */
+#ifndef FT_KERNELS_BFP_UPDATES_H_
+#define FT_KERNELS_BFP_UPDATES_H_
+
+#include "kernels/kernel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { FT_BFP_HYPER = 12 };
+
+/* Numbers of the settings are pairs of mantissa and exponent. */
+typedef struct {
+  int32_t count;
+  int32_t stream_low, stream_high;
+  int32_t grad_factor[2];
+  int32_t weight_decay[2];
+  int32_t one_minus_beta1[2], one_minus_beta2[2], eps[2]; /* adamw */
+  int32_t momentum[2];                                    /* sgd */
+  int32_t nesterov;
+} ft_bfp_update_params;
+
+void ft_bfp_adamw_update_c99(const void* params, const ft_args* args);
+void ft_bfp_sgd_update_c99(const void* params, const ft_args* args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* FT_KERNELS_BFP_UPDATES_H_ */

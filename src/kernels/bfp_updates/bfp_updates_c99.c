@@ -1,0 +1,155 @@
+#include "base/philox.h"
+#include "kernels/bfp/soft_float.h"
+#include "kernels/bfp_updates/bfp_updates.h"
+
+typedef struct {
+  const ft_bfp_update_params* p;
+  int16_t *param, *residual;
+  int32_t* param_exp;
+  const int16_t* grad;
+  int32_t grad_exp;
+  ft_soft lr, grad_factor, weight_decay;
+  uint64_t seed, stream, counter;
+} update;
+
+static ft_soft number(const int32_t* pair) {
+  return ft_soft_of(pair[0], ft_clamp_exponent(pair[1]));
+}
+
+static uint64_t wide(int32_t low, int32_t high) {
+  return (uint64_t)(uint32_t)low | (uint64_t)(uint32_t)high << 32;
+}
+
+static update begin(const void* params, const ft_args* args) {
+  const ft_bfp_update_params* p = (const ft_bfp_update_params*)params;
+  const int32_t* hyper = (const int32_t*)args->in[4];
+  update u;
+  u.p = p;
+  u.param = (int16_t*)args->in[0];
+  u.param_exp = (int32_t*)args->in[1];
+  u.grad = (const int16_t*)args->in[2];
+  u.grad_exp = ft_clamp_exponent(*(const int32_t*)args->in[3]);
+  u.residual = (int16_t*)args->in[5];
+  u.lr = number(hyper);
+  u.grad_factor = number(p->grad_factor);
+  u.weight_decay = number(p->weight_decay);
+  u.stream = wide(p->stream_low, p->stream_high);
+  u.seed = wide(hyper[6], hyper[7]);
+  u.counter = (uint64_t)(uint32_t)hyper[8] << 32;
+  u.stream ^= (uint64_t)(uint32_t)hyper[9] << 32;
+  return u;
+}
+
+static ft_soft gradient_at(const update* u, int32_t i) {
+  return ft_soft_mul(ft_soft_of(u->grad[i], u->grad_exp), u->grad_factor);
+}
+
+static int64_t whole(const update* u, int32_t i) {
+  return u->param[i] * (int64_t)65536 + u->residual[i];
+}
+
+static void store(const update* u, int32_t i, int64_t v) {
+  const int64_t limit = (int64_t)32767 * 65536 + 32767;
+  int64_t top;
+  if (v > limit) v = limit;
+  if (v < -limit) v = -limit;
+  top = (v + 32768) >> 16;
+  u->param[i] = (int16_t)top;
+  u->residual[i] = (int16_t)(v - top * 65536);
+}
+
+static ft_soft value_at(const update* u, int32_t i) {
+  return ft_soft_of(whole(u, i), ft_clamp_exponent(*u->param_exp) - 16);
+}
+
+/* The integer below or above step * 2^shift, in the right proportion. */
+static int64_t round_stochastic(ft_soft step, int32_t shift, uint64_t random) {
+  const int32_t drop = -(step.e + shift);
+  uint64_t u = ft_magnitude(step.m), rest;
+  if (u == 0) return 0; /* whose exponent says nothing */
+  if (drop <= 0) {
+    u = drop < -32 ? (uint64_t)1 << 62 : u << -drop;
+  } else if (drop < 64) {
+    rest = u << (64 - drop);
+    u = (u >> drop) + (random < rest);
+  } else {
+    u = 0;
+  }
+  return step.m < 0 ? -(int64_t)u : (int64_t)u;
+}
+
+static void apply(const update* u, int32_t i, ft_soft step,
+                  const ft_philox_block* r) {
+  const int32_t unit = 16 - ft_clamp_exponent(*u->param_exp);
+  const uint64_t random = (uint64_t)r->word[2] << 32 | r->word[3];
+  store(u, i, whole(u, i) - round_stochastic(step, unit, random));
+}
+
+static void make_room(const update* u) {
+  const int32_t full = 24576;
+  int32_t i, largest = 0;
+  for (i = 0; i < u->p->count; ++i) {
+    const int32_t v = u->param[i] < 0 ? -u->param[i] : u->param[i];
+    if (v > largest) largest = v;
+  }
+  if (largest < full) return;
+  for (i = 0; i < u->p->count; ++i) store(u, i, ft_shift_round(whole(u, i), 1));
+  *u->param_exp = ft_clamp_exponent((int64_t)*u->param_exp + 1);
+}
+
+void ft_bfp_adamw_update_c99(const void* params, const ft_args* args) {
+  const ft_bfp_update_params* p = (const ft_bfp_update_params*)params;
+  const int32_t* hyper = (const int32_t*)args->in[4];
+  uint16_t* const ms = (uint16_t*)args->in[6];
+  uint16_t* const vs = (uint16_t*)args->in[7];
+  const update u = begin(params, args);
+  const ft_soft b1 = number(p->one_minus_beta1);
+  const ft_soft b2 = number(p->one_minus_beta2), eps = number(p->eps);
+  const ft_soft c1 = number(hyper + 2), c2 = number(hyper + 4);
+  const ft_soft lr_c1 = ft_soft_mul(u.lr, c1);
+  const ft_soft decay = ft_soft_mul(u.lr, u.weight_decay);
+  int32_t i;
+  for (i = 0; i < p->count; ++i) {
+    const ft_philox_block r =
+        ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
+    const ft_soft g = gradient_at(&u, i);
+    ft_soft m = ft_soft_unpack_signed(ms[i]);
+    ft_soft v = ft_soft_unpack_unsigned(vs[i]);
+    ft_soft root, step = ft_soft_of(0, 0);
+    m = ft_soft_add(m, ft_soft_mul(b1, ft_soft_add(g, ft_soft_neg(m))));
+    v = ft_soft_add(
+        v, ft_soft_mul(b2, ft_soft_add(ft_soft_mul(g, g), ft_soft_neg(v))));
+    if (v.m < 0) v.m = 0;
+    ms[i] = ft_soft_pack_signed(m, r.word[0]);
+    vs[i] = ft_soft_pack_unsigned(v, r.word[1]);
+    root = ft_soft_add(ft_soft_sqrt(ft_soft_mul(v, c2)), eps);
+    if (root.m > 0) step = ft_soft_div(ft_soft_mul(lr_c1, m), root);
+    if (decay.m != 0)
+      step = ft_soft_add(step, ft_soft_mul(decay, value_at(&u, i)));
+    apply(&u, i, step, &r);
+  }
+  make_room(&u);
+}
+
+void ft_bfp_sgd_update_c99(const void* params, const ft_args* args) {
+  const ft_bfp_update_params* p = (const ft_bfp_update_params*)params;
+  uint16_t* const buffers = (uint16_t*)args->in[6];
+  const update u = begin(params, args);
+  const ft_soft momentum = number(p->momentum);
+  int32_t i;
+  for (i = 0; i < p->count; ++i) {
+    const ft_philox_block r =
+        ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
+    ft_soft g = gradient_at(&u, i);
+    if (u.weight_decay.m != 0)
+      g = ft_soft_add(g, ft_soft_mul(u.weight_decay, value_at(&u, i)));
+    if (buffers) {
+      const ft_soft b = ft_soft_add(
+          ft_soft_mul(momentum, ft_soft_unpack_signed(buffers[i])), g);
+      buffers[i] = ft_soft_pack_signed(b, r.word[0]);
+      g = p->nesterov ? ft_soft_add(g, ft_soft_mul(momentum, b)) : b;
+    }
+    apply(&u, i, ft_soft_mul(u.lr, g), &r);
+  }
+  make_room(&u);
+}

@@ -1,0 +1,103 @@
+#include "ops/bfp_common.h"
+
+#include "ops/conv_common.h"
+
+namespace ft::ops {
+
+SplitFactor split_factor(double value) {
+  int exponent = 0;
+  const double fraction = std::frexp(value, &exponent);
+  auto factor = static_cast<float>(2 * fraction);
+  if (factor >= 2) {
+    factor = 1;
+    ++exponent;
+  }
+  return {factor, exponent - 1};
+}
+
+FixedFactor fixed_factor(double real) {
+  int exponent = 0;
+  const double fraction = std::frexp(real, &exponent);
+  const auto q = static_cast<int64_t>(std::round(fraction * 2147483648.0));
+  if (q == int64_t{1} << 31) return {1 << 30, exponent - 30};
+  return {static_cast<int32_t>(q), q == 0 ? 0 : exponent - 31};
+}
+
+TensorType bfp_type(const Shape& shape, float factor) {
+  return {.dtype = DType::kS16,
+          .shape = shape,
+          .quant = QuantParams::per_tensor(factor, 0)};
+}
+
+TensorType exponent_type() {
+  return {.dtype = DType::kS32, .shape = {1}, .quant = {}};
+}
+
+Status check_state(const NodeView& node, size_t i) {
+  if (!node.has(i)) return ok_status();
+  if (node.in(i).dtype == DType::kS32 && node.shape(i) == Shape{1})
+    return ok_status();
+  return node.error(
+      fmt::format("input {} is {}, needs int32[1]", i, node.in(i).to_string()));
+}
+
+Status check_bfp(const NodeView& node, size_t i, size_t exponent) {
+  const TensorType& type = node.in(i);
+  FT_TRY_STATUS(check_count(node, type.shape));
+  if (type.dtype != DType::kS16 || type.quant.scale.size() != 1 ||
+      type.quant.zero_point != std::vector<int32_t>{0} ||
+      !std::isnormal(type.quant.scale[0]) || type.quant.scale[0] < 0)
+    return node.error(
+        fmt::format("input {} is {}, needs int16 with one positive scale", i,
+                    type.to_string()));
+  if (type.shape.num_elements() == 0)
+    return node.error(fmt::format("input {} is empty", i));
+  if (!node.has(exponent))
+    return node.error(fmt::format("input {} has no exponent", i));
+  return check_state(node, exponent);
+}
+
+Status check_operand(const NodeView& node, size_t i, size_t exponent) {
+  if (node.in(i).dtype != DType::kS8) return check_bfp(node, i, exponent);
+  FT_TRY_STATUS(check_count(node, node.shape(i)));
+  FT_TRY_STATUS(check_s8(node, i, fmt::format("input {}", i), false));
+  if (node.shape(i).num_elements() == 0)
+    return node.error(fmt::format("input {} is empty", i));
+  if (!node.has(exponent)) return ok_status();
+  return node.error(fmt::format("int8 input {} has an exponent", i));
+}
+
+double factor_of(const NodeView& node, size_t i) {
+  return static_cast<double>(node.in(i).quant.scale[0]);
+}
+
+TwinView::TwinView(const NodeView& node, std::vector<size_t> inputs)
+    : view_(node) {
+  types_.reserve(inputs.size());
+  view_.inputs.clear();
+  view_.outputs.clear();
+  view_.wanted_quant = {};
+  for (const size_t i : inputs) {
+    if (!node.has(i)) {
+      view_.inputs.push_back(nullptr);
+      continue;
+    }
+    types_.push_back(
+        {.dtype = DType::kF32, .shape = node.shape(i), .quant = {}});
+    view_.inputs.push_back(&types_.back());
+  }
+}
+
+Result<Shape> TwinView::infer(const OpDef& twin) {
+  FT_TRY(const auto types, twin.infer(view_));
+  return types[0].shape;
+}
+
+Status TwinView::lower(const OpDef& twin, const LowerContext& context,
+                       const Shape& output) {
+  output_ = {.dtype = DType::kF32, .shape = output, .quant = {}};
+  view_.outputs = {&output_};
+  return twin.lower({context.graph, context.node, view_}, lowered_);
+}
+
+}  // namespace ft::ops

@@ -1,0 +1,68 @@
+// What the ops on block floating point share: types, checks, and their float
+// twins.
+//
+// A tensor of block floating point is two values: int16 mantissas and an int32
+// exponent, real = mantissa * 2^exponent * factor. The factor is known when
+// compiling and stands in the mantissas' QuantParams as the scale, from 1 up to
+// 2 in what these ops make; operands in int8 have their scale as the factor and
+// no exponent. An op that has a float twin (bfp_conv2d: conv2d) takes its shape
+// rule, its geometry and its attributes from it.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "ops/checks.h"
+#include "ops/quantize_multiplier.h"
+
+namespace ft::ops {
+
+// value = factor * 2^exponent, 1 <= factor < 2.
+struct SplitFactor {
+  float factor = 1;
+  int32_t exponent = 0;
+};
+SplitFactor split_factor(double value);
+
+// real = multiplier * 2^exponent with 2^30 <= multiplier < 2^31; 0: {0, 0}.
+struct FixedFactor {
+  int32_t multiplier = 0, exponent = 0;
+};
+FixedFactor fixed_factor(double real);
+
+TensorType bfp_type(const Shape& shape, float factor);
+TensorType exponent_type();
+
+// Input i: int16 with one positive factor, and input `exponent` int32[1].
+Status check_bfp(const NodeView& node, size_t i, size_t exponent);
+// The same, or int8 with one scale and no exponent.
+Status check_operand(const NodeView& node, size_t i, size_t exponent);
+// Input i is int32[1] where present.
+Status check_state(const NodeView& node, size_t i);
+// The scale of a per-tensor int8 operand, or the factor of an int16 one.
+double factor_of(const NodeView& node, size_t i);
+
+// The view that the twin's rules see: chosen inputs, as float32 of the same
+// shape.
+class TwinView {
+ public:
+  TwinView(const NodeView& node, std::vector<size_t> inputs);
+  Result<Shape> infer(const OpDef& twin);
+  // The twin's parameters for `output`.
+  template <class P>
+  Result<P> params(const OpDef& twin, const LowerContext& context,
+                   const Shape& output) {
+    FT_TRY_STATUS(lower(twin, context, output));
+    return lowered_.params_as<P>();
+  }
+
+ private:
+  Status lower(const OpDef& twin, const LowerContext& context,
+               const Shape& output);
+  std::vector<TensorType> types_;
+  TensorType output_;
+  NodeView view_;
+  Lowered lowered_;
+};
+
+}  // namespace ft::ops

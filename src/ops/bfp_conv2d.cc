@@ -1,0 +1,355 @@
+// Convolutions on block floating point and their gradients; those of a
+// depthwise convolution too. The loops live in kernels/bfp_conv2d/ and
+// kernels/bfp_depthwise_conv2d/.
+#include "kernels/bfp_conv2d/bfp_conv2d.h"
+
+#include "kernels/bfp_depthwise_conv2d/bfp_depthwise_conv2d.h"
+#include "ops/all_ops.h"
+#include "ops/bfp_common.h"
+#include "ops/conv_common.h"
+#include "ops/linear_examples.h"
+
+namespace ft::ops {
+namespace {
+
+bool is_s8(const NodeView& node, size_t i) {
+  return node.in(i).dtype == DType::kS8;
+}
+
+// One factor of the product, and the type of the result.
+std::vector<TensorType> result_types(const Shape& shape, double factor) {
+  return {bfp_type(shape, split_factor(factor).factor), exponent_type()};
+}
+
+Status no_activation(const NodeView& node) {
+  if (node.attrs->get_int("act") == FT_ACT_NONE) return ok_status();
+  return node.error("has no fused activation");
+}
+
+// x, w, w_exp, x_exp, bias, bias_exp
+Result<std::vector<TensorType>> infer(const NodeView& node) {
+  FT_TRY_STATUS(check_operand(node, 0, 3));
+  FT_TRY_STATUS(check_bfp(node, 1, 2));
+  if (node.has(4))
+    FT_TRY_STATUS(check_bfp(node, 4, 5));
+  else if (node.has(5))
+    return node.error("has an exponent of a bias, but no bias");
+  FT_TRY_STATUS(no_activation(node));
+  FT_TRY(const Shape y, TwinView(node, {0, 1, 4}).infer(kConv2d));
+  return result_types(y, factor_of(node, 0) * factor_of(node, 1));
+}
+
+// Fields and scratch that all kernels share; `s8_input`: which may be int8.
+Status finish(const NodeView& node, const ft_conv_params& conv, size_t s8_input,
+              double factor, Lowered& lowered) {
+  ft_bfp_conv2d_params p{.conv = conv,
+                         .exponent = split_factor(factor).exponent,
+                         .is_s8 = is_s8(node, s8_input),
+                         .guard = 0};
+  if (p.is_s8) p.conv.x_zero_point = node.in(s8_input).quant.zero_point[0];
+  lowered.set_params(p);
+  lowered.scratch_bytes =
+      static_cast<size_t>(node.out(0).shape.back()) * sizeof(int64_t);
+  return ok_status();
+}
+
+Status lower(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  FT_TRY(const ft_conv_params conv,
+         TwinView(node, {0, 1, 4})
+             .params<ft_conv_params>(kConv2d, context, node.out(0).shape));
+  const double factor = factor_of(node, 0) * factor_of(node, 1);
+  if (node.has(4)) {
+    const FixedFactor f = fixed_factor(factor_of(node, 4) / factor);
+    lowered.add_aux<int32_t>(std::array{f.multiplier, f.exponent});
+  }
+  return finish(node, conv, 0, factor, lowered);
+}
+
+// Scales of int8 weights, one each output channel or one for all.
+double largest_scale(const NodeView& node, size_t i) {
+  float largest = 0;
+  for (const float s : node.in(i).quant.scale) largest = std::max(largest, s);
+  return static_cast<double>(largest);
+}
+
+// dy, dy_exp, w, w_exp, predicted
+Result<std::vector<TensorType>> infer_input_grad(const NodeView& node) {
+  FT_TRY_STATUS(check_bfp(node, 0, 1));
+  if (is_s8(node, 2)) {
+    FT_TRY_STATUS(check_count(node, node.shape(2)));
+    FT_TRY_STATUS(check_image(node, 2, "w"));
+    FT_TRY_STATUS(check_s8(node, 2, "w", true, 0));
+    if (node.has(3)) return node.error("int8 w has an exponent");
+  } else {
+    FT_TRY_STATUS(check_bfp(node, 2, 3));
+  }
+  FT_TRY_STATUS(check_state(node, 4));
+  FT_TRY(const Shape dx, TwinView(node, {0, 2}).infer(kConv2dInputGrad));
+  return result_types(dx, factor_of(node, 0) * largest_scale(node, 2));
+}
+
+// Fewest bits by which dy must be shorter for a sum of `terms` products with
+// int8 weights to fit int32.
+int32_t guard_bits(int64_t terms) {
+  int32_t guard = 0;
+  while (terms * ((int64_t{32768} >> guard) + 1) * 128 > INT32_MAX) ++guard;
+  return guard;
+}
+
+Status lower_input_grad(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  const Shape& w = node.shape(2);
+  FT_TRY(const ft_conv_params conv,
+         TwinView(node, {0, 2})
+             .params<ft_conv_params>(kConv2dInputGrad, context,
+                                     node.out(0).shape));
+  const double largest = largest_scale(node, 2);
+  FT_TRY_STATUS(finish(node, conv, 2, factor_of(node, 0) * largest, lowered));
+  lowered.scratch_bytes += static_cast<size_t>(conv.in_c) * sizeof(int32_t) +
+                           static_cast<size_t>(conv.out_c) * sizeof(int16_t);
+  if (!is_s8(node, 2)) return ok_status();
+  ft_bfp_conv2d_params p = lowered.params_as<ft_bfp_conv2d_params>();
+  p.guard = guard_bits(w[0] / conv.groups * w[1] * w[2]);
+  if (p.guard > 12)
+    return node.error(fmt::format("sums of {} products are too long",
+                                  w[0] / conv.groups * w[1] * w[2]));
+  lowered.set_params(p);
+  std::vector<int32_t> share;
+  for (const float s : channel_scales(node.in(2), conv.out_c))
+    share.push_back(static_cast<int32_t>(
+        std::lround(static_cast<double>(s) / largest * 32768)));
+  lowered.add_aux<int32_t>(share);
+  return ok_status();
+}
+
+// x, dy, dy_exp, x_exp, predicted
+Result<std::vector<TensorType>> infer_x_dy(const NodeView& node,
+                                           const OpDef& twin) {
+  FT_TRY_STATUS(check_operand(node, 0, 3));
+  FT_TRY_STATUS(check_bfp(node, 1, 2));
+  FT_TRY_STATUS(check_state(node, 4));
+  FT_TRY(const Shape dw, TwinView(node, {0, 1}).infer(twin));
+  return result_types(dw, factor_of(node, 0) * factor_of(node, 1));
+}
+
+// `second`: the other operand's input.
+Status lower_pair(const LowerContext& context, const OpDef& twin, size_t second,
+                  Lowered& lowered) {
+  const NodeView& node = context.view;
+  FT_TRY(const ft_conv_params conv,
+         TwinView(node, {0, second})
+             .params<ft_conv_params>(twin, context, node.out(0).shape));
+  return finish(node, conv, 0, factor_of(node, 0) * factor_of(node, second),
+                lowered);
+}
+
+Result<std::vector<TensorType>> infer_weight_grad(const NodeView& node) {
+  return infer_x_dy(node, kConv2dWeightGrad);
+}
+
+Status lower_weight_grad(const LowerContext& context, Lowered& lowered) {
+  return lower_pair(context, kConv2dWeightGrad, 1, lowered);
+}
+
+Result<std::vector<TensorType>> infer_dw_weight_grad(const NodeView& node) {
+  return infer_x_dy(node, kDepthwiseConv2dWeightGrad);
+}
+
+Status lower_dw_weight_grad(const LowerContext& context, Lowered& lowered) {
+  return lower_pair(context, kDepthwiseConv2dWeightGrad, 1, lowered);
+}
+
+// dy, dy_exp, w, w_exp, predicted
+Result<std::vector<TensorType>> infer_dw_input_grad(const NodeView& node) {
+  FT_TRY_STATUS(check_bfp(node, 0, 1));
+  FT_TRY_STATUS(check_bfp(node, 2, 3));
+  FT_TRY_STATUS(check_state(node, 4));
+  FT_TRY(const Shape dx,
+         TwinView(node, {0, 2}).infer(kDepthwiseConv2dInputGrad));
+  return result_types(dx, factor_of(node, 0) * factor_of(node, 2));
+}
+
+Status lower_dw_input_grad(const LowerContext& context, Lowered& lowered) {
+  return lower_pair(context, kDepthwiseConv2dInputGrad, 2, lowered);
+}
+
+int64_t macs(const NodeView& node) {
+  const Shape& w = node.shape(1);
+  return node.out(0).shape.num_elements() * w[1] * w[2] * w[3];
+}
+int64_t macs_input_grad(const NodeView& node) {
+  const Shape& w = node.shape(2);
+  return node.shape(0).num_elements() * w[1] * w[2] * w[3];
+}
+int64_t macs_weight_grad(const NodeView& node) {
+  const Shape& dw = node.out(0).shape;
+  return node.shape(1).num_elements() * dw[1] * dw[2] * dw[3];
+}
+
+const TensorType kExp = exponent_type();
+
+std::vector<OpExample> examples() {
+  const Attrs strided{{"stride_h", 2}, {"pad_top", 1}, {"pad_bottom", 1}};
+  return {{.inputs = {s8({2, 5, 7, 3}, 0.04f, -9), bfp_type({4, 3, 2, 3}, 1),
+                      kExp, kExp, bfp_type({4}, 1.5f), kExp},
+           .attrs = strided,
+           .absent = {3}},
+          {.inputs = {bfp_type({1, 6, 6, 4}, 1.2f),
+                      bfp_type({6, 3, 3, 2}, 1.9f), kExp, kExp},
+           .attrs = {{"dilation_h", 2}, {"dilation_w", 2}},
+           .note = "two groups"}};
+}
+
+std::vector<OpExample> examples_input_grad() {
+  const Attrs strided{{"in_h", 5},     {"in_w", 7},    {"groups", 1},
+                      {"stride_h", 2}, {"pad_top", 1}, {"pad_bottom", 1}};
+  const Attrs grouped{{"in_h", 6},
+                      {"in_w", 6},
+                      {"groups", 2},
+                      {"dilation_h", 2},
+                      {"dilation_w", 2}};
+  const TensorType dy = bfp_type({2, 3, 6, 4}, 1.25f);
+  return {
+      {.inputs = {dy, kExp, s8_per_channel({4, 3, 2, 3}, 0), kExp, kExp},
+       .attrs = strided,
+       .absent = {3}},
+      {.inputs = {dy, kExp, bfp_type({4, 3, 2, 3}, 1), kExp}, .attrs = strided},
+      {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, s8({6, 3, 3, 2}, 0.02f, 0)},
+       .attrs = grouped},
+      {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, bfp_type({6, 3, 3, 2}, 1),
+                  kExp, kExp},
+       .attrs = grouped}};
+}
+
+std::vector<OpExample> examples_weight_grad() {
+  const Attrs strided{{"k_h", 3},      {"k_w", 2},     {"groups", 1},
+                      {"stride_h", 2}, {"pad_top", 1}, {"pad_bottom", 1}};
+  const TensorType dy = bfp_type({2, 3, 6, 4}, 1.25f);
+  return {{.inputs = {s8({2, 5, 7, 3}, 0.04f, -9), dy, kExp, kExp, kExp},
+           .attrs = strided,
+           .absent = {3}},
+          {.inputs = {bfp_type({2, 5, 7, 3}, 1.5f), dy, kExp, kExp},
+           .attrs = strided},
+          {.inputs = {bfp_type({1, 6, 6, 4}, 1), bfp_type({1, 2, 2, 6}, 1),
+                      kExp, kExp, kExp},
+           .attrs = {{"k_h", 3},
+                     {"k_w", 3},
+                     {"groups", 2},
+                     {"dilation_h", 2},
+                     {"dilation_w", 2}}}};
+}
+
+Attrs same_3x3() {
+  return {{"pad_top", 1}, {"pad_bottom", 1}, {"pad_left", 1}, {"pad_right", 1}};
+}
+
+std::vector<OpExample> examples_dw_input_grad() {
+  Attrs same = same_3x3();
+  same.set("in_h", int64_t{5});
+  same.set("in_w", int64_t{4});
+  same.set("in_c", int64_t{6});
+  const Attrs doubled{{"in_h", 6}, {"in_w", 8}, {"in_c", 3}, {"stride_w", 2}};
+  return {{.inputs = {bfp_type({2, 5, 4, 6}, 1.3f), kExp,
+                      bfp_type({1, 3, 3, 6}, 1), kExp, kExp},
+           .attrs = same},
+          {.inputs = {bfp_type({1, 5, 3, 6}, 1), kExp,
+                      bfp_type({1, 2, 3, 6}, 1.4f), kExp},
+           .attrs = doubled,
+           .note = "two outputs a channel"}};
+}
+
+std::vector<OpExample> examples_dw_weight_grad() {
+  Attrs same = same_3x3();
+  same.set("k_h", int64_t{3});
+  same.set("k_w", int64_t{3});
+  const Attrs doubled{{"k_h", 2}, {"k_w", 3}, {"stride_w", 2}};
+  return {{.inputs = {s8({2, 5, 4, 6}, 0.03f, 9), bfp_type({2, 5, 4, 6}, 1.3f),
+                      kExp, kExp, kExp},
+           .attrs = same,
+           .absent = {3}},
+          {.inputs = {bfp_type({1, 6, 8, 3}, 1.6f), bfp_type({1, 5, 3, 6}, 1),
+                      kExp, kExp},
+           .attrs = doubled,
+           .note = "two outputs a channel"}};
+}
+
+constexpr KernelDef kKernels[] = {
+    {"ft_bfp_conv2d_c99", Isa::kC99, "s8->s16", &ft_bfp_conv2d_c99},
+    {"ft_bfp_conv2d_c99", Isa::kC99, "s16->s16", &ft_bfp_conv2d_c99},
+};
+constexpr KernelDef kInputGradKernels[] = {
+    {"ft_bfp_conv2d_input_grad_c99", Isa::kC99, "s16->s16",
+     &ft_bfp_conv2d_input_grad_c99},
+};
+constexpr KernelDef kWeightGradKernels[] = {
+    {"ft_bfp_conv2d_weight_grad_c99", Isa::kC99, "s8->s16",
+     &ft_bfp_conv2d_weight_grad_c99},
+    {"ft_bfp_conv2d_weight_grad_c99", Isa::kC99, "s16->s16",
+     &ft_bfp_conv2d_weight_grad_c99},
+};
+constexpr KernelDef kDwInputGradKernels[] = {
+    {"ft_bfp_depthwise_conv2d_input_grad_c99", Isa::kC99, "s16->s16",
+     &ft_bfp_depthwise_conv2d_input_grad_c99},
+};
+constexpr KernelDef kDwWeightGradKernels[] = {
+    {"ft_bfp_depthwise_conv2d_weight_grad_c99", Isa::kC99, "s8->s16",
+     &ft_bfp_depthwise_conv2d_weight_grad_c99},
+    {"ft_bfp_depthwise_conv2d_weight_grad_c99", Isa::kC99, "s16->s16",
+     &ft_bfp_depthwise_conv2d_weight_grad_c99},
+};
+
+}  // namespace
+
+constinit const OpDef kBfpConv2d = {.name = "bfp_conv2d",
+                                    .min_inputs = 3,
+                                    .max_inputs = 6,
+                                    .infer = infer,
+                                    .lower = lower,
+                                    .kernels = kKernels,
+                                    .macs = macs,
+                                    .examples = examples};
+
+constinit const OpDef kBfpConv2dInputGrad = {.name = "bfp_conv2d_input_grad",
+                                             .min_inputs = 3,
+                                             .max_inputs = 5,
+                                             .infer = infer_input_grad,
+                                             .lower = lower_input_grad,
+                                             .kernels = kInputGradKernels,
+                                             .mutates = 1u << 4,
+                                             .macs = macs_input_grad,
+                                             .examples = examples_input_grad};
+
+constinit const OpDef kBfpConv2dWeightGrad = {.name = "bfp_conv2d_weight_grad",
+                                              .min_inputs = 3,
+                                              .max_inputs = 5,
+                                              .infer = infer_weight_grad,
+                                              .lower = lower_weight_grad,
+                                              .kernels = kWeightGradKernels,
+                                              .mutates = 1u << 4,
+                                              .macs = macs_weight_grad,
+                                              .examples = examples_weight_grad};
+
+constinit const OpDef kBfpDepthwiseConv2dInputGrad = {
+    .name = "bfp_depthwise_conv2d_input_grad",
+    .min_inputs = 3,
+    .max_inputs = 5,
+    .infer = infer_dw_input_grad,
+    .lower = lower_dw_input_grad,
+    .kernels = kDwInputGradKernels,
+    .mutates = 1u << 4,
+    .macs = macs_input_grad,
+    .examples = examples_dw_input_grad};
+
+constinit const OpDef kBfpDepthwiseConv2dWeightGrad = {
+    .name = "bfp_depthwise_conv2d_weight_grad",
+    .min_inputs = 3,
+    .max_inputs = 5,
+    .infer = infer_dw_weight_grad,
+    .lower = lower_dw_weight_grad,
+    .kernels = kDwWeightGradKernels,
+    .mutates = 1u << 4,
+    .macs = macs_weight_grad,
+    .examples = examples_dw_weight_grad};
+
+}  // namespace ft::ops

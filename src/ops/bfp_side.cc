@@ -1,0 +1,223 @@
+// int8 layers as deployed with an adapter's side in integers. The loops live in
+// kernels/bfp_side_conv2d/ and kernels/bfp_side_depthwise_conv2d/.
+//
+// bfp_side_conv2d: x, w, bias, h, h_exp, lora_b, lora_b_exp. With rank-2 w it
+// is a fully connected layer, whose result LiteRT rounds once. Attributes as
+// conv2d's and fully_connected's.
+// bfp_side_depthwise_conv2d: x, w, bias, w_delta, w_delta_exp.
+#include "kernels/bfp_side_conv2d/bfp_side_conv2d.h"
+#include "kernels/bfp_side_depthwise_conv2d/bfp_side_depthwise_conv2d.h"
+#include "ops/all_ops.h"
+#include "ops/bfp_common.h"
+#include "ops/conv_common.h"
+#include "ops/linear_examples.h"
+
+namespace ft::ops {
+namespace {
+
+bool is_dense(const NodeView& node) { return node.shape(1).rank() == 2; }
+
+const OpDef& twin_of(const NodeView& node) {
+  return is_dense(node) ? kFullyConnected : kConv2d;
+}
+
+// The same node without its side: what is deployed.
+NodeView base_of(const NodeView& node) {
+  NodeView base = node;
+  base.inputs.resize(std::min<size_t>(base.inputs.size(), 3));
+  return base;
+}
+
+Status check_int8(const NodeView& node) {
+  if (node.in(0).dtype == DType::kS8 && node.in(1).dtype == DType::kS8)
+    return ok_status();
+  return node.error(fmt::format("x is {} and w is {}, both must be int8",
+                                name_of(node.in(0).dtype),
+                                name_of(node.in(1).dtype)));
+}
+
+Status check_side(const NodeView& node, const Shape& y, int64_t out_c) {
+  for (size_t i = 4; i < 7; ++i)
+    if (node.has(i) != node.has(3))
+      return node.error("h, lora_b and their exponents go together");
+  if (!node.has(3)) return ok_status();
+  FT_TRY_STATUS(check_bfp(node, 3, 4));
+  FT_TRY_STATUS(check_bfp(node, 5, 6));
+  const Shape &h = node.shape(3), &b = node.shape(5);
+  const double scaling = node.attrs->get_real("lora_scaling", 1);
+  if (!(scaling > 0 && scaling < 1e6))
+    return node.error(fmt::format("lora_scaling is {}", scaling));
+  if (b.rank() == 2 && b[0] == out_c && h.rank() > 0 && h.back() == b[1] &&
+      h.num_elements() / h.back() == y.num_elements() / out_c)
+    return ok_status();
+  return node.error(fmt::format("h {} and lora_b {} do not fit y {}",
+                                h.to_string(), b.to_string(), y.to_string()));
+}
+
+Result<std::vector<TensorType>> infer(const NodeView& node) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_int8(node));
+  FT_TRY(auto types, twin_of(node).infer(base_of(node)));
+  FT_TRY_STATUS(check_side(node, types[0].shape, node.shape(1)[0]));
+  return types;
+}
+
+ConvSizes sizes_of(const NodeView& node) {
+  const Shape &x = node.shape(0), &w = node.shape(1), &y = node.out(0).shape;
+  if (is_dense(node))
+    return {x.num_elements() / w[1], 1, 1, w[1], 1, 1, w[0], 1, 1, 1};
+  return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[1], w[2], x[3] / w[3]};
+}
+
+// aux 2 and 3: from `unit` (the side's factor in units of x and w) to the
+// accumulator's, for each output channel.
+void add_side_scales(const NodeView& node, int64_t out_c, double factor,
+                     bool side_in_x_units, Lowered& lowered) {
+  std::vector<int32_t> multiplier, exponent;
+  for (const float w_scale : channel_scales(node.in(1), out_c)) {
+    double unit = static_cast<double>(w_scale);
+    if (!side_in_x_units) unit *= factor_of(node, 0);
+    const FixedFactor f = fixed_factor(factor / unit);
+    multiplier.push_back(f.multiplier);
+    exponent.push_back(f.exponent);
+  }
+  lowered.add_aux<int32_t>(multiplier);
+  lowered.add_aux<int32_t>(exponent);
+}
+
+Status lower(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  const ConvSizes sizes = sizes_of(node);
+  ft_bfp_side_conv2d_params p{.conv = conv_params(node, sizes),
+                              .round_once = is_dense(node)};
+  set_quant_params(node, p.conv);
+  if (node.has(3)) p.conv.rank = static_cast<int32_t>(node.shape(5)[1]);
+  lowered.set_params(p);
+  FT_TRY_STATUS(add_requantization(node, sizes.out_c, false, lowered));
+  lowered.aux.pop_back();  // the float scale of a float side
+  if (!node.has(3)) return ok_status();
+  add_side_scales(node, sizes.out_c,
+                  factor_of(node, 3) * factor_of(node, 5) *
+                      node.attrs->get_real("lora_scaling", 1),
+                  false, lowered);
+  return ok_status();
+}
+
+Result<std::vector<TensorType>> infer_depthwise(const NodeView& node) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_int8(node));
+  FT_TRY(auto types, kDepthwiseConv2d.infer(base_of(node)));
+  if (node.has(3) != node.has(4))
+    return node.error("w_delta and its exponent go together");
+  if (!node.has(3)) return types;
+  FT_TRY_STATUS(check_bfp(node, 3, 4));
+  if (node.shape(3) == node.shape(1)) return types;
+  return node.error(fmt::format("w_delta is {}, w {}",
+                                node.shape(3).to_string(),
+                                node.shape(1).to_string()));
+}
+
+Status lower_depthwise(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  LowerContext base = context;
+  base.view = base_of(node);
+  FT_TRY_STATUS(kDepthwiseConv2d.lower(base, lowered));
+  lowered.aux.pop_back();
+  if (node.has(3))
+    add_side_scales(node, node.out(0).shape.back(), factor_of(node, 3), true,
+                    lowered);
+  return ok_status();
+}
+
+int64_t macs(const NodeView& node) {
+  const Shape& w = node.shape(1);
+  const int64_t rank = node.has(3) ? node.shape(5)[1] : 0;
+  return node.out(0).shape.num_elements() *
+         (w.num_elements() / std::max<int64_t>(w[0], 1) + rank);
+}
+
+int64_t macs_depthwise(const NodeView& node) {
+  const Shape& w = node.shape(1);
+  return node.out(0).shape.num_elements() * w[1] * w[2];
+}
+
+std::vector<OpExample> examples() {
+  const TensorType x8 = s8({1, 5, 6, 3}, 0.03f, -7), e = exponent_type();
+  const TensorType w8 = s8_per_channel({8, 3, 3, 3}, 0);
+  const Attrs same{{"pad_top", 1},       {"pad_left", 1},
+                   {"pad_bottom", 1},    {"pad_right", 1},
+                   {"act", FT_ACT_RELU}, {"lora_scaling", 2.0}};
+  const auto quant = quant_of_output(0.011f, -20);
+  return {
+      {.inputs = {x8, w8, s32({8})}, .attrs = same, .out_quant = quant},
+      {.inputs = {x8, w8, s32({8}), bfp_type({1, 5, 6, 4}, 1.5f), e,
+                  bfp_type({8, 4}, 1), e},
+       .attrs = same,
+       .out_quant = quant},
+      {.inputs = {s8({1, 7, 5, 4}, 0.05f, 127), s8({6, 3, 2, 2}, 0.01f, 0)},
+       .attrs = {{"dilation_w", 2}, {"stride_h", 2}},
+       .out_quant = quant_of_output(0.02f, 5),
+       .note = "two groups"},
+      {.inputs = {s8({3, 20}, 0.04f, -11), s8({9, 20}, 0.01f, 0), s32({9})},
+       .out_quant = quant},
+      {.inputs = {s8({2, 16}, 0.05f, 7), s8_per_channel({12, 16}, 0), s32({12}),
+                  bfp_type({2, 4}, 1.1f), e, bfp_type({12, 4}, 1), e},
+       .out_quant = quant,
+       .absent = {2}}};
+}
+
+std::vector<OpExample> examples_depthwise() {
+  const TensorType e = exponent_type();
+  const Attrs same{{"pad_top", 1},
+                   {"pad_left", 1},
+                   {"pad_bottom", 1},
+                   {"pad_right", 1},
+                   {"act", FT_ACT_RELU6}};
+  const auto quant = quant_of_output(0.03f, -12);
+  return {
+      {.inputs = {s8({2, 5, 4, 35}, 0.03f, 9), s8_per_channel({1, 3, 3, 35}, 3),
+                  s32({35}), bfp_type({1, 3, 3, 35}, 1.3f), e},
+       .attrs = same,
+       .out_quant = quant},
+      {.inputs = {s8({1, 6, 8, 3}, 0.03f, 9), s8({1, 2, 3, 6}, 0.02f, 0)},
+       .attrs = {{"stride_w", 2}},
+       .out_quant = quant,
+       .note = "two outputs a channel"},
+      {.inputs = {s8({1, 6, 8, 3}, 0.03f, 9), s8({1, 2, 3, 6}, 0.02f, 0),
+                  s32({6}), bfp_type({1, 2, 3, 6}, 1), e},
+       .out_quant = quant,
+       .absent = {2}}};
+}
+
+constexpr KernelDef kKernels[] = {
+    {"ft_bfp_side_conv2d_c99", Isa::kC99, "s8,s8->s8", &ft_bfp_side_conv2d_c99},
+};
+constexpr KernelDef kDepthwiseKernels[] = {
+    {"ft_bfp_side_depthwise_conv2d_c99", Isa::kC99, "s8,s8->s8",
+     &ft_bfp_side_depthwise_conv2d_c99},
+};
+
+}  // namespace
+
+constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
+                                        .min_inputs = 2,
+                                        .max_inputs = 7,
+                                        .infer = infer,
+                                        .lower = lower,
+                                        .kernels = kKernels,
+                                        .signature_inputs = 2,
+                                        .macs = macs,
+                                        .examples = examples};
+
+constinit const OpDef kBfpSideDepthwiseConv2d = {
+    .name = "bfp_side_depthwise_conv2d",
+    .min_inputs = 2,
+    .max_inputs = 5,
+    .infer = infer_depthwise,
+    .lower = lower_depthwise,
+    .kernels = kDepthwiseKernels,
+    .signature_inputs = 2,
+    .macs = macs_depthwise,
+    .examples = examples_depthwise};
+
+}  // namespace ft::ops

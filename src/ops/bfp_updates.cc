@@ -1,0 +1,128 @@
+// Parameter updates in integers, in place. The loops live in
+// kernels/bfp_updates/, which says what the inputs hold.
+//
+// Attributes: those of sgd_update and adamw_update, and `stream`, the name of
+// the parameter's random numbers.
+#include "kernels/bfp_updates/bfp_updates.h"
+
+#include "ops/all_ops.h"
+#include "ops/bfp_common.h"
+#include "ops/example_types.h"
+
+namespace ft::ops {
+namespace {
+
+// param, param_exp, grad, grad_exp, hyper, residual, states
+Result<std::vector<TensorType>> infer(const NodeView& node) {
+  FT_TRY_STATUS(check_bfp(node, 0, 1));
+  FT_TRY_STATUS(check_bfp(node, 2, 3));
+  FT_TRY_STATUS(check_same_shape(node, 0, 2));
+  if (factor_of(node, 0) != 1)
+    return node.error(fmt::format("a parameter's scale is {}, must be 1",
+                                  factor_of(node, 0)));
+  if (node.in(4).dtype != DType::kS32 || node.shape(4) != Shape{FT_BFP_HYPER})
+    return node.error(fmt::format("hyper must be int32[{}], got {}",
+                                  int{FT_BFP_HYPER}, node.in(4).to_string()));
+  for (size_t i = 5; i < node.num_inputs(); ++i) {
+    if (!node.has(i)) continue;
+    FT_TRY_STATUS(check_same_shape(node, 0, i));
+    if (node.in(i).dtype != DType::kS16)
+      return node.error(fmt::format("state {} is {}, needs int16", i,
+                                    node.in(i).to_string()));
+  }
+  for (const char* name : {"momentum", "weight_decay", "beta1", "beta2", "eps"})
+    if (const double v = node.attrs->get_real(name, 0); !(v >= 0 && v < 1e6))
+      return node.error(fmt::format("{} is {}", name, v));
+  return std::vector<TensorType>{};
+}
+
+Result<std::vector<TensorType>> infer_sgd(const NodeView& node) {
+  if (!node.has(6) && node.attrs->get_real("momentum") != 0)
+    return node.error("momentum needs a state");
+  return infer(node);
+}
+
+void set_number(double real, int32_t (&pair)[2]) {
+  const FixedFactor f = fixed_factor(real);
+  pair[0] = f.multiplier;
+  pair[1] = f.exponent;
+}
+
+Status lower(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  const Attrs& attrs = *node.attrs;
+  ft_bfp_update_params p{};
+  p.count = static_cast<int32_t>(node.shape(0).num_elements());
+  const uint64_t stream = static_cast<uint64_t>(attrs.get_int("stream"));
+  p.stream_low = static_cast<int32_t>(static_cast<uint32_t>(stream));
+  p.stream_high = static_cast<int32_t>(static_cast<uint32_t>(stream >> 32));
+  set_number(factor_of(node, 2), p.grad_factor);
+  set_number(attrs.get_real("weight_decay"), p.weight_decay);
+  set_number(1 - attrs.get_real("beta1", 0.9), p.one_minus_beta1);
+  set_number(1 - attrs.get_real("beta2", 0.999), p.one_minus_beta2);
+  set_number(attrs.get_real("eps", 1e-8), p.eps);
+  set_number(attrs.get_real("momentum"), p.momentum);
+  p.nesterov = attrs.get_i("nesterov") != 0;
+  lowered.set_params(p);
+  return ok_status();
+}
+
+int64_t macs(const NodeView& node) { return node.shape(0).num_elements(); }
+
+TensorType s16(Shape shape) {
+  return {.dtype = DType::kS16, .shape = shape, .quant = {}};
+}
+
+std::vector<TensorType> common_inputs(Shape shape) {
+  const TensorType e = exponent_type();
+  return {bfp_type(shape, 1),  e,         bfp_type(shape, 1.5f), e,
+          s32({FT_BFP_HYPER}), s16(shape)};
+}
+
+std::vector<OpExample> adamw_examples() {
+  OpExample plain{.inputs = common_inputs({5, 7})};
+  plain.inputs.insert(plain.inputs.end(), 2, s16({5, 7}));
+  OpExample decayed = plain;
+  decayed.attrs = {
+      {"beta1", 0.8}, {"beta2", 0.99}, {"weight_decay", 0.01}, {"stream", 77}};
+  return {plain, decayed};
+}
+
+std::vector<OpExample> sgd_examples() {
+  OpExample plain{.inputs = common_inputs({5, 7})};
+  OpExample heavy = plain;
+  heavy.inputs.push_back(s16({5, 7}));
+  heavy.attrs = {{"momentum", 0.9}, {"weight_decay", 0.01}, {"nesterov", 1}};
+  return {plain, heavy};
+}
+
+constexpr KernelDef kAdamwKernels[] = {
+    {"ft_bfp_adamw_update_c99", Isa::kC99, "s16->", &ft_bfp_adamw_update_c99}};
+constexpr KernelDef kSgdKernels[] = {
+    {"ft_bfp_sgd_update_c99", Isa::kC99, "s16->", &ft_bfp_sgd_update_c99}};
+
+constexpr uint32_t kWritten = 1u << 0 | 1u << 1 | 1u << 5 | 1u << 6 | 1u << 7;
+
+}  // namespace
+
+constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
+                                         .min_inputs = 8,
+                                         .max_inputs = 8,
+                                         .infer = infer,
+                                         .lower = lower,
+                                         .kernels = kAdamwKernels,
+                                         .mutates = kWritten,
+                                         .macs = macs,
+                                         .examples = adamw_examples};
+
+constinit const OpDef kBfpSgdUpdate = {.name = "bfp_sgd_update",
+                                       .min_inputs = 6,
+                                       .max_inputs = 7,
+                                       .infer = infer_sgd,
+                                       .lower = lower,
+                                       .kernels = kSgdKernels,
+                                       .mutates = kWritten,
+                                       .macs = macs,
+                                       .examples = sgd_examples};
+
+}  // namespace ft::ops

@@ -1,0 +1,283 @@
+// Ops on block floating point against their float twins in double, and against
+// formulas; the int8 layers against those that are deployed.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.h"
+#include "ops/append.h"
+#include "ops/every_op.h"
+
+namespace ft {
+namespace {
+
+// Real values of input or output `v`, whose exponent (kNone: none) is `e`.
+std::vector<double> real_of(const Example& x, ValueId v, ValueId e) {
+  const TensorType& type = x.graph.value(v).type;
+  auto& buffer = const_cast<GuardedBuffer&>(x.values[static_cast<size_t>(v)]);
+  std::vector<double> real;
+  int exponent = 0;
+  if (e != kNone)
+    exponent = const_cast<GuardedBuffer&>(x.values[static_cast<size_t>(e)])
+                   .as<int32_t>()[0];
+  const QuantParams& q = type.quant;
+  const auto inner = [&] {
+    int64_t n = 1;
+    for (int d = q.quantized_dimension + 1; d < type.shape.rank(); ++d)
+      n *= type.shape[d];
+    return n;
+  }();
+  for (int64_t i = 0; i < type.shape.num_elements(); ++i) {
+    const auto at = static_cast<size_t>(i);
+    const size_t c = q.is_per_channel()
+                         ? static_cast<size_t>(i / inner) % q.scale.size()
+                         : 0;
+    const double m = type.dtype == DType::kS8
+                         ? buffer.as<int8_t>()[at] - q.zero_point[c]
+                         : buffer.as<int16_t>()[at];
+    real.push_back(std::ldexp(m * static_cast<double>(q.scale[c]), exponent));
+  }
+  return real;
+}
+
+// A bfp op, its twin, and which inputs are the twin's; of each, where its
+// exponent is.
+struct Pair {
+  const OpDef *op, *twin;
+  std::vector<std::pair<size_t, size_t>> inputs;
+};
+
+const std::vector<Pair>& pairs() {
+  using namespace ops;
+  static const std::vector<Pair> kPairs = {
+      {&kBfpConv2d, &kConv2d, {{0, 3}, {1, 2}, {4, 5}}},
+      {&kBfpConv2dInputGrad, &kConv2dInputGrad, {{0, 1}, {2, 3}}},
+      {&kBfpConv2dWeightGrad, &kConv2dWeightGrad, {{0, 3}, {1, 2}}},
+      {&kBfpDepthwiseConv2dInputGrad,
+       &kDepthwiseConv2dInputGrad,
+       {{0, 1}, {2, 3}}},
+      {&kBfpDepthwiseConv2dWeightGrad,
+       &kDepthwiseConv2dWeightGrad,
+       {{0, 3}, {1, 2}}},
+      {&kBfpMatmul, &kMatmul, {{0, 2}, {1, 3}}},
+      {&kBfpReduce, &kReduce, {{0, 1}}},
+      {&kBfpAvgPool2dGrad, &kAvgPool2dGrad, {{0, 1}}},
+      {&kBfpAdd, &kBinary, {{0, 1}, {2, 3}}},
+  };
+  return kPairs;
+}
+
+ValueId input_at(const Example& x, size_t i) {
+  return i < x.node().inputs.size() ? x.node().inputs[i] : kNone;
+}
+
+// Exponents near each other, so that no operand drowns another.
+void set_exponents(const Pair& pair, Example& x, uint64_t seed) {
+  const Random random(seed, "exponents");
+  for (const auto& [value, exponent] : pair.inputs)
+    if (const ValueId e = input_at(x, exponent); e != kNone)
+      x.values[static_cast<size_t>(e)].as<int32_t>()[0] =
+          static_cast<int32_t>(random.below(value, 6)) - 15;
+}
+
+std::vector<double> twin_result(const Pair& pair, const Example& x,
+                                const Attrs& attrs) {
+  Graph graph;
+  std::vector<ValueId> inputs;
+  std::vector<std::vector<double>> data;
+  for (const auto& [value, exponent] : pair.inputs) {
+    const ValueId v = input_at(x, value);
+    if (v == kNone) continue;
+    data.push_back(real_of(x, v, input_at(x, exponent)));
+    inputs.push_back(graph.add_input(fmt::format("x{}", value),
+                                     {.dtype = DType::kF64,
+                                      .shape = x.graph.value(v).type.shape,
+                                      .quant = {}}));
+  }
+  const auto y = append(graph, *pair.twin, inputs, attrs);
+  EXPECT_TRUE(y.ok()) << y.status().message();
+  Buffers values;
+  fill_missing(graph, values, {}, 1);
+  for (size_t i = 0; i < data.size(); ++i)
+    values[static_cast<size_t>(inputs[i])].assign(
+        std::as_bytes(std::span(data[i])));
+  const Status status = evaluate(graph, values);
+  EXPECT_TRUE(status.ok()) << status.message();
+  const auto real = values[static_cast<size_t>(*y)].as<double>();
+  return {real.begin(), real.end()};
+}
+
+TEST(BlockFloatingPoint, EqualsTheFloatTwinInDouble) {
+  for (const Pair& pair : pairs())
+    for (const OpExample& example : pair.op->examples())
+      for (uint64_t seed = 0; seed < 4; ++seed) {
+        SCOPED_TRACE(
+            fmt::format("{} {}", pair.op->name, example.attrs.to_string()));
+        auto made = build_example(*pair.op, example, {.seed = seed});
+        ASSERT_TRUE(made.ok()) << made.status().message();
+        Example& x = made.value();
+        set_exponents(pair, x, seed);
+        Attrs attrs = example.attrs;
+        if (pair.twin == &ops::kBinary) attrs.set("kind", "add");
+        const std::vector<double> expected = twin_result(pair, x, attrs);
+        ASSERT_TRUE(evaluate(x.graph, x.values).ok());
+        const auto got = real_of(x, x.node().outputs[0], x.node().outputs[1]);
+        double largest = 0, worst = 0;
+        for (const double v : expected)
+          largest = std::max(largest, std::fabs(v));
+        for (size_t i = 0; i < got.size(); ++i)
+          worst = std::max(worst, std::fabs(got[i] - expected[i]));
+        // Half a step of 15 bits; up to a slack of 3 where predicted.
+        EXPECT_LE(worst, largest * 0x1p-12);
+        int bits = 0;
+        for (const int16_t m :
+             x.values[static_cast<size_t>(x.node().outputs[0])].as<int16_t>())
+          bits |= std::abs(int{m});
+        EXPECT_GE(bits, 1 << 11) << "mantissas are left unused";
+      }
+}
+
+// The int8 layers: without a side and with a zero one they are the deployed
+// layer, bit for bit; with one, the float side's result but for ties.
+struct Layer {
+  const OpDef *op, *twin;
+  std::vector<std::pair<size_t, size_t>> side;  // mantissas, exponent
+};
+
+const OpDef* layer_twin(const OpDef& op, const OpExample& example) {
+  if (&op == &ops::kBfpSideDepthwiseConv2d) return &ops::kDepthwiseConv2d;
+  return example.inputs[1].shape.rank() == 2 ? &ops::kFullyConnected
+                                             : &ops::kConv2d;
+}
+
+std::vector<int8_t> layer_result(const Example& x, const OpDef& twin,
+                                 const OpExample& example,
+                                 const std::vector<size_t>& side) {
+  Graph graph;
+  std::vector<ValueId> inputs;
+  std::vector<std::vector<float>> reals;
+  Buffers values;
+  std::vector<std::span<const std::byte>> data;
+  reals.reserve(2);
+  for (size_t i = 0; i < 3 + side.size(); ++i) {
+    const size_t from = i < 3 ? i : side[i - 3];
+    const ValueId v = input_at(x, from);
+    if (v == kNone) {
+      inputs.push_back(kNone);
+      continue;
+    }
+    TensorType type = x.graph.value(v).type;
+    data.push_back(x.values[static_cast<size_t>(v)].bytes());
+    if (i >= 3) {
+      const auto real = real_of(x, v, input_at(x, from + 1));
+      reals.emplace_back(real.begin(), real.end());
+      data.back() = std::as_bytes(std::span(reals.back()));
+      type.dtype = DType::kF32;
+      type.quant = {};
+    }
+    inputs.push_back(graph.add_input(fmt::format("x{}", i), type));
+  }
+  const auto y = append(graph, twin, inputs, example.attrs,
+                        {.out_quant = example.out_quant});
+  EXPECT_TRUE(y.ok()) << y.status().message();
+  fill_missing(graph, values, {}, 1);
+  for (size_t i = 0, k = 0; i < inputs.size(); ++i)
+    if (inputs[i] != kNone)
+      values[static_cast<size_t>(inputs[i])].assign(data[k++]);
+  EXPECT_TRUE(evaluate(graph, values).ok());
+  const auto q = values[static_cast<size_t>(*y)].as<int8_t>();
+  return {q.begin(), q.end()};
+}
+
+TEST(BlockFloatingPoint, Int8LayersAreTheDeployedOnes) {
+  for (const OpDef* op :
+       {&ops::kBfpSideConv2d, &ops::kBfpSideDepthwiseConv2d}) {
+    for (const OpExample& example : op->examples()) {
+      const bool has_side = example.inputs.size() > 3;
+      const bool dense = op == &ops::kBfpSideConv2d;
+      const std::vector<size_t> side =
+          !has_side
+              ? std::vector<size_t>{}
+              : (dense ? std::vector<size_t>{3, 5} : std::vector<size_t>{3});
+      for (const bool zero : {false, true}) {
+        auto made = build_example(*op, example, {.seed = 3});
+        ASSERT_TRUE(made.ok()) << made.status().message();
+        Example& x = made.value();
+        for (const size_t i : side) {
+          x.values[static_cast<size_t>(input_at(x, i + 1))].as<int32_t>()[0] =
+              -16;
+          if (zero && i == side.back())
+            for (int16_t& m :
+                 x.values[static_cast<size_t>(input_at(x, i))].as<int16_t>())
+              m = 0;
+        }
+        ASSERT_TRUE(evaluate(x.graph, x.values).ok());
+        const auto got =
+            x.values[static_cast<size_t>(x.node().outputs[0])].as<int8_t>();
+        const std::vector<int8_t> expected =
+            layer_result(x, *layer_twin(*op, example), example,
+                         zero ? std::vector<size_t>{} : side);
+        size_t different = 0;
+        for (size_t i = 0; i < got.size(); ++i) {
+          EXPECT_LE(std::abs(got[i] - expected[i]), zero || !has_side ? 0 : 1);
+          different += got[i] != expected[i];
+        }
+        EXPECT_LE(different * 50, got.size()) << op->name;
+      }
+    }
+  }
+}
+
+struct LossCase {
+  std::vector<double> logits;
+  int label;
+};
+
+// Logits with a given spread: from certain to undecided.
+TEST(BlockFloatingPoint, CrossEntropyEqualsTheFormula) {
+  for (const int exponent : {-20, -15, -12, -10}) {
+    for (const OpExample& example : ops::kBfpSoftmaxCrossEntropy.examples()) {
+      auto loss =
+          build_example(ops::kBfpSoftmaxCrossEntropy, example, {.seed = 9})
+              .value();
+      auto grad =
+          build_example(ops::kBfpSoftmaxCrossEntropyGrad, example, {.seed = 9})
+              .value();
+      const auto rows = static_cast<size_t>(example.inputs[0].shape[0]);
+      const auto classes = static_cast<size_t>(example.inputs[0].shape[1]);
+      for (Example* x : {&loss, &grad}) {
+        x->values[1].as<int32_t>()[0] = exponent;
+        for (size_t r = 0; r < rows; ++r)
+          x->values[2].as<int32_t>()[r] = static_cast<int32_t>(r % classes);
+        ASSERT_TRUE(evaluate(x->graph, x->values).ok());
+      }
+      const std::vector<double> logits = real_of(loss, 0, 1);
+      const std::vector<double> got =
+          real_of(grad, grad.node().outputs[0], grad.node().outputs[1]);
+      double expected = 0, worst = 0;
+      for (size_t r = 0; r < rows; ++r) {
+        const double* x = logits.data() + r * classes;
+        const double top = *std::max_element(x, x + classes);
+        double sum = 0;
+        for (size_t c = 0; c < classes; ++c) sum += std::exp(x[c] - top);
+        expected += std::log(sum) + top - x[r % classes];
+        for (size_t c = 0; c < classes; ++c) {
+          const double p = std::exp(x[c] - top) / sum;
+          const double d =
+              (p - (c == r % classes ? 1 : 0)) / static_cast<double>(rows);
+          worst = std::max(worst, std::fabs(got[r * classes + c] - d));
+        }
+      }
+      const auto raw = loss.values[static_cast<size_t>(loss.node().outputs[0])]
+                           .as<int32_t>();
+      const double value = std::ldexp(static_cast<double>(raw[0]), raw[1]);
+      expected /= static_cast<double>(rows);
+      EXPECT_NEAR(value, expected, 1e-5 * std::max(1.0, expected)) << exponent;
+      EXPECT_LE(worst, 0x1p-14) << exponent;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ft

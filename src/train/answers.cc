@@ -1,0 +1,93 @@
+#include "train/answers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ir/bfp.h"
+#include "passes/integerize.h"
+
+namespace ft {
+namespace {
+
+template <class T>
+std::span<const T> persistent_as(Session& session, const std::string& name) {
+  const auto bytes = session.persistent(name);
+  return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+bool is_integer(const Value& param) { return param.type.dtype == DType::kS16; }
+
+}  // namespace
+
+void read_real(Session& session, size_t output, std::span<float> real) {
+  const TensorType& type = session.program().outputs[output].type;
+  if (type.dtype == DType::kF32) {
+    std::ranges::copy(session.output_as<float>(output), real.begin());
+    return;
+  }
+  const float scale = type.quant.scale[0];
+  if (type.dtype == DType::kS8) {
+    const auto q = session.output_as<int8_t>(output);
+    for (size_t i = 0; i < real.size(); ++i)
+      real[i] = scale * static_cast<float>(q[i] - type.quant.zero_point[0]);
+    return;
+  }
+  FT_CHECK(type.dtype == DType::kS16);
+  const auto mantissas = session.output_as<int16_t>(output);
+  const int exponent = session.output_as<int32_t>(output + 1)[0];
+  for (size_t i = 0; i < real.size(); ++i)
+    real[i] = std::ldexp(static_cast<float>(mantissas[i]), exponent) * scale;
+}
+
+std::vector<float> read_answer(Session& session) {
+  const Shape& shape = session.program().outputs[kAnswerOutput].type.shape;
+  std::vector<float> real(static_cast<size_t>(shape.num_elements()));
+  read_real(session, kAnswerOutput, real);
+  return real;
+}
+
+double read_loss(Session& session) {
+  const TensorType& type = session.program().outputs[0].type;
+  if (type.dtype == DType::kF32)
+    return static_cast<double>(session.output_as<float>(0)[0]);
+  const auto loss = session.output_as<int32_t>(0);
+  return std::ldexp(static_cast<double>(loss[0]), loss[1]) *
+         static_cast<double>(type.quant.scale[0]);
+}
+
+std::vector<float> adapter_values(Session& session,
+                                  const AdapterTensor& tensor) {
+  const Value& param = session.program().graph.value(tensor.param);
+  if (!is_integer(param)) {
+    const auto real = persistent_as<float>(session, param.name);
+    return {real.begin(), real.end()};
+  }
+  return from_bfp(
+      persistent_as<int16_t>(session, param.name),
+      persistent_as<int32_t>(session, exponent_name(param.name))[0]);
+}
+
+void set_adapter_values(Graph& graph, const AdapterTensor& tensor,
+                        std::span<const float> values) {
+  Value& param = graph.value(tensor.param);
+  if (is_integer(param))
+    set_integer_param(graph, tensor.param, values);
+  else
+    param.data = graph.own(std::as_bytes(values));
+}
+
+void set_adapter_values(Session& session, const AdapterTensor& tensor,
+                        std::span<const float> values) {
+  const Value& param = session.program().graph.value(tensor.param);
+  const auto to = session.persistent(param.name);
+  if (!is_integer(param)) {
+    std::ranges::copy(std::as_bytes(values), to.begin());
+    return;
+  }
+  const BfpValues bfp = to_bfp(values);
+  std::ranges::copy(std::as_bytes(std::span(bfp.mantissas)), to.begin());
+  std::ranges::copy(std::as_bytes(std::span(&bfp.exponent, 1)),
+                    session.persistent(exponent_name(param.name)).begin());
+}
+
+}  // namespace ft

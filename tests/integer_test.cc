@@ -1,0 +1,327 @@
+// Integer training on int8 models: the forward pass is the deployed one, no
+// kernel of the step knows a float, and it learns.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <tuple>
+
+#include "base/random.h"
+#include "exec/session.h"
+#include "tests/count_allocations.h"
+#include "tests/real_inputs.h"
+#include "train/answers.h"
+#include "train/step.h"
+#include "train/trainer.h"
+
+namespace ft {
+namespace {
+
+MethodSettings settings_of(const char* method, int num_classes) {
+  MethodSettings settings;
+  settings.method = method;
+  settings.r = 4;
+  settings.num_classes = num_classes;
+  return settings;
+}
+
+std::string model_path(const std::string& name) {
+  if (name == "demo") return FT_SOURCE_DIR "/examples/demo/keyword_base.tflite";
+  return shared_path("models/mlperf_tiny/" + name + ".tflite");
+}
+
+class IntegerStep : public testing::TestWithParam<const char*> {
+ protected:
+  Result<CompiledStep> train(const char* method, Precision precision,
+                             const PlanOptions& plan = {}) {
+    FT_TRY(const BaseModel base,
+           load_base(model_path(GetParam()), precision, 1));
+    const bool classes = find_classes(base.graph) > 0;
+    const MethodSettings settings = settings_of(method, classes ? 5 : 0);
+    return compile_training(base.graph,
+                            {.method = settings,
+                             .optimizer = {},
+                             .loss = natural_loss(base.graph, settings),
+                             .plan = plan,
+                             .precision = precision});
+  }
+  static int64_t find_classes(const Graph& graph) {
+    return natural_loss(graph, {}) == Loss::kMse ? 0 : 1;
+  }
+};
+
+// No new head, and LoRA's B is zero: nothing differs from what is deployed.
+TEST_P(IntegerStep, ForwardEqualsMixedBitForBit) {
+  FT_SKIP_WITHOUT(model_path(GetParam()));
+  const MethodSettings method = settings_of("lora", 0);
+  std::vector<Session> sessions;
+  std::vector<CompiledStep> steps;
+  for (const Precision p : {Precision::kMixed, Precision::kInteger}) {
+    auto base = load_base(model_path(GetParam()), p, 1);
+    ASSERT_TRUE(base.ok()) << base.status().message();
+    auto step = compile_inference(base->graph, method, {}, p);
+    ASSERT_TRUE(step.ok()) << step.status().message();
+    steps.push_back(std::move(*step));
+  }
+  for (const CompiledStep& step : steps)
+    sessions.push_back(Session::create(step.program).value());
+  const Random random(1, "integer_test");
+  for (uint64_t round = 0; round < 3; ++round) {
+    for (Session& s : sessions) {
+      for (size_t k = 0; std::byte & b : s.input(0))
+        b = static_cast<std::byte>(random.bits(round << 32 | k++));
+      s.run();
+    }
+    EXPECT_TRUE(
+        std::ranges::equal(sessions[0].output(0), sessions[1].output(0)));
+    EXPECT_EQ(read_answer(sessions[0]), read_answer(sessions[1]));
+  }
+}
+
+// tools/integer_kernels.txt names the kernels whose object code was checked to
+// hold no floating-point instruction (tools/check_no_float.py).
+std::set<std::string> checked_kernels() {
+  std::ifstream list(FT_SOURCE_DIR "/tools/integer_kernels.txt");
+  std::set<std::string> symbols;
+  for (std::string line; std::getline(list, line);) {
+    if (line.starts_with("#")) continue;
+    std::istringstream words(line.substr(line.find(':') + 1));
+    for (std::string word; words >> word;) symbols.insert(word);
+  }
+  return symbols;
+}
+
+TEST_P(IntegerStep, KnowsNoFloat) {
+  FT_SKIP_WITHOUT(model_path(GetParam()));
+  const std::set<std::string> checked = checked_kernels();
+  ASSERT_FALSE(checked.empty());
+  for (const char* method : {"lora", "head"}) {
+    if (std::string(GetParam()).starts_with("ad01") &&
+        method == std::string("head"))
+      continue;
+    auto step = train(method, Precision::kInteger, {.c99_only = true});
+    ASSERT_TRUE(step.ok()) << step.status().message();
+    const Program& program = step->program;
+    for (const KernelCall& call : program.calls)
+      EXPECT_TRUE(checked.contains(std::string(call.kernel->symbol)))
+          << call.kernel->symbol << " of "
+          << program.graph.node(call.node).name;
+    for (const auto* bindings :
+         {&program.inputs, &program.outputs, &program.persistent})
+      for (const Binding& b : *bindings)
+        EXPECT_NE(b.type.dtype, DType::kF32) << b.name;
+  }
+}
+
+TEST_P(IntegerStep, NeedsLessMemoryThanMixedAndAllocatesNothing) {
+  FT_SKIP_WITHOUT(model_path(GetParam()));
+  auto mixed = train("lora", Precision::kMixed);
+  auto integer = train("lora", Precision::kInteger);
+  ASSERT_TRUE(mixed.ok() && integer.ok());
+  const Program& p = integer->program;
+  std::printf(
+      "%-24s mixed %zu + %zu + %zu, integer %zu + %zu + %zu (arena, "
+      "persistent, scratch)\n",
+      GetParam(), mixed->program.arena_bytes, mixed->program.persistent_bytes,
+      mixed->program.scratch_bytes, p.arena_bytes, p.persistent_bytes,
+      p.scratch_bytes);
+  EXPECT_LT(p.ram_bytes(), mixed->program.ram_bytes());
+  // Small buffers are rounded up to 16 bytes each, which the bound leaves out.
+  EXPECT_LE(p.arena_bytes, p.lower_bound_bytes * 102 / 100 + 128);
+  auto session = Session::create(p);
+  ASSERT_TRUE(session.ok());
+  session->run();
+  const size_t before = allocation_count();
+  for (int i = 0; i < 3; ++i) session->run();
+  EXPECT_EQ(allocation_count() - before, 0u);
+  EXPECT_TRUE(session->guards_intact());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, IntegerStep,
+                         testing::Values("demo", "kws_ref_model",
+                                         "pretrainedResnet_quant", "ad01_int8",
+                                         "vww_96_int8"));
+
+// Parameters with the part that only updates see.
+std::vector<double> fine_values(Session& s, const AdapterTensor& t) {
+  const Value& param = s.program().graph.value(t.param);
+  const std::vector<float> coarse = adapter_values(s, t);
+  std::vector<double> values(coarse.begin(), coarse.end());
+  const auto residual = s.persistent(param.name + "/residual");
+  if (residual.empty()) return values;
+  const auto exponent = s.persistent(param.name + "/exponent");
+  const auto* low = reinterpret_cast<const int16_t*>(residual.data());
+  const int e = *reinterpret_cast<const int32_t*>(exponent.data());
+  for (size_t k = 0; k < values.size(); ++k)
+    values[k] += std::ldexp(low[k], e - 16);
+  return values;
+}
+
+// One plain step of SGD moves every parameter by its gradient.
+std::vector<std::vector<double>> gradients(const std::string& model,
+                                           Precision precision) {
+  auto base = load_base(model_path(model), precision, 2);
+  const bool classes = natural_loss(base->graph, {}) != Loss::kMse;
+  const MethodSettings method = settings_of("lora", classes ? 5 : 0);
+  const OptimizerSettings opt{.optimizer = "sgd", .momentum = 0};
+  auto step =
+      compile_training(base->graph, {.method = method,
+                                     .optimizer = opt,
+                                     .loss = natural_loss(base->graph, method),
+                                     .plan = {},
+                                     .precision = precision});
+  EXPECT_TRUE(step.ok()) << step.status().message();
+  // LoRA's B must not be zero, or A has no gradient.
+  for (const AdapterTensor& t : step->adapted.tensors) {
+    const Random random(1, t.name);
+    const Shape shape = step->program.graph.value(t.param).type.shape;
+    std::vector<float> values(static_cast<size_t>(shape.num_elements()));
+    for (size_t k = 0; k < values.size(); ++k)
+      values[k] = 0.02f * random.normal(k);
+    set_adapter_values(step->program.graph, t, values);
+  }
+  Session s = Session::create(step->program).value();
+  const Random random(2, "inputs");
+  for (size_t k = 0; std::byte & b : s.input(0))
+    b = static_cast<std::byte>(random.bits(k++) % 160);
+  const TensorType& target = step->program.inputs[1].type;
+  if (classes) s.input_as<int32_t>(1)[1] = 3;
+  if (!classes)
+    write_features(s.input(1), target, 0,
+                   std::vector<float>(
+                       static_cast<size_t>(target.shape.num_elements()), 0.5f));
+  std::vector<std::vector<double>> before, moved;
+  for (const AdapterTensor& t : step->adapted.tensors)
+    before.push_back(fine_values(s, t));
+  const float lr = model == "ad01_int8" ? 1e-5f : 1e-3f;
+  if (precision == Precision::kInteger)
+    std::ranges::copy(
+        integer_hyper_values(
+            {.lr = static_cast<double>(lr), .schedule = "constant"}, 0, 1, 0),
+        s.input_as<int32_t>(2).begin());
+  else
+    s.input_as<float>(2)[0] = lr;
+  s.run();
+  for (size_t i = 0; i < before.size(); ++i) {
+    moved.push_back(fine_values(s, step->adapted.tensors[i]));
+    for (size_t k = 0; k < moved[i].size(); ++k)
+      moved[i][k] = (before[i][k] - moved[i][k]) / static_cast<double>(lr);
+  }
+  return moved;
+}
+
+TEST(IntegerTraining, GradientsAreThoseOfMixed) {
+  for (const char* model : {"demo", "ad01_int8", "pretrainedResnet_quant"}) {
+    if (!std::filesystem::exists(model_path(model))) continue;
+    const auto mixed = gradients(model, Precision::kMixed);
+    const auto integer = gradients(model, Precision::kInteger);
+    ASSERT_EQ(mixed.size(), integer.size());
+    for (size_t i = 0; i < mixed.size(); ++i) {
+      double dot = 0, a = 0, b = 0;
+      for (size_t k = 0; k < mixed[i].size(); ++k) {
+        dot += mixed[i][k] * integer[i][k];
+        a += std::pow(mixed[i][k], 2);
+        b += std::pow(integer[i][k], 2);
+      }
+      // The forward passes differ too, where a side's rounding flips a bit.
+      EXPECT_GE(dot / std::sqrt(a * b), 0.98) << model << " tensor " << i;
+      EXPECT_NEAR(std::sqrt(b / a), 1, 0.05) << model << " tensor " << i;
+    }
+  }
+}
+
+// Samples of four classes: noise with a bright patch in one quarter.
+struct Patches {
+  std::vector<int> labels;
+  Samples samples;
+
+  explicit Patches(size_t count) {
+    for (size_t i = 0; i < count; ++i)
+      labels.push_back(static_cast<int>(i % 4));
+    samples = {.fill =
+                   [](size_t sample, int, std::span<float> out) {
+                     const Random random(sample, "patches");
+                     for (size_t k = 0; k < out.size(); ++k)
+                       out[k] = 4 * random.normal(k) +
+                                (k * 4 / out.size() == sample % 4 ? 12.0f : 0);
+                   },
+               .feature_size = 490,
+               .labels = labels,
+               .targets = {},
+               .target_size = 0};
+  }
+};
+
+struct Outcome {
+  double accuracy, loss;
+  std::vector<std::vector<float>> adapter;
+};
+
+Outcome train_demo(Precision precision, const std::string& optimizer) {
+  const MethodSettings method = settings_of("lora", 4);
+  auto base = load_base(model_path("demo"), precision, 1);
+  OptimizerSettings opt{.optimizer = optimizer,
+                        .lr = optimizer == "sgd" ? 0.01 : 0.005};
+  auto step = compile_training(base->graph, {.method = method,
+                                             .optimizer = opt,
+                                             .loss = Loss::kSoftmaxCrossEntropy,
+                                             .plan = {},
+                                             .precision = precision});
+  auto infer = compile_inference(base->graph, method, {}, precision);
+  EXPECT_TRUE(step.ok() && infer.ok());
+  Session session = Session::create(step->program).value();
+  std::vector<Session> eval;
+  eval.push_back(Session::create_sharing(infer->program, session).value());
+  const Patches data(96);
+  std::vector<size_t> train, test;
+  for (size_t i = 0; i < 96; ++i) (i < 24 ? train : test).push_back(i);
+  Trainer trainer(session, eval, data.samples, train, {}, Task::kClassification,
+                  {.epochs = 5, .seed = 3, .patience = 0, .optimizer = opt});
+  const auto stop = trainer.run([](const Progress&) { return true; });
+  EXPECT_TRUE(stop.ok()) << stop.status().message();
+  const auto e = evaluate(eval, data.samples, test, Task::kClassification);
+  EXPECT_TRUE(e.ok());
+  Outcome out{e->accuracy, trainer.state().history.back().train_loss, {}};
+  for (const AdapterTensor& t : step->adapted.tensors)
+    out.adapter.push_back(adapter_values(session, t));
+  return out;
+}
+
+TEST(IntegerTraining, LearnsLikeMixedAndRepeatsItself) {
+  for (const char* optimizer : {"adamw", "sgd"}) {
+    const Outcome mixed = train_demo(Precision::kMixed, optimizer);
+    const Outcome integer = train_demo(Precision::kInteger, optimizer);
+    std::printf("%s: mixed %.3f (loss %.3f), integer %.3f (loss %.3f)\n",
+                optimizer, mixed.accuracy, mixed.loss, integer.accuracy,
+                integer.loss);
+    EXPECT_GE(integer.accuracy, mixed.accuracy - 0.1) << optimizer;
+    EXPECT_LT(integer.loss, std::log(4)) << optimizer;
+    EXPECT_NEAR(integer.loss, mixed.loss, 0.1 * mixed.loss + 0.05) << optimizer;
+    EXPECT_EQ(integer.adapter,
+              train_demo(Precision::kInteger, optimizer).adapter);
+  }
+}
+
+TEST(IntegerTraining, RefusesAFloatModelByName) {
+  const std::string path =
+      shared_path("models/mlperf_tiny/kws_ref_model_float32.tflite");
+  FT_SKIP_WITHOUT(path);
+  auto base = load_base(path, Precision::kInteger, 1);
+  ASSERT_TRUE(base.ok());
+  const auto step =
+      compile_training(base->graph, {.method = settings_of("lora", 3),
+                                     .optimizer = {},
+                                     .loss = Loss::kSoftmaxCrossEntropy,
+                                     .plan = {},
+                                     .precision = Precision::kInteger});
+  ASSERT_FALSE(step.ok());
+  EXPECT_EQ(step.status().code(), Code::kInvalidInput);
+  EXPECT_NE(step.status().message().find("integer training"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace ft
