@@ -137,6 +137,7 @@ TEST(Session, EvaluationSharesTheParametersOfTraining) {
   fill(*a, 3);
   a->input_as<float>(2)[0] = 0.01f;
   a->input_as<float>(2)[1] = a->input_as<float>(2)[2] = 10.0f;
+  a->input_as<float>(2)[3] = 0;  // do not hold
   a->run();
   EXPECT_NE(answer(), before);
 }

@@ -6,11 +6,11 @@
 #include <map>
 
 #include "base/random.h"
+#include "ir/bfp.h"
 #include "kernels/bfp_updates/bfp_updates.h"
 #include "kernels/kernel.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
-#include "ir/bfp.h"
 
 namespace ft {
 namespace {
