@@ -30,8 +30,11 @@ Result<MergeInput> merge_input(const AdaptedModel& model) {
   MergeInput input{.method = model.method, .tensors = {}};
   for (const AdapterEntry& t : model.adapter->tensors)
     input.tensors[t.name] = t.values;
-  FT_TRY(input.answer_low, metadata_float(*model.adapter, "answer_low"));
-  FT_TRY(input.answer_high, metadata_float(*model.adapter, "answer_high"));
+  if (model.adapter->get("answer_low").empty()) return input;
+  AnswerRange range;
+  FT_TRY(range.low, metadata_float(*model.adapter, "answer_low"));
+  FT_TRY(range.high, metadata_float(*model.adapter, "answer_high"));
+  input.answer_range = range;
   return input;
 }
 

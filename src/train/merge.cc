@@ -190,9 +190,14 @@ class Merger {
       Shape shape = type.shape;
       shape.set(shape.rank() - 1, classes);
       TensorEdit edit{.tensor_index = tensor, .shape = shape};
-      if (n == site.head && type.dtype == DType::kS8)
-        edit.quant =
-            activation_quantizer(input_.answer_low, input_.answer_high);
+      if (n == site.head && type.dtype == DType::kS8) {
+        if (!input_.answer_range)
+          return invalid_input(
+              "merge: the adapter does not tell the range of its new head's "
+              "answers (answer_low, answer_high), which int8 needs");
+        edit.quant = activation_quantizer(input_.answer_range->low,
+                                          input_.answer_range->high);
+      }
       edits.tensors.push_back(std::move(edit));
     }
     return ok_status();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,11 +19,16 @@
 
 namespace ft {
 
+// Smallest and largest logit over the training samples.
+struct AnswerRange {
+  float low = 0, high = 0;
+};
+
 struct MergeInput {
   MethodSettings method;
   TensorMap tensors;  // of the adapter, in file layout
-  // Smallest and largest logit over the training samples, for a new int8 head.
-  float answer_low = 0, answer_high = 0;
+  // For a new int8 head; adapters made elsewhere tell none.
+  std::optional<AnswerRange> answer_range = std::nullopt;
 };
 
 // The model in float32 with the merged weights (activations not quantized).

@@ -167,14 +167,18 @@ class Case:
         run_json("run", model, "--input", self.inputs(), "--output", out, *options)
         return np.load(out).reshape(len(self.x), -1)
 
-    def train(self, *options):
-        np.save(self.folder / "y.npy", self.labels.astype(np.int32))
-        after = self.folder / "after.safetensors"
+    def own_options(self):
         own = []
         for key, value in self.method.settings.items():
             own.append("--" + key.replace("_", "-"))
             if value != "true":
                 own.append(value)
+        return own
+
+    def train(self, *options):
+        np.save(self.folder / "y.npy", self.labels.astype(np.int32))
+        after = self.folder / "after.safetensors"
+        own = self.own_options()
         if self.method.ranked:
             own += ["--rank", RANK, "--alpha", ALPHA]
         run_json(
@@ -249,14 +253,12 @@ def test_a_fresh_adapter_leaves_the_model_as_it_is(case):
     after = case.folder / "fresh.safetensors"
     np.save(case.folder / "y.npy", case.labels.astype(np.int32))
     own = ["--rank", RANK] if case.method.ranked else []
-    flags = ["--" + k.replace("_", "-") for k, v in case.method.settings.items()
-             if v == "true"]  # fmt: skip
     run_json(
         "train", case.model_path, "--data", case.inputs(),
         "--labels", case.folder / "y.npy", "--loss", "cross-entropy",
         "--method", case.method.name, "--precision", "f32", "--batch", 4,
         "--target-modules", ",".join(case.targets),
-        "--epochs", 1, "--lr", 1e-30, *own, *flags, "--out", after,
+        "--epochs", 1, "--lr", 1e-30, *own, *case.own_options(), "--out", after,
     )  # fmt: skip
     got = case.run(case.model_path, "--adapter", after)
     np.testing.assert_allclose(got, case.run(case.model_path), 1e-6, 1e-6)
