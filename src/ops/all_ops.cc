@@ -84,6 +84,8 @@ constexpr const OpDef* kAllOps[] = {
     &kBfpMatmul,
     &kBfpDequantize,
     &kBfpAdd,
+    &kBfpMul,
+    &kBfpRelu,
     &kBfpActivationGrad,
     &kBfpReduce,
     &kBfpBroadcastTo,

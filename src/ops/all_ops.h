@@ -48,7 +48,7 @@ extern const OpDef kBfpSideConv2d, kBfpSideDepthwiseConv2d;
 extern const OpDef kBfpConv2d, kBfpConv2dInputGrad, kBfpConv2dWeightGrad,
     kBfpDepthwiseConv2dInputGrad, kBfpDepthwiseConv2dWeightGrad, kBfpMatmul;
 extern const OpDef kBfpDequantize, kBfpAdd, kBfpActivationGrad, kBfpReduce,
-    kBfpBroadcastTo, kBfpAvgPool2dGrad, kBfpMaxPool2dGrad;
+    kBfpBroadcastTo, kBfpAvgPool2dGrad, kBfpMaxPool2dGrad, kBfpMul, kBfpRelu;
 extern const OpDef kBfpSoftmaxCrossEntropy, kBfpSoftmaxCrossEntropyGrad,
     kBfpSoftmax, kBfpMseLoss, kBfpMseLossGrad, kBfpQuantize;
 extern const OpDef kBfpAdamwUpdate, kBfpSgdUpdate;

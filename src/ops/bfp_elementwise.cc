@@ -88,21 +88,33 @@ Status lower_add(const LowerContext& context, Lowered& lowered) {
 Result<std::vector<TensorType>> infer_activation(const NodeView& node) {
   FT_TRY_STATUS(check_inputs_indexable(node));
   FT_TRY_STATUS(check_act(node));
-  if (node.in(0).dtype != DType::kS16 || node.in(1).dtype != DType::kS8)
-    return node.error(fmt::format("dy is {} and y is {}, needs int16 and int8",
-                                  node.in(0).to_string(),
-                                  node.in(1).to_string()));
+  const bool real = node.in(1).dtype == DType::kS16;
+  if (node.in(0).dtype != DType::kS16 ||
+      (!real && node.in(1).dtype != DType::kS8))
+    return node.error(
+        fmt::format("dy is {} and y is {}, needs int16 and int8 or int16",
+                    node.in(0).to_string(), node.in(1).to_string()));
   FT_TRY_STATUS(check_same_shape(node, 0, 1));
-  FT_TRY_STATUS(check_real_or_per_tensor(node, 1));
+  if (!real) FT_TRY_STATUS(check_real_or_per_tensor(node, 1));
+  const int64_t act = node.attrs->get_int("act");
+  if (real && act != FT_ACT_NONE && act != FT_ACT_RELU)
+    return node.error("int16 y has no bound but zero");
   return std::vector<TensorType>{node.in(0)};
 }
 
 Status lower_activation(const LowerContext& context, Lowered& lowered) {
   const NodeView& node = context.view;
-  const ActivationBounds q =
-      activation_bounds(node.attrs->get_int("act"), node.in(1).quant);
-  lowered.set_params(ft_bfp_activation_grad_params{
-      .count = count_of(node), .q_low = q.low, .q_high = q.high});
+  const int64_t act = node.attrs->get_int("act");
+  ft_bfp_activation_grad_params p{.count = count_of(node),
+                                  .y_is_s8 = node.in(1).dtype == DType::kS8,
+                                  .q_low = act == FT_ACT_RELU ? 0 : INT32_MIN,
+                                  .q_high = INT32_MAX};
+  if (p.y_is_s8) {
+    const ActivationBounds q = activation_bounds(act, node.in(1).quant);
+    p.q_low = q.low;
+    p.q_high = q.high;
+  }
+  lowered.set_params(p);
   return ok_status();
 }
 
@@ -221,7 +233,9 @@ std::vector<OpExample> add_examples() {
 std::vector<OpExample> activation_examples() {
   return {{.inputs = {bfp_type({4, 35}, 1), s8({4, 35}, 0.05f, -10)}},
           {.inputs = {bfp_type({4, 35}, 1), s8({4, 35}, 0.05f, -10)},
-           .attrs = {{"act", FT_ACT_RELU6}}}};
+           .attrs = {{"act", FT_ACT_RELU6}}},
+          {.inputs = {bfp_type({4, 35}, 1), bfp_type({4, 35}, 1.5f)},
+           .attrs = {{"act", FT_ACT_RELU}}}};
 }
 
 std::vector<OpExample> reduce_examples() {

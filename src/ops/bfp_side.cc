@@ -4,7 +4,8 @@
 // bfp_side_conv2d: x, w, bias, h, h_exp, lora_b, lora_b_exp. With rank-2 w it
 // is a fully connected layer, whose result LiteRT rounds once. Attributes as
 // conv2d's and fully_connected's.
-// bfp_side_depthwise_conv2d: x, w, bias, w_delta, w_delta_exp.
+// bfp_side_depthwise_conv2d: x, w, bias, w_delta, w_delta_exp, bias_delta,
+// bias_delta_exp.
 #include "kernels/bfp_side_conv2d/bfp_side_conv2d.h"
 #include "kernels/bfp_side_depthwise_conv2d/bfp_side_depthwise_conv2d.h"
 #include "ops/all_ops.h"
@@ -69,7 +70,7 @@ ConvSizes sizes_of(const NodeView& node) {
   return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[1], w[2], x[3] / w[3]};
 }
 
-// aux 2 and 3: from `unit` (the side's factor in units of x and w) to the
+// Two more aux: from `unit` (the side's factor in units of x and w) to the
 // accumulator's, for each output channel.
 void add_side_scales(const NodeView& node, int64_t out_c, double factor,
                      bool side_in_x_units, Lowered& lowered) {
@@ -103,18 +104,25 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+Status check_delta(const NodeView& node, size_t i, const char* what,
+                   const Shape& shape) {
+  if (node.has(i) != node.has(i + 1))
+    return node.error(fmt::format("{} and its exponent go together", what));
+  if (!node.has(i)) return ok_status();
+  FT_TRY_STATUS(check_bfp(node, i, i + 1));
+  if (node.shape(i) == shape) return ok_status();
+  return node.error(fmt::format("{} is {}, needs {}", what,
+                                node.shape(i).to_string(), shape.to_string()));
+}
+
 Result<std::vector<TensorType>> infer_depthwise(const NodeView& node) {
   FT_TRY_STATUS(check_inputs_indexable(node));
   FT_TRY_STATUS(check_int8(node));
   FT_TRY(auto types, kDepthwiseConv2d.infer(base_of(node)));
-  if (node.has(3) != node.has(4))
-    return node.error("w_delta and its exponent go together");
-  if (!node.has(3)) return types;
-  FT_TRY_STATUS(check_bfp(node, 3, 4));
-  if (node.shape(3) == node.shape(1)) return types;
-  return node.error(fmt::format("w_delta is {}, w {}",
-                                node.shape(3).to_string(),
-                                node.shape(1).to_string()));
+  FT_TRY_STATUS(check_delta(node, 3, "w_delta", node.shape(1)));
+  FT_TRY_STATUS(
+      check_delta(node, 5, "bias_delta", Shape{node.shape(1).back()}));
+  return types;
 }
 
 Status lower_depthwise(const LowerContext& context, Lowered& lowered) {
@@ -123,9 +131,12 @@ Status lower_depthwise(const LowerContext& context, Lowered& lowered) {
   base.view = base_of(node);
   FT_TRY_STATUS(kDepthwiseConv2d.lower(base, lowered));
   lowered.aux.pop_back();
-  if (node.has(3))
-    add_side_scales(node, node.out(0).shape.back(), factor_of(node, 3), true,
-                    lowered);
+  const int64_t channels = node.out(0).shape.back();
+  if (!node.has(3) && !node.has(5)) return ok_status();
+  add_side_scales(node, channels, node.has(3) ? factor_of(node, 3) : 1, true,
+                  lowered);
+  if (node.has(5))
+    add_side_scales(node, channels, factor_of(node, 5), false, lowered);
   return ok_status();
 }
 
@@ -186,7 +197,11 @@ std::vector<OpExample> examples_depthwise() {
       {.inputs = {s8({1, 6, 8, 3}, 0.03f, 9), s8({1, 2, 3, 6}, 0.02f, 0),
                   s32({6}), bfp_type({1, 2, 3, 6}, 1), e},
        .out_quant = quant,
-       .absent = {2}}};
+       .absent = {2}},
+      {.inputs = {s8({1, 4, 3, 8}, 0.03f, 9), s8_per_channel({1, 2, 2, 8}, 3),
+                  s32({8}), bfp_type({1, 2, 2, 8}, 1.3f), e,
+                  bfp_type({8}, 1.7f), e},
+       .out_quant = quant}};
 }
 
 constexpr KernelDef kKernels[] = {
@@ -212,7 +227,7 @@ constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
 constinit const OpDef kBfpSideDepthwiseConv2d = {
     .name = "bfp_side_depthwise_conv2d",
     .min_inputs = 2,
-    .max_inputs = 5,
+    .max_inputs = 7,
     .infer = infer_depthwise,
     .lower = lower_depthwise,
     .kernels = kDepthwiseKernels,

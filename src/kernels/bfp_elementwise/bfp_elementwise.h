@@ -9,7 +9,7 @@
  *   in:  a, a_exp, b, b_exp
  *   out: y int16, y_exp
  * bfp_activation_grad: dx = dy where low < y < high, else 0; the exponent stays
- *   in:  dy int16, y int8
+ *   in:  dy int16, y int8 or int16 (whose sign is all that counts)
  *   out: dx int16; may be dy
  * bfp_reduce: sums over axes; x is seen as four dimensions, of which `mask`
  *   names those that are summed (bit d)
@@ -40,7 +40,7 @@ typedef struct {
 
 typedef struct {
   int32_t count;
-  int32_t q_low, q_high;
+  int32_t y_is_s8, q_low, q_high;
 } ft_bfp_activation_grad_params;
 
 enum { FT_BFP_MAX_RANK = 8 };

@@ -56,10 +56,16 @@ void ft_bfp_activation_grad_c99(const void* params, const ft_args* args) {
       (const ft_bfp_activation_grad_params*)params;
   const int16_t* dy = (const int16_t*)args->in[0];
   const int8_t* y = (const int8_t*)args->in[1];
+  const int16_t* real = (const int16_t*)args->in[1];
   int16_t* dx = (int16_t*)args->out[0];
   int32_t i;
-  for (i = 0; i < p->count; ++i)
-    dx[i] = y[i] > p->q_low && y[i] < p->q_high ? dy[i] : 0;
+  if (p->y_is_s8) {
+    for (i = 0; i < p->count; ++i)
+      dx[i] = y[i] > p->q_low && y[i] < p->q_high ? dy[i] : 0;
+  } else {
+    for (i = 0; i < p->count; ++i)
+      dx[i] = real[i] > p->q_low && real[i] < p->q_high ? dy[i] : 0;
+  }
 }
 
 /* Where element `index` of the smaller tensor begins in the larger, and how far

@@ -50,15 +50,15 @@ void ft_bfp_side_conv2d_c99(const void* params, const ft_args* args) {
   int8_t* y = (int8_t*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
   int32_t pixel, co;
-  side s;
-  s.h = (const int16_t*)args->in[3];
-  s.b = (const int16_t*)args->in[5];
-  s.multiplier = (const int32_t*)args->aux[2];
-  s.unit = (const int32_t*)args->aux[3];
-  s.exponent = 0;
-  if (p->rank > 0)
+  side s = {NULL, NULL, 0, NULL, NULL};
+  if (p->rank > 0) { /* else there are no such buffers */
+    s.h = (const int16_t*)args->in[3];
+    s.b = (const int16_t*)args->in[5];
+    s.multiplier = (const int32_t*)args->aux[2];
+    s.unit = (const int32_t*)args->aux[3];
     s.exponent = ft_clamp_exponent((int64_t) * (const int32_t*)args->in[4] +
                                    *(const int32_t*)args->in[6]);
+  }
   for (pixel = 0; pixel < pixels; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (co = 0; co < p->out_c; ++co) {

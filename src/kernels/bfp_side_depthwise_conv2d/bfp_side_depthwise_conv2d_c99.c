@@ -52,14 +52,30 @@ static void add_taps(const ft_conv_params* p, const ft_window* win,
   }
 }
 
+/* What the adapter adds to channel c's accumulator. */
+static int32_t side_of(const ft_args* args, int32_t c, int64_t sum) {
+  const int32_t* delta_exp = (const int32_t*)args->in[4];
+  const int16_t* bias_delta = (const int16_t*)args->in[5];
+  const int32_t* bias_exp = (const int32_t*)args->in[6];
+  uint32_t side = 0;
+  if (delta_exp)
+    side += (uint32_t)ft_bfp_scale(
+        sum, ((const int32_t*)args->aux[2])[c],
+        ft_clamp_exponent((int64_t)*delta_exp +
+                          ((const int32_t*)args->aux[3])[c]));
+  if (bias_exp)
+    side += (uint32_t)ft_bfp_scale(
+        bias_delta[c], ((const int32_t*)args->aux[4])[c],
+        ft_clamp_exponent((int64_t)*bias_exp +
+                          ((const int32_t*)args->aux[5])[c]));
+  return (int32_t)side;
+}
+
 void ft_bfp_side_depthwise_conv2d_c99(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int32_t* bias = (const int32_t*)args->in[2];
-  const int32_t* delta_exp = (const int32_t*)args->in[4];
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
-  const int32_t* side_multiplier = (const int32_t*)args->aux[2];
-  const int32_t* unit = (const int32_t*)args->aux[3];
   int8_t* y = (int8_t*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
   block_sums s;
@@ -75,10 +91,7 @@ void ft_bfp_side_depthwise_conv2d_c99(const void* params, const ft_args* args) {
         uint32_t acc = (uint32_t)s.acc[i];
         int32_t q;
         if (bias) acc += (uint32_t)bias[c];
-        if (delta_exp)
-          acc += (uint32_t)ft_bfp_scale(
-              s.side[i], side_multiplier[c],
-              ft_clamp_exponent((int64_t)*delta_exp + unit[c]));
+        acc += (uint32_t)side_of(args, c, s.side[i]);
         q = ft_requantize((int32_t)acc, multiplier[c], shift[c]);
         *y++ = (int8_t)ft_clamp_i32(q + p->y_zero_point, p->q_low, p->q_high);
       }

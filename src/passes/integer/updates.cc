@@ -1,0 +1,56 @@
+#include "base/random.h"
+#include "kernels/bfp_updates/bfp_updates.h"
+#include "ops/all_ops.h"
+#include "ops/append.h"
+#include "passes/integer/integerizer.h"
+
+namespace ft {
+
+using namespace ops;  // the names of ops
+
+// A float state becomes int16, all zeros.
+Status Integerizer::convert_state(const Node& node, ValueId v) {
+  if (!is_float(v)) return ok_status();
+  Value& value = graph_.value(v);
+  if (!value.data.empty()) return unknown(node, " with an initial state");
+  value.type = {.dtype = DType::kS16, .shape = value.type.shape, .quant = {}};
+  return ok_status();
+}
+
+Status Integerizer::update(const Node& node, const OpDef& op, size_t hyper,
+                           const std::vector<size_t>& states) {
+  FT_TRY(const Bfp param, in(node, 0));
+  FT_TRY(const Bfp grad, wide(node, 1));
+  Value& h = graph_.value(node.inputs[hyper]);
+  h.type = {.dtype = DType::kS32, .shape = {FT_BFP_HYPER}, .quant = {}};
+  const Value residual{
+      .name = graph_.value(param.mantissa).name + "/residual",
+      .type = {.dtype = DType::kS16,
+               .shape = graph_.value(param.mantissa).type.shape,
+               .quant = {}},
+      .kind = ValueKind::kState};
+  Attrs attrs = node.attrs;
+  attrs.set("stream", static_cast<int64_t>(stream_id(
+                          "round/" + graph_.value(param.mantissa).name)));
+  std::vector<ValueId> inputs = {
+      param.mantissa, param.exponent,     grad.mantissa,
+      grad.exponent,  node.inputs[hyper], graph_.add_value(residual)};
+  for (const size_t i : states) {
+    if (i >= node.inputs.size()) continue;
+    FT_TRY_STATUS(convert_state(node, node.inputs[i]));
+    inputs.push_back(node.inputs[i]);
+  }
+  return append_node(graph_, op, std::move(inputs), std::move(attrs),
+                     {.name = node.name})
+      .status();
+}
+
+Status Integerizer::sgd(const Node& node) {
+  return update(node, kBfpSgdUpdate, 2, {3});
+}
+
+Status Integerizer::adamw(const Node& node) {
+  return update(node, kBfpAdamwUpdate, 4, {2, 3});
+}
+
+}  // namespace ft
