@@ -31,7 +31,7 @@ NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test test-cpp test-python bench check asan tsan \
-        fuzz soak results clean
+        fuzz soak bits results clean
 .DELETE_ON_ERROR:
 
 help:
@@ -46,6 +46,7 @@ help:
 	@echo '  make asan     the C++ tests under AddressSanitizer and UBSan'
 	@echo '  make tsan     the C++ tests under ThreadSanitizer'
 	@echo '  make fuzz     each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo '  make bits     one training by GCC, Clang, -O0, -O3 and on AArch64'
 	@echo '  make soak     the tests SOAK_ROUNDS=$(SOAK_ROUNDS) times over, then long fuzzing'
 	@echo '  make setup    only install what is missing'
 	@echo '  make clean    remove build/ and .venv/'
@@ -116,6 +117,19 @@ check: build/.setup-build build/.setup-check build/dev/build.ninja
 
 bench: build $(VENV)/.setup
 	$(PYTHON) bench/run.py
+
+# The same training by other compilers, levels and processors: same bits?
+BITS_PRESETS := gcc-O0 clang-O0 clang-O3 arm64
+build/arm64-sysroot/.complete: tools/arm64_sysroot.sh | build/.setup-cross
+	tools/arm64_sysroot.sh $(@D)
+build/arm64/build.ninja: build/arm64-sysroot/.complete
+build/clang-%/build.ninja: | build/.setup-check
+
+bits: build $(VENV)/.setup $(BITS_PRESETS:%=build/%/build.ninja)
+	for preset in $(BITS_PRESETS); do \
+	  cmake --build build/$$preset --parallel $(JOBS) --target fieldtune || exit 1; \
+	done
+	$(PYTHON) bench/bits.py
 
 results: build $(VENV)/.setup
 	$(PYTHON) bench/run.py --results docs/results

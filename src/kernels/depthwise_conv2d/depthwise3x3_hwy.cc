@@ -37,10 +37,8 @@ struct Rows {
 template <class X>
 HWY_INLINE Rows<X> rows_at(const X* image, int height, int width, int channels,
                            int y0, int c, V zero_point) {
-  Rows<X> r;
-  r.width = width;
-  r.stride = channels;
-  r.zero_point = zero_point;
+  // Not default-constructed: GCC refuses that of vectors outside of functions.
+  Rows<X> r{{}, width, channels, zero_point};
   for (int k = 0; k < 3; ++k) {
     const int y = y0 + k;
     const bool inside = y >= 0 && y < height;
