@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
+#include "base/file.h"
+#include "base/hash.h"
+#include "cli/output.h"
 #include "train/answers.h"
 #include "train/peft.h"
 
@@ -26,18 +30,59 @@ int recorded_seq_len(const Adapter& adapter) {
   return std::max(value, 0);
 }
 
+// An adapter that was trained on top of others means nothing without them.
+Status check_below(const LoadedAdapter& adapter,
+                   std::span<const LoadedAdapter> before,
+                   const std::string& path) {
+  const std::string text = adapter.adapter.get("on_top_of");
+  if (text.empty()) return ok_status();
+  const Json hashes = Json::parse(text, nullptr, false);
+  if (!hashes.is_array())
+    return invalid_input("adapter metadata 'on_top_of' is malformed");
+  for (const Json& hash : hashes)
+    if (!hash.is_string() ||
+        std::ranges::find(before, hash.get<std::string>(),
+                          &LoadedAdapter::sha256) == before.end())
+      return invalid_input(fmt::format(
+          "'{}' was trained on top of another adapter (sha256 {}); give that "
+          "one in front of it",
+          path, hash.dump()));
+  return ok_status();
+}
+
+// Of all adapters that have a part.
+Result<Precision> common_precision(std::span<const LoadedAdapter> adapters) {
+  std::string word;
+  for (const LoadedAdapter& a : adapters) {
+    if (a.method.weight == 0) continue;
+    const std::string own = a.adapter.get("precision");
+    if (!word.empty() && own != word)
+      return invalid_input(fmt::format(
+          "the adapters were trained in different precisions ({} and {})", word,
+          own));
+    word = own;
+  }
+  return parse_precision(word);
+}
+
 }  // namespace
 
-Status install_adapter(const Adapter& adapter, CompiledStep& step) {
+Status install_adapter(const Adapter& adapter, CompiledStep& step,
+                       size_t index) {
   Graph& graph = step.program.graph;
+  const auto belongs = [&](const AdapterTensor& t, const std::string& name) {
+    return t.adapter == index && t.name == name;
+  };
   for (const AdapterEntry& t : adapter.tensors)
-    if (std::ranges::find(step.adapted.tensors, t.name, &AdapterTensor::name) ==
-        step.adapted.tensors.end())
+    if (std::ranges::none_of(
+            step.adapted.tensors,
+            [&](const AdapterTensor& own) { return belongs(own, t.name); }))
       return invalid_input(fmt::format(
           "adapter tensor '{}' has no place in this model with the adapter's "
           "settings",
           t.name));
   for (const AdapterTensor& t : step.adapted.tensors) {
+    if (t.adapter != index) continue;
     const AdapterEntry* entry = find_entry(adapter, t.name);
     if (entry == nullptr)
       return invalid_input(
@@ -52,24 +97,64 @@ Status install_adapter(const Adapter& adapter, CompiledStep& step) {
   return ok_status();
 }
 
+Metadata AdaptedModel::metadata() const {
+  for (const LoadedAdapter& a : adapters)
+    if (a.method.num_classes > 0 || a.method.method == "head")
+      return a.adapter.metadata;
+  return adapters.empty() ? Metadata() : adapters[0].adapter.metadata;
+}
+
+Result<LoadedAdapter> open_adapter(const AdapterChoice& choice) {
+  LoadedAdapter loaded;
+  FT_TRY(loaded.adapter, load_any_adapter(choice.path));
+  FT_TRY(loaded.method, settings_from_metadata(loaded.adapter.metadata));
+  loaded.method.weight = choice.weight;
+  const bool folder = std::filesystem::is_directory(choice.path);
+  FT_TRY(
+      const MappedFile file,
+      MappedFile::open(folder ? peft_tensor_file(choice.path) : choice.path));
+  loaded.sha256 = sha256_hex(file.bytes());
+  return loaded;
+}
+
+Result<std::vector<LoadedAdapter>> open_adapters(
+    std::span<const AdapterChoice> choices) {
+  std::vector<LoadedAdapter> adapters;
+  for (const AdapterChoice& choice : choices) {
+    FT_TRY(LoadedAdapter loaded, open_adapter(choice));
+    FT_TRY_STATUS(check_below(loaded, adapters, choice.path));
+    adapters.push_back(std::move(loaded));
+  }
+  return adapters;
+}
+
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
-                                        const std::string& adapter_path,
+                                        std::span<const AdapterChoice> choices,
                                         const PlanOptions& plan, int seq_len) {
   AdaptedModel model;
-  if (adapter_path.empty()) {
-    FT_TRY(model.base, load_base(model_path, Precision::kMixed, 1, seq_len));
+  FT_TRY(model.adapters, open_adapters(choices));
+  std::vector<MethodSettings> methods;
+  for (const LoadedAdapter& a : model.adapters) {
+    methods.push_back(a.method);
+    if (seq_len == 0) seq_len = recorded_seq_len(a.adapter);
+  }
+  const bool any = std::ranges::any_of(
+      methods, [](const MethodSettings& m) { return m.weight != 0; });
+  if (any) {
+    FT_TRY(model.precision, common_precision(model.adapters));
+  }
+  FT_TRY(model.base, load_base(model_path, model.precision, 1, seq_len));
+  for (const LoadedAdapter& a : model.adapters)
+    FT_TRY_STATUS(check_base(a.adapter, model.base.sha256));
+  if (!any) {
     FT_TRY(model.step, compile_base(model.base.graph, plan));
     return model;
   }
-  FT_TRY(model.adapter, load_any_adapter(adapter_path));
-  FT_TRY(model.method, settings_from_metadata(model.adapter->metadata));
-  FT_TRY(model.precision, parse_precision(model.adapter->get("precision")));
-  if (seq_len == 0) seq_len = recorded_seq_len(*model.adapter);
-  FT_TRY(model.base, load_base(model_path, model.precision, 1, seq_len));
-  FT_TRY_STATUS(check_base(*model.adapter, model.base.sha256));
-  FT_TRY(model.step, compile_inference(model.base.graph, model.method, plan,
-                                       model.precision));
-  FT_TRY_STATUS(install_adapter(*model.adapter, model.step));
+  FT_TRY(model.step,
+         compile_inference(model.base.graph, methods, plan, model.precision));
+  for (size_t i = 0; i < methods.size(); ++i)
+    if (methods[i].weight != 0)
+      FT_TRY_STATUS(install_adapter(model.adapters[i].adapter, model.step, i));
   return model;
 }
 

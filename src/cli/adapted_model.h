@@ -1,33 +1,55 @@
-// A base model with an adapter beside it, ready to run: what eval, run, merge
-// and bench start from.
+// A base model with adapters beside it, ready to run: what eval, run, merge and
+// bench start from.
 #pragma once
 
-#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "adapters/adapter_file.h"
 #include "base/result.h"
+#include "cli/data_job.h"
+#include "cli/options.h"
 #include "train/step.h"
 
 namespace ft::cli {
 
-struct AdaptedModel {
-  BaseModel base;  // in the adapter's precision, batch 1
-  std::optional<Adapter> adapter;
-  MethodSettings method;  // of the adapter
-  Precision precision = Precision::kMixed;
-  CompiledStep step;  // inference; parameters hold the adapter
+struct LoadedAdapter {
+  Adapter adapter;
+  MethodSettings method;  // with the weight of this use
+  std::string sha256;     // of its tensors' file
 };
 
-// An empty `adapter_path` gives the base alone. `seq_len` 0 is the adapter's.
-// Refuses an adapter of another
-// base, with missing or surplus tensors, or of other shapes.
+struct AdaptedModel {
+  BaseModel base;  // in the adapters' precision, batch 1
+  std::vector<LoadedAdapter> adapters;
+  Precision precision = Precision::kMixed;
+  CompiledStep step;  // inference; parameters hold the adapters
+
+  // Of the adapter that says what the answers mean: the one with a new head, or
+  // the first. Empty where there is none.
+  Metadata metadata() const;
+};
+
+// Reads an adapter's file or folder. Refuses settings that do not exist.
+Result<LoadedAdapter> open_adapter(const AdapterChoice& choice);
+
+// Adapters of one base, in the order in which they are applied; those that were
+// trained on top of others stand behind them.
+Result<std::vector<LoadedAdapter>> open_adapters(
+    std::span<const AdapterChoice> choices);
+
+// Without adapters the base alone, and with weight 0 for all of them the same
+// bits. `seq_len` 0 is the adapter's. Refuses adapters of another base, of
+// different precisions, with missing or surplus tensors, or of other shapes.
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
-                                        const std::string& adapter_path,
+                                        std::span<const AdapterChoice> choices,
                                         const PlanOptions& plan,
                                         int seq_len = 0);
 
-// Makes the adapter's tensors the initial values of the program's parameters.
-Status install_adapter(const Adapter& adapter, CompiledStep& step);
+// Makes the adapter's tensors the initial values of the program's parameters:
+// of those that belong to adapter `index` of several.
+Status install_adapter(const Adapter& adapter, CompiledStep& step,
+                       size_t index = 0);
 
 }  // namespace ft::cli

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -26,23 +27,37 @@ Result<float> metadata_float(const Adapter& adapter, const char* key) {
   return value;
 }
 
+// The range of a new head's answers: over all adapters that tell one.
+Result<std::optional<AnswerRange>> answer_range(const AdaptedModel& model) {
+  std::optional<AnswerRange> range;
+  for (const LoadedAdapter& a : model.adapters) {
+    if (a.method.weight == 0 || a.adapter.get("answer_low").empty()) continue;
+    FT_TRY(const float low, metadata_float(a.adapter, "answer_low"));
+    FT_TRY(const float high, metadata_float(a.adapter, "answer_high"));
+    if (!range) range = {low, high};
+    range = {std::min(low, range->low), std::max(high, range->high)};
+  }
+  return range;
+}
+
 Result<MergeInput> merge_input(const AdaptedModel& model) {
-  MergeInput input{.method = model.method, .tensors = {}};
-  for (const AdapterEntry& t : model.adapter->tensors)
-    input.tensors[t.name] = t.values;
-  if (model.adapter->get("answer_low").empty()) return input;
-  AnswerRange range;
-  FT_TRY(range.low, metadata_float(*model.adapter, "answer_low"));
-  FT_TRY(range.high, metadata_float(*model.adapter, "answer_high"));
-  input.answer_range = range;
+  MergeInput input;
+  for (const LoadedAdapter& a : model.adapters) {
+    AdapterPart part{.method = a.method, .tensors = {}};
+    for (const AdapterEntry& t : a.adapter.tensors)
+      part.tensors[t.name] = t.values;
+    input.adapters.push_back(std::move(part));
+  }
+  FT_TRY(input.answer_range, answer_range(model));
   return input;
 }
 
 // The data if it was named or is still where training found it.
-bool data_at_hand(const MergeJob& job, const Adapter& adapter) {
+bool data_at_hand(const MergeJob& job, const Metadata& metadata) {
   if (!job.data.path.empty()) return true;
-  const std::string path = adapter.get("data_path");
-  return !path.empty() && std::filesystem::exists(path);
+  const auto path = metadata.find("data_path");
+  return path != metadata.end() && !path->second.empty() &&
+         std::filesystem::exists(path->second);
 }
 
 Result<Evaluation> evaluate_model(const TfliteModel& model,
@@ -57,7 +72,7 @@ Status measure(const MergeJob& job, const AdaptedModel& model,
                const MergeInput& input, std::span<const std::byte> file,
                MergeOutcome& outcome) {
   FT_TRY(const EvaluationData data,
-         load_evaluation_data(job.data, model.adapter->metadata));
+         load_evaluation_data(job.data, model.metadata()));
   FT_TRY(outcome.unmerged,
          evaluate_program(model.step.program, data, job.data.threads));
   FT_TRY(const TfliteModel in_float, merged_float_model(job.model, input));
@@ -81,10 +96,11 @@ Status measure(const MergeJob& job, const AdaptedModel& model,
 }  // namespace
 
 Result<MergeOutcome> run_merge_job(const MergeJob& job) {
-  if (job.adapter.empty()) return usage_error("no --adapter FILE was given");
+  FT_TRY(const auto choices, job.adapters.choices());
+  if (choices.empty()) return usage_error("no --adapter FILE was given");
   if (job.out.empty()) return usage_error("no --out FILE was given");
   FT_TRY(const AdaptedModel model,
-         load_adapted_model(job.model, job.adapter, job.kernels.plan()));
+         load_adapted_model(job.model, choices, job.kernels.plan()));
   if (takes_tokens(model.base.graph))
     return usage_error(
         "merge writes .tflite files, and so takes no model of another format");
@@ -95,7 +111,7 @@ Result<MergeOutcome> run_merge_job(const MergeJob& job) {
   FT_TRY(const TfliteModel deployed, import_tflite(job.model, {.batch = 1}));
   FT_TRY(const auto file, merged_tflite(original.bytes(), deployed, input));
   MergeOutcome outcome;
-  if (data_at_hand(job, *model.adapter))
+  if (data_at_hand(job, model.metadata()))
     FT_TRY_STATUS(measure(job, model, input, file, outcome));
   FT_TRY_STATUS(write_file_atomically(job.out, file));
   outcome.fields["merged"] = job.out;

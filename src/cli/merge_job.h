@@ -13,7 +13,8 @@
 namespace ft::cli {
 
 struct MergeJob {
-  std::string model, adapter, out;
+  std::string model, out;
+  AdapterOptions adapters;
   DataFlags data;  // empty path: the data that the adapter was trained on
   KernelOptions kernels;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 
 #include "cli/output.h"
@@ -19,6 +20,36 @@ std::string option_name(std::string_view setting) {
 }
 
 }  // namespace
+
+void AdapterOptions::add_to(CLI::App& app) {
+  app.add_option("--adapter", paths,
+                 "adapter beside the model: a file or a PEFT folder; several "
+                 "are applied in the order given")
+      ->allow_extra_args(false);
+  app.add_option("--adapter-weight", weights,
+                 "factor of what the adapter adds, one for each --adapter, in "
+                 "order (0: disabled) [1]")
+      ->allow_extra_args(false);
+  app.add_flag("--no-adapter", disabled,
+               "disable all adapters: the base's own answers");
+}
+
+Result<std::vector<AdapterChoice>> AdapterOptions::choices() const {
+  if (!weights.empty() && weights.size() != paths.size())
+    return usage_error(fmt::format(
+        "--adapter-weight was given {} times for {} adapters: give it once for "
+        "each --adapter, or not at all",
+        weights.size(), paths.size()));
+  std::vector<AdapterChoice> choices;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const double weight = weights.empty() ? 1 : weights[i];
+    if (!(std::abs(weight) <= 1e4))
+      return usage_error(fmt::format(
+          "--adapter-weight {}: must lie between -10000 and 10000", weight));
+    choices.push_back({paths[i], disabled ? 0 : weight});
+  }
+  return choices;
+}
 
 void KernelOptions::add_to(CLI::App& app) {
   app.add_flag("--exact", exact,

@@ -15,6 +15,22 @@
 
 namespace ft::cli {
 
+// An adapter and the factor of what it adds.
+struct AdapterChoice {
+  std::string path;
+  double weight = 1;
+};
+
+// --adapter, once for each of several; see methods/compose.h.
+struct AdapterOptions {
+  std::vector<std::string> paths;
+  std::vector<double> weights;
+  bool disabled = false;
+  void add_to(CLI::App& app);
+  // In order; --no-adapter gives all of them weight 0.
+  Result<std::vector<AdapterChoice>> choices() const;
+};
+
 // How the step is computed and what it may use.
 struct KernelOptions {
   bool exact = false;

@@ -101,24 +101,62 @@ class Job {
            load_base(job_.model, precision_, job_.method.batch,
                      job_.method.seq_len));
     base_sha256_ = base.sha256;
-    FT_TRY(const StepSettings settings,
+    FT_TRY_STATUS(open_below());
+    FT_TRY(StepSettings settings,
            job_.method.step(base.graph, method_, job_.optimizer.settings,
                             job_.kernels.plan()));
+    add_below(settings);
     outcome_.task =
         settings.loss == Loss::kMse ? Task::kRegression : Task::kClassification;
     FT_TRY(step_, compile_training(base.graph, settings));
     FT_TRY(const BaseModel single,
            load_base(job_.model, precision_, 1, job_.method.seq_len));
-    FT_TRY(inference_, compile_inference(single.graph, method_,
+    std::vector<MethodSettings> methods = settings.below;
+    methods.push_back(method_);
+    FT_TRY(inference_, compile_inference(single.graph, methods,
                                          job_.kernels.plan(), precision_));
     return init_values();
   }
 
+  Status open_below() {
+    std::vector<AdapterChoice> choices;
+    for (const std::string& path : job_.on_top_of) choices.push_back({path});
+    FT_TRY(below_, open_adapters(choices));
+    for (const LoadedAdapter& b : below_) FT_TRY_STATUS(check_below(b));
+    return ok_status();
+  }
+
+  Status check_below(const LoadedAdapter& below) const {
+    FT_TRY_STATUS(check_base(below.adapter, base_sha256_));
+    if (below.adapter.get("precision") != name_of(precision_))
+      return usage_error(fmt::format(
+          "--on-top-of: the adapter was trained in precision {}, not {}",
+          below.adapter.get("precision"), name_of(precision_)));
+    const Json classes =
+        Json::parse(below.adapter.get("classes"), nullptr, false);
+    if (below.method.num_classes > 0 && classes.is_array() &&
+        classes != Json(data_->set.classes))
+      return usage_error(
+          "--on-top-of: the adapter's head has other classes than the data");
+    return ok_status();
+  }
+
+  // The head of an adapter below makes the model a classifier.
+  void add_below(StepSettings& settings) const {
+    for (const LoadedAdapter& b : below_) {
+      settings.below.push_back(b.method);
+      if (b.method.num_classes > 0 && job_.method.loss == "auto")
+        settings.loss = Loss::kSoftmaxCrossEntropy;
+    }
+  }
+
   Status init_values() {
+    for (size_t i = 0; i < below_.size(); ++i)
+      FT_TRY_STATUS(install_adapter(below_[i].adapter, step_, i));
     if (job_.init_adapter.empty()) return ok_status();
     FT_TRY(const Adapter start, load_any_adapter(job_.init_adapter));
     FT_TRY_STATUS(check_base(start, base_sha256_));
-    return install_adapter(start, step_);
+    return install_adapter(start, step_, below_.size());
   }
 
   Status open_sessions() {
@@ -167,7 +205,7 @@ class Job {
     text += sha256_hex(std::as_bytes(std::span(data_->set.labels)));
     text += sha256_hex(std::as_bytes(std::span(data_->split.train)));
     text += sha256_hex(std::as_bytes(std::span(data_->split.validation)));
-    if (!job_.init_adapter.empty())
+    if (!job_.init_adapter.empty() || !below_.empty())
       for (const Binding& b : step_.program.persistent)
         text += sha256_hex(step_.program.graph.value(b.value).data);
     return text_sha256(text);
@@ -278,6 +316,7 @@ class Job {
   Status make_adapter() {
     Adapter& adapter = outcome_.adapter;
     for (const AdapterTensor& t : step_.adapted.tensors) {
+      if (t.adapter != below_.size()) continue;
       adapter.tensors.push_back(
           {.name = t.name,
            .shape = t.file_shape(),
@@ -290,12 +329,12 @@ class Job {
     adapter.metadata["optimizer"] = optimizer_fields().dump();
     adapter.metadata["created_by"] = "fieldtune " FT_VERSION;
     if (!job_.init_adapter.empty()) {
-      const bool folder = std::filesystem::is_directory(job_.init_adapter);
-      FT_TRY(const MappedFile parent,
-             MappedFile::open(folder ? peft_tensor_file(job_.init_adapter)
-                                     : job_.init_adapter));
-      adapter.metadata["parent_sha256"] = sha256_hex(parent.bytes());
+      FT_TRY(const LoadedAdapter parent, open_adapter({job_.init_adapter}));
+      adapter.metadata["parent_sha256"] = parent.sha256;
     }
+    Json below = Json::array();
+    for (const LoadedAdapter& b : below_) below.push_back(b.sha256);
+    if (!below_.empty()) adapter.metadata["on_top_of"] = below.dump();
     if (outcome_.evaluated && outcome_.task == Task::kClassification)
       adapter.metadata["accuracy"] =
           fmt::format("{:.6f}", outcome_.after.accuracy);
@@ -392,6 +431,7 @@ class Job {
   Precision precision_ = Precision::kMixed;
   MethodSettings method_;
   std::string base_sha256_;
+  std::vector<LoadedAdapter> below_;
   CompiledStep step_, inference_;
   std::vector<Session> train_, eval_;  // train_ has one
   size_t arena_used_ = 0, adapter_bytes_ = 0;

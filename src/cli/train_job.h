@@ -24,9 +24,10 @@ struct TrainJob {
   OptimizerOptions optimizer;
   KernelOptions kernels;
   uint64_t seed = 0;
-  std::string init_adapter;  // start from these values
-  std::string loss_log;      // CSV file to write of each step's loss
-  std::string checkpoint;    // default: out + ".checkpoint"
+  std::string init_adapter;            // start from these values
+  std::vector<std::string> on_top_of;  // frozen adapters, in order
+  std::string loss_log;                // CSV file to write of each step's loss
+  std::string checkpoint;              // default: out + ".checkpoint"
   bool resume = false;
   int64_t checkpoint_every = 0;  // steps; 0: only when interrupted
   int64_t stop_after = 0;        // steps of this call; 0: no limit

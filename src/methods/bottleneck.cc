@@ -156,8 +156,9 @@ Status insert_sequential(Graph& graph, const BottleneckSite& site,
   FT_TRY(ValueId up,
          append(graph, ops::kFullyConnected, {h, p.up_w, p.up_b},
                 projection_attrs(FT_ACT_NONE), {.name = name + "/adapter_up"}));
-  if (settings.real(kScaling) != 1) {
-    FT_TRY(up, append_scaled(graph, up, settings.real(kScaling)));
+  const double scaling = settings.real(kScaling) * settings.weight;
+  if (scaling != 1) {
+    FT_TRY(up, append_scaled(graph, up, scaling));
   }
   FT_TRY(const ValueId sum, append(graph, ops::kResidualAdd, {site.value, up},
                                    {}, {.name = name + "/adapter_sum"}));
@@ -209,7 +210,8 @@ Status insert_parallel(Graph& graph, const AdaptableModule& m,
   FT_TRY(h, append_activation(graph, h, act, m.name + "/adapter_act"));
   FT_TRY(h, append_ones_column(graph, h, m.name));
   FT_TRY(const ValueId up, with_bias_column(graph, p, m.name));
-  FT_TRY_STATUS(join_side(graph, m.node, h, up, settings.real(kScaling)));
+  FT_TRY_STATUS(join_side(graph, m.node, h, up,
+                          settings.real(kScaling) * settings.weight));
   move_in_front(graph, first_new, m.node);
   return ok_status();
 }
@@ -241,6 +243,7 @@ constinit const MethodDef kBottleneck = {
     .summary = "small non-linear layers behind blocks or beside layers",
     .settings = kSettings,
     .apply = apply,
-    .merge = nullptr};
+    .merge = nullptr,
+    .weighted = true};
 
 }  // namespace ft

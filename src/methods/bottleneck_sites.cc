@@ -10,9 +10,18 @@
 namespace ft {
 namespace {
 
+// What stands behind `v` once the adapters inserted there have had their turn.
+ValueId behind_adapters(const Graph& graph, ValueId v) {
+  for (const NodeId n : graph.readers(v))
+    if (graph.node(n).op == &ops::kResidualAdd && graph.node(n).inputs[0] == v)
+      return behind_adapters(graph, graph.node(n).outputs[0]);
+  return v;
+}
+
 // The residual sum that `v` goes into and nothing else does: of two activations
 // of one shape. kNone: there is none.
 NodeId residual_sum(const Graph& graph, ValueId v) {
+  v = behind_adapters(graph, v);
   const auto readers = graph.readers(v);
   if (readers.size() != 1) return kNone;
   const Node& node = graph.node(readers[0]);
@@ -103,12 +112,13 @@ Result<BottleneckSite> bottleneck_site(const Graph& graph,
         "method bottleneck is not defined on the recurrent weights '{}'; leave "
         "them out with --target-modules",
         m.name));
-  BottleneckSite site{.module = m.name,
-                      .value = graph.node(m.node).outputs[0],
-                      .image = m.weight.rank() == 4};
+  BottleneckSite site{
+      .module = m.name,
+      .value = behind_adapters(graph, graph.node(m.node).outputs[0]),
+      .image = m.weight.rank() == 4};
   if (const NodeId sum = residual_sum(graph, site.value);
       behind_sum && sum != kNone)
-    site.value = graph.node(sum).outputs[0];
+    site.value = behind_adapters(graph, graph.node(sum).outputs[0]);
   return site;
 }
 

@@ -26,8 +26,9 @@ Result<std::vector<AdaptableModule>> bottleneck_modules(
     const Graph& graph, const MethodSettings& settings,
     std::string_view variant);
 
-// Behind the module's output; with `behind_sum` behind the residual sum that it
-// goes into, if it does. Fails for recurrent weights.
+// Behind the module's output, and behind adapters that stand there already;
+// with `behind_sum` behind the residual sum that it goes into, if it does.
+// Fails for recurrent weights.
 Result<BottleneckSite> bottleneck_site(const Graph& graph,
                                        const AdaptableModule& module,
                                        bool behind_sum);

@@ -159,13 +159,15 @@ constinit const MethodDef kLora = {
     .default_rank = 4,
     .settings = kLoraSettings,
     .apply = apply_lora,
-    .merge = merge};
+    .merge = merge,
+    .weighted = true};
 constinit const MethodDef kLoraFa = {
     .name = "lora-fa",
     .summary = "LoRA with A frozen: keeps no activation for A's gradient",
     .default_rank = 4,
     .settings = kLoraFaSettings,
     .apply = apply_lora_fa,
-    .merge = merge};
+    .merge = merge,
+    .weighted = true};
 
 }  // namespace ft

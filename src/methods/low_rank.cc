@@ -37,9 +37,9 @@ Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
          append(graph, ops::kMatmul, {f.b, f.a}, {{"alpha", scaling}},
                 {.name = m.name + "/lora_BA"}));
   const ValueId w = graph.node(m.node).inputs[1];
-  FT_TRY(const ValueId sum,
-         append(graph, ops::kBinary, {product, w}, {{"kind", "add"}},
-                {.name = m.name + "/lora_weight"}));
+  FT_TRY(const ValueId sum, append(graph, ops::kBinary, {product, w},
+                                   {{"kind", "add"}, {kAdaptedWeight, 1}},
+                                   {.name = m.name + "/lora_weight"}));
   for (NodeId n = 0; n < first_new; ++n)
     std::ranges::replace(graph.node(n).inputs, w, sum);
   return ok_status();
@@ -161,7 +161,7 @@ Status adapt_with_diagonal(Graph& graph, const AdaptableModule& m,
 }
 
 std::vector<float> base_weight(const Graph& base, const AdaptableModule& m) {
-  return real_values(base.value(base.node(m.node).inputs[1]));
+  return real_values(base.value(weight_of_base(base, m.node)));
 }
 
 Status add_product(const AdaptableModule& m, double scaling, int64_t r,
@@ -197,7 +197,7 @@ constinit const SettingDef kUseRslora = {
 double lora_scaling(const MethodSettings& settings, const AdaptableModule& m,
                     int r) {
   const double rank = r;
-  return settings.alpha_of(m.name) /
+  return settings.weight * settings.alpha_of(m.name) /
          (settings.flag(kUseRslora) ? std::sqrt(rank) : rank);
 }
 

@@ -68,6 +68,7 @@ Status add_product(const AdaptableModule& m, double scaling, int64_t r,
 // (Kalajdzievski, "A Rank Stabilization Scaling Factor for Fine-Tuning with
 // LoRA", 2023).
 extern const SettingDef kUseRslora;
+// Times the adapter's weight.
 double lora_scaling(const MethodSettings& settings, const AdaptableModule& m,
                     int r);
 

@@ -45,6 +45,11 @@ struct AdaptableModule {
 };
 std::vector<AdaptableModule> adaptable_modules(const Graph& graph);
 
+// Marks the node that adds an adapter (input 0) to a shared weight (input 1).
+inline constexpr const char* kAdaptedWeight = "adapted_weight";
+// The layer's weight as the base has it, whatever was added to it.
+ValueId weight_of_base(const Graph& graph, NodeId layer);
+
 // True if `pattern` names the module: whole, its last '/'-parts or '.'-parts,
 // or as a shell pattern.
 bool matches_module(std::string_view pattern, std::string_view module);
@@ -67,6 +72,7 @@ struct AdapterTensor {
   std::vector<float> offset = {};  // in file order; empty: 0
   Shape flat = {};        // the file's shape if it joins axes; else of rank 0
   bool trainable = true;  // false: part of the adapter, but frozen
+  size_t adapter = 0;     // which of several (methods/compose.h)
   Shape permuted_shape() const;
   Shape file_shape() const { return flat.rank() > 0 ? flat : permuted_shape(); }
 };
@@ -106,6 +112,9 @@ struct MethodDef {
   Result<std::vector<MergedModule>> (*merge)(const Graph& base,
                                              const MethodSettings& settings,
                                              const TensorMap& tensors);
+  // MethodSettings::weight scales what the method adds; false: it takes no
+  // weight but 1.
+  bool weighted = false;
 };
 
 std::span<const MethodDef* const> all_methods();

@@ -19,12 +19,19 @@ MatrixView matrix_of(const OpDef* op, const Shape& w) {
   return {w[0], w.num_elements() / std::max<int64_t>(w[0], 1)};
 }
 
+ValueId behind_sums(const Graph& graph, ValueId w) {
+  if (w == kNone || graph.value(w).producer == kNone) return w;
+  const Node& node = graph.node(graph.value(w).producer);
+  if (!node.attrs.has(kAdaptedWeight)) return w;
+  return behind_sums(graph, node.inputs[1]);
+}
+
 bool is_adaptable(const Graph& graph, const Node& node) {
   if (node.op != &ops::kConv2d && node.op != &ops::kDepthwiseConv2d &&
       node.op != &ops::kFullyConnected && node.op != &ops::kLstm)
     return false;
-  return node.inputs[1] != kNone &&
-         graph.value(node.inputs[1]).kind == ValueKind::kConstant;
+  const ValueId w = behind_sums(graph, node.inputs[1]);
+  return w != kNone && graph.value(w).kind == ValueKind::kConstant;
 }
 
 // The fully connected layers with the weight of node `n`: the steps of an
@@ -39,6 +46,10 @@ std::vector<NodeId> layers_of_weight(const Graph& graph, const Node& node) {
 }
 
 }  // namespace
+
+ValueId weight_of_base(const Graph& graph, NodeId layer) {
+  return behind_sums(graph, graph.node(layer).inputs[1]);
+}
 
 std::vector<AdaptableModule> adaptable_modules(const Graph& graph) {
   std::vector<AdaptableModule> modules;

@@ -41,6 +41,9 @@ struct MethodSettings {
   std::vector<std::pair<std::string, double>> alpha_pattern;
   int num_classes = 0;  // > 0: a new classification head of this size
   uint64_t seed = 0;    // of the initial values
+  // Factor of what the adapter adds, for this use of it; no file records it. 0:
+  // disabled (methods/compose.h).
+  double weight = 1;
   // Canonical texts of the method's own settings; absent: the preset.
   std::map<std::string, std::string, std::less<>> own;
 

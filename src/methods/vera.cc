@@ -107,7 +107,7 @@ ValueId add_vector(Graph& graph, const AdaptableModule& m, const char* what,
 }
 
 Status adapt(Graph& graph, const AdaptableModule& m, const Factors& shared,
-             int64_t r, float d_initial, AdaptedGraph& adapted) {
+             int64_t r, double weight, float d_initial, AdaptedGraph& adapted) {
   const KernelExtent k = kernel_extent(m);
   const Shape a_shape =
       m.kind == "conv2d" ? Shape{r, k.h, k.w, k.in} : Shape{r, m.columns};
@@ -122,7 +122,7 @@ Status adapt(Graph& graph, const AdaptableModule& m, const Factors& shared,
       add_vector(graph, m, "vera_lambda_d", {r}, d_initial, adapted);
   FT_TRY(f.b, append(graph, ops::kBinary, {b, lambda_b}, {{"kind", "mul"}},
                      {.name = m.name + "/vera_scaled_B"}));
-  return adapt_with_diagonal(graph, m, f, lambda_d, 1);
+  return adapt_with_diagonal(graph, m, f, lambda_d, weight);
 }
 
 Status apply(Graph& graph, const MethodSettings& settings,
@@ -139,7 +139,8 @@ Status apply(Graph& graph, const MethodSettings& settings,
   return rewrite_modules(
       graph, settings, [&](const AdaptableModule& m) -> Status {
         FT_TRY_STATUS(check_not_grouped(graph, m, settings.method));
-        return adapt(graph, m, shared, p.r, d_initial, adapted);
+        return adapt(graph, m, shared, p.r, settings.weight, d_initial,
+                     adapted);
       });
 }
 
@@ -188,8 +189,9 @@ Result<std::vector<MergedModule>> merge(const Graph& base,
     for (size_t i = 0; i < scaled.size(); ++i)
       scaled[i] *= lambda_b[i / static_cast<size_t>(p.r)];
     std::vector<float> weight = base_weight(base, m);
-    FT_TRY_STATUS(add_product(
-        m, 1, p.r, part_in_file_order(m, p, *a, *lambda_d), scaled, weight));
+    FT_TRY_STATUS(add_product(m, settings.weight, p.r,
+                              part_in_file_order(m, p, *a, *lambda_d), scaled,
+                              weight));
     merged.push_back({m.name, std::move(weight), {}});
   }
   merge_head(base, tensors, merged);
@@ -207,6 +209,7 @@ constinit const MethodDef kVera = {
     .default_rank = 32,
     .settings = kSettings,
     .apply = apply,
-    .merge = merge};
+    .merge = merge,
+    .weighted = true};
 
 }  // namespace ft

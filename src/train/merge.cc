@@ -20,20 +20,6 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-Result<std::vector<MergedModule>> merge_modules(const Graph& base,
-                                                const MergeInput& input) {
-  FT_TRY(const MethodDef* method, find_method(input.method.method));
-  if (method->merge == nullptr)
-    return usage_error(fmt::format(
-        "an adapter of method {} cannot be merged: it adds what no weight of "
-        "the base can hold; run the base with --adapter instead",
-        method->name));
-  FT_TRY(auto merged, method->merge(base, input.method, input.tensors));
-  if (merged.empty())
-    return invalid_input("the adapter changes nothing of this model");
-  return merged;
-}
-
 const Node* find_module(const Graph& graph, const std::string& name) {
   for (NodeId n = 0; n < graph.num_nodes(); ++n)
     if (graph.node(n).name == name) return &graph.node(n);
@@ -216,7 +202,7 @@ Result<TfliteModel> merged_float_model(const std::string& model_path,
   FT_TRY(TfliteModel model,
          import_tflite(model_path, {.dequantize = true, .batch = 1}));
   Graph& graph = model.graph;
-  FT_TRY(auto merged, merge_modules(graph, input));
+  FT_TRY(auto merged, merge_adapters(graph, input.adapters));
   AdaptedGraph head;
   for (MergedModule& m : merged) {
     if (is_head(graph, m.module) && !m.weight.empty() && !m.bias.empty() &&
@@ -240,7 +226,7 @@ Result<TfliteModel> merged_float_model(const std::string& model_path,
 Result<std::vector<std::byte>> merged_tflite(
     std::span<const std::byte> original, const TfliteModel& base,
     const MergeInput& input) {
-  FT_TRY(const auto merged, merge_modules(base.graph, input));
+  FT_TRY(const auto merged, merge_adapters(base.graph, input.adapters));
   Merger merger(base, input);
   for (const MergedModule& m : merged) FT_TRY_STATUS(merger.add(m));
   FT_TRY_STATUS(merger.finish());

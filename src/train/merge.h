@@ -15,7 +15,7 @@
 
 #include "base/result.h"
 #include "formats/tflite/import.h"
-#include "methods/method.h"
+#include "methods/compose.h"
 
 namespace ft {
 
@@ -25,8 +25,7 @@ struct AnswerRange {
 };
 
 struct MergeInput {
-  MethodSettings method;
-  TensorMap tensors;  // of the adapter, in file layout
+  std::vector<AdapterPart> adapters;
   // For a new int8 head; adapters made elsewhere tell none.
   std::optional<AnswerRange> answer_range = std::nullopt;
 };

@@ -45,6 +45,17 @@ Result<ValueId> append_loss(Graph& graph, Loss loss, ValueId answer) {
                 {.name = "loss"});
 }
 
+// Adapters below keep their values; only the last one is trained.
+Status apply_all(Graph& graph, const StepSettings& settings,
+                 AdaptedGraph& adapted) {
+  std::vector<MethodSettings> methods = settings.below;
+  methods.push_back(settings.method);
+  FT_TRY_STATUS(apply_methods(graph, methods, adapted));
+  for (AdapterTensor& t : adapted.tensors)
+    if (t.adapter < settings.below.size()) t.trainable = false;
+  return ok_status();
+}
+
 // Whether the answer has more rows than the batch has samples.
 bool answers_every_token(const Graph& graph, ValueId answer) {
   return takes_tokens(graph) && graph.value(answer).type.shape[0] >
@@ -61,10 +72,9 @@ std::vector<ValueId> params_of(const AdaptedGraph& adapted) {
 Result<CompiledStep> compile_step(const Graph& base,
                                   const StepSettings& settings,
                                   bool recompute) {
-  FT_TRY(const MethodDef* method, find_method(settings.method.method));
   Graph graph = base.clone();
   AdaptedGraph adapted;
-  FT_TRY_STATUS(method->apply(graph, settings.method, adapted));
+  FT_TRY_STATUS(apply_all(graph, settings, adapted));
   FT_TRY(const ValueId answer, real_answer(graph));
   FT_TRY(const ValueId loss, append_loss(graph, settings.loss, answer));
   graph.outputs = {loss};
@@ -159,10 +169,16 @@ Result<CompiledStep> compile_inference(const Graph& base,
                                        const MethodSettings& settings,
                                        const PlanOptions& plan,
                                        Precision precision) {
-  FT_TRY(const MethodDef* method, find_method(settings.method));
+  return compile_inference(base, std::span(&settings, 1), plan, precision);
+}
+
+Result<CompiledStep> compile_inference(const Graph& base,
+                                       std::span<const MethodSettings> methods,
+                                       const PlanOptions& plan,
+                                       Precision precision) {
   Graph graph = base.clone();
   AdaptedGraph adapted;
-  FT_TRY_STATUS(method->apply(graph, settings, adapted));
+  FT_TRY_STATUS(apply_methods(graph, methods, adapted));
   return finish_inference(std::move(graph), std::move(adapted), plan,
                           precision);
 }

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "methods/method.h"
+#include "methods/compose.h"
 #include "plan/program.h"
 #include "train/base_model.h"
 #include "train/optimizer.h"
@@ -37,6 +37,9 @@ Result<Recompute> parse_recompute(std::string_view word);
 
 struct StepSettings {
   MethodSettings method;
+  // Adapters that the method's stands on, frozen: their tensors come first,
+  // then the trained one's with AdapterTensor::adapter = below.size().
+  std::vector<MethodSettings> below = {};
   OptimizerSettings optimizer;
   Loss loss = Loss::kSoftmaxCrossEntropy;
   PlanOptions plan;
@@ -68,6 +71,12 @@ Result<CompiledStep> compile_inference(const Graph& base,
                                        const MethodSettings& method,
                                        const PlanOptions& plan,
                                        Precision precision = Precision::kMixed);
+
+// The same with several adapters; see methods/compose.h.
+Result<CompiledStep> compile_inference(const Graph& base,
+                                       std::span<const MethodSettings> methods,
+                                       const PlanOptions& plan,
+                                       Precision precision);
 
 // The base alone, without any method; outputs as above.
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);

@@ -16,7 +16,8 @@ namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model, adapter;
+  std::string model;
+  AdapterOptions adapters;
   bool train = false;
   MethodOptions method;
   OptimizerOptions optimizer;
@@ -28,7 +29,7 @@ struct Options {
     app.add_option("model", model,
                    "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
-    app.add_option("--adapter", adapter, "adapter beside the model");
+    adapters.add_to(app);
     app.add_flag("--train", train, "time a training step instead of inference");
     app.add_option("--runs", runs, "timed runs, after a tenth as warm-up")
         ->capture_default_str()
@@ -110,9 +111,10 @@ Json profile_rows(const Program& program, const Timing& timing) {
 
 Result<CompiledStep> compile(const Options& options) {
   if (!options.train) {
+    FT_TRY(const auto choices, options.adapters.choices());
     FT_TRY(AdaptedModel model,
-           load_adapted_model(options.model, options.adapter,
-                              options.kernels.plan(), options.method.seq_len));
+           load_adapted_model(options.model, choices, options.kernels.plan(),
+                              options.method.seq_len));
     return std::move(model.step);
   }
   FT_TRY(const Precision precision, parse_precision(options.method.precision));

@@ -9,7 +9,8 @@ namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model, adapter;
+  std::string model;
+  AdapterOptions adapters;
   DataFlags data;
   int seq_len = 0;
   KernelOptions kernels;
@@ -19,7 +20,7 @@ struct Options {
     app.add_option("model", model,
                    "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
-    app.add_option("--adapter", adapter, "adapter to use beside the model");
+    adapters.add_to(app);
     data.add_source_to(app);
     add_seq_len(app, seq_len);
     kernels.add_to(app);
@@ -29,11 +30,11 @@ struct Options {
 };
 
 Status run(const Options& options) {
+  FT_TRY(const auto choices, options.adapters.choices());
   FT_TRY(const AdaptedModel model,
-         load_adapted_model(options.model, options.adapter,
-                            options.kernels.plan(), options.seq_len));
-  const Metadata metadata =
-      model.adapter ? model.adapter->metadata : Metadata();
+         load_adapted_model(options.model, choices, options.kernels.plan(),
+                            options.seq_len));
+  const Metadata metadata = model.metadata();
   const TextReader reader(model.base);
   FT_TRY(const EvaluationData data,
          load_evaluation_data(options.data, metadata, &reader));

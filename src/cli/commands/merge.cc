@@ -12,7 +12,7 @@ struct Options {
   void add_to(CLI::App& app) {
     app.add_option("model", job.model, "the adapter's base model (.tflite)")
         ->required();
-    app.add_option("--adapter", job.adapter, "adapter to fold in")->required();
+    job.adapters.add_to(app);
     app.add_option("--out,-o", job.out, "model file to write (.tflite)")
         ->required();
     job.data.add_source_to(app);

@@ -19,7 +19,8 @@ namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model, adapter, input, output;
+  std::string model, input, output;
+  AdapterOptions adapters;
   KernelOptions kernels;
   int seq_len = 0;
   bool json = false;
@@ -28,7 +29,7 @@ struct Options {
     app.add_option("model", model,
                    "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
-    app.add_option("--adapter", adapter, "adapter to use beside the model");
+    adapters.add_to(app);
     app.add_option("--input", input,
                    "NPY array in the model's input dtype, samples in the first "
                    "axis")
@@ -110,9 +111,10 @@ class Runner {
 };
 
 Status run(const Options& options) {
+  FT_TRY(const auto choices, options.adapters.choices());
   FT_TRY(const AdaptedModel model,
-         load_adapted_model(options.model, options.adapter,
-                            options.kernels.plan(), options.seq_len));
+         load_adapted_model(options.model, choices, options.kernels.plan(),
+                            options.seq_len));
   FT_TRY(
       const BaseModel file_model,
       open_base_model(options.model, {.batch = 1, .seq_len = options.seq_len}));

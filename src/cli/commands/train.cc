@@ -26,6 +26,10 @@ struct Options {
         ->capture_default_str();
     app.add_option("--init-adapter", job.init_adapter,
                    "start from the values of this adapter");
+    app.add_option("--on-top-of", job.on_top_of,
+                   "train beside this adapter, which stays as it is; give both "
+                   "to eval, run and merge (may be repeated)")
+        ->allow_extra_args(false);
     app.add_option("--out,-o", job.out, "adapter file to write (.safetensors)")
         ->required();
     app.add_option("--checkpoint", job.checkpoint,

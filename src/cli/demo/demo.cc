@@ -134,7 +134,7 @@ class Demo {
     say("merging the adapter into an int8 model");
     MergeJob merge;
     merge.model = train_.model;
-    merge.adapter = train_.out;
+    merge.adapters.paths = {train_.out};
     merge.out = folder_.at("merged.tflite");
     merge.data.threads = threads();
     FT_TRY(const MergeOutcome merged, run_merge_job(merge));
