@@ -2,10 +2,10 @@
 """Makes the base models of the examples, each on its source domain, and the
 data of the target domain that fieldtune adapts it to.
 
-    .venv/bin/python tools/make_base_models.py [mnist1000 cwru ett] [--out FOLDER]
+    .venv/bin/python tools/make_base_models.py [mnist1000 cwru ...] [--out FOLDER]
 
 FOLDER (build/base_models) then holds <task>_float.tflite, <task>_int8.tflite
-and the folder <task>. What exists already is left alone unless --again is
+(none of ett_transformer) and the folder <task>. What exists already is left alone unless --again is
 given. One core, below a minute each. The same machine and package versions give
 the same files. Inputs: ../shared/data (see tools/domain_data.py).
 """
@@ -26,6 +26,8 @@ sys.path.insert(0, str(ROOT / "tests" / "python"))
 import domain_data as domains  # noqa: E402
 from conv_net import Conv, ConvNet, to_tflite, train  # noqa: E402
 from tflite_models import make_reference, run_interpreter  # noqa: E402
+from transformer_tflite import Transformer  # noqa: E402
+from transformer_tflite import to_tflite as transformer_tflite  # noqa: E402
 
 
 def digits_net():
@@ -105,24 +107,50 @@ def window_settings():
             f"mean = [{listed(mean)}]\nsd = [{listed(sd)}]\n")
 
 
+def summers():
+    parts = [domains.ett_windows(period) for period in domains.SUMMER]
+    return map(np.concatenate, zip(*parts))
+
+
+def noisy(x):
+    """Neighbouring windows are nearly the same: without noise they are learnt
+    by heart."""
+    random = np.random.default_rng(domains.SEED)
+    return lambda epoch: x + 0.2 * random.normal(size=x.shape).astype("f4")
+
+
 def make_forecast(out):
     folder = out / "ett"
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / "train.csv", domains.WINTER_TRAIN)
     write_rows(folder / "test.csv", domains.WINTER_TEST)
     (folder / "windows.toml").write_text(window_settings())
-    parts = [domains.ett_windows(period) for period in domains.SUMMER]
-    x, y = map(np.concatenate, zip(*parts))
+    x, y = summers()
     net = load_net()
-    # Neighbouring windows are nearly the same: without noise it learns them by
-    # heart.
-    random = np.random.default_rng(domains.SEED)
-    draw = lambda epoch: x + 0.2 * random.normal(size=x.shape).astype("f4")
-    train(net, draw, y, 8, 3e-3, F.mse_loss)
+    train(net, noisy(x), y, 8, 3e-3, F.mse_loss)
     return net, x[::8], domains.ett_windows(domains.WINTER_TEST, 3), False
 
 
-MAKERS = {"mnist1000": make_digits, "cwru": make_bearings, "ett": make_forecast}
+def make_encoder(out):
+    """The forecast by a transformer; the data is the TCN's."""
+    x, y = summers()
+    net = Transformer(domains.HISTORY, x.shape[2], domains.HORIZON, dropout=0.3)
+    train(net, noisy(x), y, 4, 2e-3, F.mse_loss)
+    return net, None, domains.ett_windows(domains.WINTER_TEST, 3), False
+
+
+MAKERS = {"mnist1000": make_digits, "cwru": make_bearings, "ett": make_forecast,
+          "ett_transformer": make_encoder}
+# An int8 file as well, but where its operators have none.
+KINDS = {"ett_transformer": ["float"]}
+
+
+def written(net, name, kind, calibration, softmax):
+    """The bytes of the file."""
+    if isinstance(net, Transformer):
+        return transformer_tflite(net, name)
+    return to_tflite(net, name, {"float": "float32"}.get(kind, kind),
+                     calibration, softmax=softmax)
 
 
 def answers(content, x):
@@ -152,7 +180,8 @@ def figure(content, test, classifies):
 def make(task, out, again=False):
     """Paths of the float and the int8 model, which are made if they are not
     there."""
-    paths = [out / f"{task}_{kind}.tflite" for kind in ("float", "int8")]
+    kinds = KINDS.get(task, ["float", "int8"])
+    paths = [out / f"{task}_{kind}.tflite" for kind in kinds]
     if not again and all(path.exists() for path in paths):
         return paths
     started = time.time()
@@ -161,8 +190,8 @@ def make(task, out, again=False):
     torch.use_deterministic_algorithms(True)
     out.mkdir(parents=True, exist_ok=True)
     net, calibration, test, classifies = MAKERS[task](out)
-    for path, dtype in zip(paths, ("float32", "int8")):
-        content = to_tflite(net, task, dtype, calibration, softmax=classifies)
+    for path, kind in zip(paths, kinds):
+        content = written(net, task, kind, calibration, classifies)
         path.write_bytes(content)
         print(f"{path}: {len(content)} bytes; on the target domain, in LiteRT: "
               f"{figure(content, test, classifies)}")

@@ -13,6 +13,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tools"))
 import make_base_models  # noqa: E402
 from conv_net import Conv, ConvNet, to_tflite  # noqa: E402
+from transformer_tflite import Transformer  # noqa: E402
+from transformer_tflite import to_tflite as transformer_tflite  # noqa: E402
 
 
 @pytest.mark.parametrize("average", [True, False])
@@ -31,6 +33,15 @@ def test_a_net_in_pytorch_and_its_files_answer_alike(average):
         to_tflite(net, "net", dtype, x, softmax=False), x)
     np.testing.assert_allclose(of("float32"), want, atol=1e-5)
     assert np.abs(of("int8") - want).max() < 0.06 * np.abs(want).max()
+
+
+def test_a_transformer_in_pytorch_and_its_file_answer_alike():
+    torch.manual_seed(2)
+    net = Transformer(6, 3, outputs=4, width=8).eval()
+    x = np.random.default_rng(2).normal(size=(5, 6, 3)).astype("f4")
+    want = net(torch.from_numpy(x)).detach().numpy()
+    answers = make_base_models.answers(transformer_tflite(net, "net"), x)
+    np.testing.assert_allclose(answers, want, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +65,12 @@ def figures_of(printed, name):
     """The values of a field, in the order in which they were printed."""
     lines = [line.split() for line in printed.splitlines()]
     return [float(words[1]) for words in lines if words[:1] == [name]]
+
+
+def test_an_autoencoder_learns_what_is_normal(run_example, tmp_path):
+    printed = run_example("anomaly", tmp_path)
+    assert figures_of(printed, "auc_adapted")[0] > (
+        figures_of(printed, "auc_base")[0])
 
 
 @pytest.mark.parametrize("example, task",
