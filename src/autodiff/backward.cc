@@ -47,6 +47,8 @@ class Backward {
       if (first_reader_[at(in)] == kNone) first_reader_[at(in)] = n;
       any = any || needs_[at(in)];
     }
+    // To the gradient, what such a node makes is a constant.
+    if (node.attrs.get_int("stop_gradient") != 0) any = false;
     for (const ValueId out : node.outputs) needs_[at(out)] = any;
   }
 

@@ -2,6 +2,8 @@
 //
 // Reverse-mode differentiation, pruned: only values that depend on a wanted
 // parameter get a gradient, so nothing is computed or kept for frozen weights.
+// A node with the attribute stop_gradient = 1 makes constants, as far as the
+// gradient is concerned.
 #pragma once
 
 #include <functional>

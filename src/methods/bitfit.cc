@@ -56,6 +56,7 @@ Status adapt(Graph& graph, const AdaptableModule& m, ValueId bias,
              AdaptedGraph& adapted) {
   AdapterTensor t{
       .name = peft_key(m.name, "bias"), .view = {m.rows}, .perm = {0}};
+  FT_TRY_STATUS(check_unscaled(graph, m.node));
   const ValueId y = graph.node(m.node).outputs[0];
   if (graph.value(y).type.dtype == DType::kS8) {
     FT_TRY(t.param, add_difference(graph, m));

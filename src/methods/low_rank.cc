@@ -40,8 +40,7 @@ Status adapt_value(Graph& graph, const AdaptableModule& m, const Factors& f,
   FT_TRY(const ValueId sum, append(graph, ops::kBinary, {product, w},
                                    {{"kind", "add"}, {kAdaptedWeight, 1}},
                                    {.name = m.name + "/lora_weight"}));
-  for (NodeId n = 0; n < first_new; ++n)
-    std::ranges::replace(graph.node(n).inputs, w, sum);
+  replace_reads(graph, first_new, w, sum);
   return ok_status();
 }
 
@@ -84,13 +83,41 @@ Status check_low_rank_module(const Graph& graph, const AdaptableModule& m,
         "rank {} is above what '{}' can have: its weight is a {} x {} matrix; "
         "lower --rank, or set it for this layer with --rank-pattern '{}={}'",
         r, m.name, m.rows, m.columns, m.name, m.max_rank()));
-  const DType w = graph.value(graph.node(m.node).inputs[1]).type.dtype;
-  if (m.kind == kSharedWeight && w != DType::kF32)
-    return usage_error(fmt::format(
-        "method {} needs float weights where several layers share them, but "
-        "'{}' is {}; use --precision f32",
-        method, m.name, name_of(w)));
+  FT_TRY_STATUS(check_shared_is_float(graph, m, method));
   return check_not_grouped(graph, m, method);
+}
+
+Status check_shared_is_float(const Graph& graph, const AdaptableModule& m,
+                             std::string_view method) {
+  const DType w = graph.value(graph.node(m.node).inputs[1]).type.dtype;
+  if (m.kind != kSharedWeight || w == DType::kF32) return ok_status();
+  return usage_error(fmt::format(
+      "method {} needs float weights where several layers share them, but "
+      "'{}' is {}; use --precision f32",
+      method, m.name, name_of(w)));
+}
+
+ValueId add_vector(Graph& graph, const AdaptableModule& m, const char* what,
+                   const Shape& shape, const Shape& in_file,
+                   const std::vector<float>& values, AdaptedGraph& adapted) {
+  AdapterTensor t{.name = peft_key(m.name, what), .view = in_file, .perm = {}};
+  for (int d = 0; d < in_file.rank(); ++d) t.perm.push_back(d);
+  t.param = graph.add_owned(ValueKind::kParam, m.name + "/" + what,
+                            real_type(shape), values);
+  const ValueId id = t.param;
+  adapted.tensors.push_back(std::move(t));
+  return id;
+}
+
+Status scale_shared_weight(Graph& graph, const AdaptableModule& m,
+                           ValueId factors) {
+  const ValueId w = graph.node(m.node).inputs[1];
+  const NodeId first_new = graph.num_nodes();
+  FT_TRY(const ValueId scaled, append(graph, ops::kBinary, {factors, w},
+                                      {{"kind", "mul"}, {kAdaptedWeight, 1}},
+                                      {.name = m.name + "/scaled_weight"}));
+  replace_reads(graph, first_new, w, scaled);
+  return ok_status();
 }
 
 Factors add_factors(Graph& graph, const AdaptableModule& m, int r, int group,
@@ -158,6 +185,10 @@ Status adapt_with_diagonal(Graph& graph, const AdaptableModule& m,
   FT_TRY(const ValueId h, append_side(graph, m, f.a, false));
   FT_TRY(const ValueId scaled, times(h, d, "/diagonal_h"));
   return join_side(graph, m.node, scaled, f.b, scaling);
+}
+
+int64_t output_of_weight(const AdaptableModule& m, int64_t i) {
+  return m.kind == "depthwise_conv2d" ? i % m.rows : i / m.columns;
 }
 
 std::vector<float> base_weight(const Graph& base, const AdaptableModule& m) {

@@ -33,6 +33,20 @@ Status check_not_grouped(const Graph& graph, const AdaptableModule& m,
 Status check_low_rank_module(const Graph& graph, const AdaptableModule& m,
                              int r, std::string_view method);
 
+// Refuses a weight that several layers share and that is not float.
+Status check_shared_is_float(const Graph& graph, const AdaptableModule& m,
+                             std::string_view method);
+
+// Adds the trainable vector "<module>.<what>" of `shape`, `in_file` in files.
+ValueId add_vector(Graph& graph, const AdaptableModule& m, const char* what,
+                   const Shape& shape, const Shape& in_file,
+                   const std::vector<float>& values, AdaptedGraph& adapted);
+
+// The weight that several layers share times `factors`, [rows, 1] or
+// [1, columns], which all readers of it get in its place.
+Status scale_shared_weight(Graph& graph, const AdaptableModule& m,
+                           ValueId factors);
+
 struct Factors {
   ValueId a = kNone, b = kNone;
 };
@@ -56,6 +70,8 @@ Status adapt_low_rank(Graph& graph, const AdaptableModule& m, const Factors& f,
 Status adapt_with_diagonal(Graph& graph, const AdaptableModule& m,
                            const Factors& f, ValueId d, double scaling);
 
+// The output that weight `i` of the module's own layout belongs to.
+int64_t output_of_weight(const AdaptableModule& m, int64_t i);
 // The base weight of a module in real numbers, as the file of the base has it.
 std::vector<float> base_weight(const Graph& base, const AdaptableModule& m);
 // weight += scaling B A, with `a` and `b` as files hold them, weight in the

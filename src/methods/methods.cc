@@ -5,13 +5,13 @@
 
 namespace ft {
 
-extern const MethodDef kLora, kLoraFa, kVera, kBitfit, kBottleneck, kHead,
+extern const MethodDef kLora, kLoraFa, kVera, kIa3, kBitfit, kBottleneck, kHead,
     kFull;
 
 namespace {
 
 constexpr const MethodDef* kMethods[] = {
-    &kLora, &kLoraFa, &kVera, &kBitfit, &kBottleneck, &kHead, &kFull};
+    &kLora, &kLoraFa, &kVera, &kIa3, &kBitfit, &kBottleneck, &kHead, &kFull};
 
 // Walks the elements in file order and hands (file index, view index) on.
 template <class F>

@@ -1,5 +1,7 @@
 #include "methods/rewrite.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "ops/all_ops.h"
@@ -34,15 +36,25 @@ void move_in_front(Graph& graph, NodeId first_new, NodeId before) {
 }
 
 void insert_behind(Graph& graph, NodeId first_new, ValueId from, ValueId to) {
-  for (NodeId n = 0; n < first_new; ++n)
-    std::ranges::replace(graph.node(n).inputs, from, to);
+  replace_reads(graph, first_new, from, to);
   std::ranges::replace(graph.outputs, from, to);
   const NodeId producer = graph.value(from).producer;
   move_in_front(graph, first_new, producer == kNone ? 0 : producer + 1);
 }
 
+Status check_unscaled(const Graph& graph, NodeId layer) {
+  const Node& node = graph.node(layer);
+  const bool has_gain = node.inputs.size() > 5 && node.inputs[5] != kNone;
+  if (!has_gain && !node.attrs.has(kScaledInput)) return ok_status();
+  return usage_error(fmt::format(
+      "an earlier adapter scales what '{}' reads or gives; name that adapter "
+      "last",
+      node.name));
+}
+
 Status join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
                  double scaling) {
+  FT_TRY_STATUS(check_unscaled(graph, layer));
   const Node old = graph.node(layer);
   if (old.inputs.size() >= 5 && old.inputs[3] != kNone) {
     ValueId old_b = old.inputs[4];
@@ -62,6 +74,7 @@ Status join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
 }
 
 Status add_weight_delta(Graph& graph, NodeId layer, ValueId delta) {
+  FT_TRY_STATUS(check_unscaled(graph, layer));
   const Node old = graph.node(layer);
   if (old.inputs.size() > 3 && old.inputs[3] != kNone) {
     FT_TRY(delta, append(graph, ops::kBinary, {old.inputs[3], delta},
@@ -69,6 +82,28 @@ Status add_weight_delta(Graph& graph, NodeId layer, ValueId delta) {
   }
   set_input(graph, layer, 3, delta);
   return ok_status();
+}
+
+Status add_gain(Graph& graph, NodeId layer, ValueId gain, bool of_bias) {
+  const Node old = graph.node(layer);
+  if (old.inputs.size() > 5 && old.inputs[5] != kNone) {
+    if ((old.attrs.get_int("gain_bias") != 0) != of_bias)
+      return usage_error(
+          fmt::format("'{}' has an adapter already that scales it without its "
+                      "bias, or with "
+                      "it, and another that does the contrary",
+                      old.name));
+    FT_TRY(gain, append(graph, ops::kBinary, {old.inputs[5], gain},
+                        {{"kind", "mul"}}, {.name = old.name + "/gain"}));
+  }
+  set_input(graph, layer, 5, gain);
+  graph.node(layer).attrs.set("gain_bias", int64_t{of_bias});
+  return ok_status();
+}
+
+void replace_reads(Graph& graph, NodeId end, ValueId from, ValueId to) {
+  for (NodeId n = 0; n < end; ++n)
+    std::ranges::replace(graph.node(n).inputs, from, to);
 }
 
 void set_input(Graph& graph, NodeId node, size_t i, ValueId value) {

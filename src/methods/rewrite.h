@@ -38,6 +38,20 @@ Status join_side(Graph& graph, NodeId layer, ValueId h, ValueId b,
 // weight, beside a delta that stands there already.
 Status add_weight_delta(Graph& graph, NodeId layer, ValueId delta);
 
+// The layer's attribute for an input that an adapter scales.
+inline constexpr const char* kScaledInput = "scaled_input";
+// Fails if an earlier adapter scales the layer's input or output: what is added
+// now would be scaled too, but not where the two are merged in turn.
+Status check_unscaled(const Graph& graph, NodeId layer);
+
+// The layer multiplies what it accumulates by `gain` [out], beside a gain that
+// stands there already; with `of_bias` its bias too. Fails where the two do not
+// agree about the bias.
+Status add_gain(Graph& graph, NodeId layer, ValueId gain, bool of_bias);
+
+// The nodes before `end` read `to` in the place of `from`.
+void replace_reads(Graph& graph, NodeId end, ValueId from, ValueId to);
+
 // `node` reads `value` as input i; inputs between are absent.
 void set_input(Graph& graph, NodeId node, size_t i, ValueId value);
 

@@ -94,18 +94,6 @@ Result<ValueId> part_of(Graph& graph, ValueId matrix, int64_t rows,
                 {.name = name + "/reshaped"});
 }
 
-ValueId add_vector(Graph& graph, const AdaptableModule& m, const char* what,
-                   const Shape& shape, float value, AdaptedGraph& adapted) {
-  const int64_t count = shape.num_elements();
-  AdapterTensor t{.name = peft_key(m.name, what), .view = {count}, .perm = {0}};
-  t.param =
-      graph.add_owned(ValueKind::kParam, m.name + "/" + what, real_type(shape),
-                      std::vector<float>(static_cast<size_t>(count), value));
-  const ValueId id = t.param;
-  adapted.tensors.push_back(std::move(t));
-  return id;
-}
-
 Status adapt(Graph& graph, const AdaptableModule& m, const Factors& shared,
              int64_t r, double weight, float d_initial, AdaptedGraph& adapted) {
   const KernelExtent k = kernel_extent(m);
@@ -116,10 +104,13 @@ Status adapt(Graph& graph, const AdaptableModule& m, const Factors& shared,
          part_of(graph, shared.a, r, m.columns, a_shape, m.name + "/vera_A"));
   FT_TRY(const ValueId b,
          part_of(graph, shared.b, m.rows, r, {m.rows, r}, m.name + "/vera_B"));
-  const ValueId lambda_b =
-      add_vector(graph, m, "vera_lambda_b", {m.rows, 1}, 0, adapted);
-  const ValueId lambda_d =
-      add_vector(graph, m, "vera_lambda_d", {r}, d_initial, adapted);
+  const auto filled = [](int64_t count, float value) {
+    return std::vector<float>(static_cast<size_t>(count), value);
+  };
+  const ValueId lambda_b = add_vector(graph, m, "vera_lambda_b", {m.rows, 1},
+                                      {m.rows}, filled(m.rows, 0), adapted);
+  const ValueId lambda_d = add_vector(graph, m, "vera_lambda_d", {r}, {r},
+                                      filled(r, d_initial), adapted);
   FT_TRY(f.b, append(graph, ops::kBinary, {b, lambda_b}, {{"kind", "mul"}},
                      {.name = m.name + "/vera_scaled_B"}));
   return adapt_with_diagonal(graph, m, f, lambda_d, weight);

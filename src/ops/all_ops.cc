@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/conv_common.h"
+
 namespace ft::ops {
 namespace {
 
@@ -15,6 +17,8 @@ constexpr const OpDef* kAllOps[] = {
     &kDepthwiseConv2dWeightGrad,
     &kTransposeConv2d,
     &kFullyConnected,
+    &kGainGrad,
+    &kWeightNorm,
     &kMatmul,
     // Sequences.
     &kLstm,

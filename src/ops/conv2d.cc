@@ -28,13 +28,15 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY(const DType dtype, linear_output_dtype(node, 0, w[1] * w[2] * w[3]));
   FT_TRY_STATUS(check_bias(node, w[0], dtype));
   FT_TRY_STATUS(check_low_rank(node, y, w[0], dtype));
+  FT_TRY_STATUS(check_gain(node, w[0], dtype));
   return std::vector<TensorType>{{.dtype = dtype, .shape = y, .quant = {}}};
 }
 
 void gradient(GradientBuilder& g) {
   const ValueId x = g.input(0), w = g.input(1);
   const Shape xs = g.shape(x), ws = g.shape(w);
-  const ValueId dpre = emit_pre_activation_grad(g);
+  const ValueId dpre =
+      emit_gain_and_bias_grads(g, emit_pre_activation_grad(g), false);
   Attrs attrs = geometry_attrs(g.attrs());
   attrs.set("groups", xs[3] / ws[3]);
   if (g.needs_grad(1)) {
@@ -43,7 +45,6 @@ void gradient(GradientBuilder& g) {
     weight_attrs.set("k_w", ws[2]);
     g.set_input_grad(1, g.emit(kConv2dWeightGrad, {x, dpre}, weight_attrs));
   }
-  set_bias_grad(g, dpre);
   set_low_rank_grads(g, dpre);
   // Last: by then x and h may have had their last reader, and dx takes their
   // place.
@@ -105,6 +106,15 @@ std::vector<OpExample> float_examples() {
        .absent = {2}},
       {.inputs = {f32({1, 11, 9, 7}), f32({37, 1, 1, 7}), f32({37})},
        .attrs = {{"act", FT_ACT_RELU6}}},
+      {.inputs = {f32({2, 4, 5, 3}), f32({19, 2, 2, 3}), f32({19}),
+                  f32({2, 3, 4, 2}), f32({19, 2}), f32({19})},
+       .attrs = {{"act", FT_ACT_RELU}, {"lora_scaling", 0.5}},
+       .note = "a gain"},
+      {.inputs = {f32({1, 4, 4, 3}), f32({5, 1, 1, 3}), f32({5}), f32({16, 1}),
+                  f32({5, 1}), f32({5})},
+       .attrs = {{"gain_bias", 1}},
+       .absent = {3, 4},
+       .note = "a gain of the bias too"},
       {.inputs = {f32({1, 5, 5, 17}), f32({33, 2, 2, 17})},
        .attrs = {{"stride_h", 2}, {"stride_w", 2}},
        .note = "the window leaves out the last row"}};
@@ -140,6 +150,14 @@ std::vector<OpExample> examples() {
        .attrs = {{"act", FT_ACT_RELU_N1}},
        .out_quant = quant_of_output(0.01f, 3),
        .note = "factor above 1: shifts left"});
+  Attrs gain_bias = same;
+  gain_bias.set("gain_bias", int64_t{1});
+  for (const Attrs& attrs : {same, gain_bias})
+    all.push_back(
+        {.inputs = {x8, w8, s32({8}), f32({1, 5, 6, 4}), f32({8, 4}), f32({8})},
+         .attrs = attrs,
+         .out_quant = quant,
+         .note = "a gain"});
   all.push_back({.inputs = {x8, f32({4, 3, 3, 3}), f32({4})}, .attrs = same});
   all.push_back({.inputs = {s8({1, 4, 3, 8}, 0.02f, 11), f32({3, 1, 1, 8})}});
   return all;
@@ -150,7 +168,8 @@ bool has_one_group(const LowerContext&, const Lowered& lowered) {
 }
 
 bool can_pack(const LowerContext& context, const Lowered& lowered) {
-  return has_one_group(context, lowered) && !context.constant(1).empty();
+  return has_one_group(context, lowered) && !has_gain(context) &&
+         !context.constant(1).empty();
 }
 
 Status prepare_packed(const LowerContext& context, Lowered& lowered) {
@@ -218,7 +237,7 @@ constexpr KernelDef kKernels[] = {
 
 constinit const OpDef kConv2d = {.name = "conv2d",
                                  .min_inputs = 2,
-                                 .max_inputs = 5,
+                                 .max_inputs = 6,
                                  .infer = infer,
                                  .gradient = gradient,
                                  .lower = lower,

@@ -150,6 +150,16 @@ Status check_low_rank(const NodeView& node, Shape h_shape, int64_t out_c,
       h_shape.to_string(), out_c));
 }
 
+Status check_gain(const NodeView& node, int64_t out_c, DType y) {
+  if (!node.has(5)) return ok_status();
+  const DType wanted = y == DType::kS8 ? DType::kF32 : y;
+  if (node.in(5).dtype == wanted && node.shape(5) == Shape{out_c})
+    return ok_status();
+  return node.error(fmt::format("gain is {}, needs {}[{}]",
+                                node.in(5).to_string(), name_of(wanted),
+                                out_c));
+}
+
 ft_conv_params conv_params(const NodeView& node, const ConvSizes& s) {
   const auto i32 = [](int64_t v) { return static_cast<int32_t>(v); };
   const Attrs& a = *node.attrs;
@@ -171,6 +181,7 @@ ft_conv_params conv_params(const NodeView& node, const ConvSizes& s) {
           .groups = i32(s.groups),
           .rank = 0,
           .act = FT_ACT_NONE,
+          .gain_bias = a.get_i("gain_bias"),
           .x_zero_point = 0,
           .y_zero_point = 0,
           .q_low = -128,
@@ -247,6 +258,37 @@ void set_bias_grad(GradientBuilder& g, ValueId dpre, size_t bias) {
                           {{"kind", "sum"}, {"axes", axes}, {"keep_dims", 0}}));
 }
 
+ValueId emit_gain_and_bias_grads(GradientBuilder& g, ValueId dpre,
+                                 bool depthwise) {
+  const bool gain_bias = g.attrs().get_int("gain_bias") != 0;
+  const ValueId gain = g.input(5);
+  const auto bias_grads = [&](ValueId dy) {
+    set_bias_grad(g, dy);
+    if (depthwise) set_bias_grad(g, dy, 4);
+  };
+  if (dpre == kNone || gain == kNone) {
+    bias_grads(dpre);
+    return dpre;
+  }
+  if (!gain_bias) bias_grads(dpre);
+  if (g.needs_grad(5)) {
+    Attrs attrs = geometry_attrs(g.attrs());
+    attrs.set("lora_scaling", g.attrs().get_real("lora_scaling", 1));
+    attrs.set("depthwise", int64_t{depthwise});
+    const ValueId h = depthwise ? kNone : g.input(3);
+    const ValueId lora_b = depthwise ? kNone : g.input(4);
+    const ValueId delta = depthwise ? g.input(3) : kNone;
+    g.set_input_grad(
+        5, g.emit(kGainGrad,
+                  {g.input(0), g.input(1), dpre, gain_bias ? g.input(2) : kNone,
+                   h, lora_b, delta},
+                  attrs));
+  }
+  const ValueId inside = g.emit(kBinary, {dpre, gain}, {{"kind", "mul"}});
+  if (gain_bias) bias_grads(inside);
+  return inside;
+}
+
 void set_low_rank_grads(GradientBuilder& g, ValueId dpre) {
   if (dpre == kNone || g.input(3) == kNone) return;
   const Shape shape = g.shape(dpre), h_shape = g.shape(g.input(3));
@@ -267,7 +309,8 @@ void set_low_rank_grads(GradientBuilder& g, ValueId dpre) {
 Attrs geometry_attrs(const Attrs& attrs) {
   Attrs kept;
   for (const auto& [name, value] : attrs.all())
-    if (name != "act" && name != "lora_scaling") kept.set(name, value);
+    if (name != "act" && name != "lora_scaling" && name != "gain_bias")
+      kept.set(name, value);
   return kept;
 }
 

@@ -3,7 +3,7 @@
 // constants, and gradient nodes of a fused linear layer.
 //
 // Attributes: stride_h, stride_w, dilation_h, dilation_w (default 1), pad_top,
-// pad_left, pad_bottom, pad_right, act, lora_scaling (default 1).
+// pad_left, pad_bottom, pad_right, act, lora_scaling (default 1), gain_bias.
 #pragma once
 
 #include <string_view>
@@ -15,6 +15,10 @@
 #include "ops/op_def.h"
 
 namespace ft::ops {
+
+// Of these layers' gains, and of their weights with an update. Emitted here and
+// by methods.
+extern const OpDef kGainGrad, kWeightNorm;
 
 // |x - zero point| <= 255 and |w| <= 128: longer sums may overflow int32.
 constexpr int64_t kMaxInt8SumLength = 65536;
@@ -57,6 +61,14 @@ inline int32_t rank_of(const NodeView& node) {
   return node.has(3) ? static_cast<int32_t>(node.shape(3).back()) : 0;
 }
 
+// gain (input 5): [out_c], float32 beside an int8 output, else as the output.
+// Attribute gain_bias: 1 if it applies to the bias too.
+Status check_gain(const NodeView& node, int64_t out_c, DType y);
+// For kernel rows that know no gain.
+inline bool has_gain(const LowerContext& context) {
+  return context.view.has(5);
+}
+
 ft_conv_params conv_params(const NodeView& node, const ConvSizes& s);
 // Sets the activation and quantization fields from x (input 0), y and `act`.
 template <class P>
@@ -93,6 +105,10 @@ ValueId emit_pre_activation_grad(GradientBuilder& g);
 // Set the gradients of the bias, and of h (3) and lora_b (4), where needed.
 void set_bias_grad(GradientBuilder& g, ValueId dpre, size_t bias = 2);
 void set_low_rank_grads(GradientBuilder& g, ValueId dpre);
+// Sets the gradient of gain (5), where there is one, and of the bias; gives the
+// gradient before the gain. `depthwise`: input 3 is w_delta, not h.
+ValueId emit_gain_and_bias_grads(GradientBuilder& g, ValueId dpre,
+                                 bool depthwise);
 ValueId emit_reshape(GradientBuilder& g, ValueId x, const Shape& shape);
 // `attrs` without act and lora_scaling, for a gradient node.
 Attrs geometry_attrs(const Attrs& attrs);

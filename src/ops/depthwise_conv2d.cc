@@ -83,13 +83,15 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY_STATUS(
       check_delta(node, 3, dtype == DType::kS8 ? DType::kF32 : dtype));
   FT_TRY_STATUS(check_bias_delta(node, dtype));
+  FT_TRY_STATUS(check_gain(node, w[3], dtype));
   return std::vector<TensorType>{{.dtype = dtype, .shape = y, .quant = {}}};
 }
 
 void gradient(GradientBuilder& g) {
   const ValueId x = g.input(0), w = g.input(1), delta = g.input(3);
   const Shape xs = g.shape(x), ws = g.shape(w);
-  const ValueId dpre = emit_pre_activation_grad(g);
+  const ValueId dpre =
+      emit_gain_and_bias_grads(g, emit_pre_activation_grad(g), true);
   const bool needs_delta = delta != kNone && g.needs_grad(3);
   if (g.needs_grad(1) || needs_delta) {
     Attrs attrs = geometry_attrs(g.attrs());
@@ -99,8 +101,6 @@ void gradient(GradientBuilder& g) {
     if (g.needs_grad(1)) g.set_input_grad(1, dw);
     if (needs_delta) g.set_input_grad(3, dw);
   }
-  set_bias_grad(g, dpre);
-  set_bias_grad(g, dpre, 4);
   // Last: dx may take the place of x.
   if (g.needs_grad(0)) {
     Attrs attrs = geometry_attrs(g.attrs());
@@ -247,6 +247,16 @@ std::vector<OpExample> examples() {
            .out_quant = quant,
            .absent = {3},
            .note = "a difference to the bias"},
+          {.inputs = {x8, s8_per_channel({1, 3, 3, 6}, 3), s32({6}),
+                      f32({1, 3, 3, 6}), f32({6}), f32({6})},
+           .attrs = same,
+           .out_quant = quant,
+           .note = "a gain"},
+          {.inputs = {f32({2, 5, 4, 3}), f32({1, 3, 3, 6}), f32({6}),
+                      f32({1, 3, 3, 6}), f32({6}), f32({6})},
+           .attrs = plus(same, {{"gain_bias", 1}}),
+           .absent = {4},
+           .note = "a gain of the bias too"},
           {.inputs = {s8({1, 6, 8, 3}, 0.05f, 1), s8({1, 2, 3, 6}, 0.02f, 0)},
            .attrs = strided_2x3(),
            .out_quant = quant},
@@ -291,8 +301,9 @@ std::vector<OpExample> examples_weight_grad() {
           {.inputs = {f32({1, 5, 4, 37}), f32({1, 5, 4, 37})}, .attrs = same}};
 }
 
-bool accepts_hwy(const LowerContext&, const Lowered& lowered) {
-  return ft_depthwise_conv2d_hwy_accepts(&lowered.params_as<ft_conv_params>());
+bool accepts_hwy(const LowerContext& context, const Lowered& lowered) {
+  return !has_gain(context) &&
+         ft_depthwise_conv2d_hwy_accepts(&lowered.params_as<ft_conv_params>());
 }
 
 Status prepare_hwy(const LowerContext&, Lowered& lowered) {
@@ -308,6 +319,7 @@ bool available_vnni() {
 
 bool accepts_vnni(const LowerContext& context, const Lowered& lowered) {
   return has_constant_weights(context) && !context.view.has(4) &&
+         !has_gain(context) &&
          ft_depthwise_conv2d_s8_avx512vnni_accepts(
              &lowered.params_as<ft_conv_params>());
 }
@@ -384,7 +396,7 @@ constexpr KernelDef kWeightGradKernels[] = {
 
 constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
                                           .min_inputs = 2,
-                                          .max_inputs = 5,
+                                          .max_inputs = 6,
                                           .infer = infer,
                                           .gradient = gradient,
                                           .lower = lower,

@@ -38,6 +38,7 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY(const DType dtype, linear_output_dtype(node, 0, w[1]));
   FT_TRY_STATUS(check_bias(node, w[0], dtype));
   FT_TRY_STATUS(check_low_rank(node, y, w[0], dtype));
+  FT_TRY_STATUS(check_gain(node, w[0], dtype));
   return std::vector<TensorType>{{.dtype = dtype, .shape = y, .quant = {}}};
 }
 
@@ -46,14 +47,13 @@ void gradient(GradientBuilder& g) {
   const ValueId x = g.input(0), w = g.input(1);
   const Shape xs = g.shape(x), ws = g.shape(w);
   const int64_t rows = xs.num_elements() / ws[1];
-  const ValueId dpre =
-      emit_reshape(g, emit_pre_activation_grad(g), {rows, ws[0]});
+  const ValueId dpre = emit_gain_and_bias_grads(
+      g, emit_reshape(g, emit_pre_activation_grad(g), {rows, ws[0]}), false);
   if (dpre == kNone) return;
   if (g.needs_grad(1)) {
     const ValueId x2 = emit_reshape(g, x, {rows, ws[1]});
     g.set_input_grad(1, g.emit(kMatmul, {dpre, x2}, {{"trans_a", 1}}));
   }
-  set_bias_grad(g, dpre);
   set_low_rank_grads(g, dpre);
   if (g.needs_grad(0))
     g.set_input_grad(0, emit_reshape(g, g.emit(kMatmul, {dpre, w}), xs));
@@ -68,6 +68,7 @@ Status lower(const LowerContext& context, Lowered& lowered) {
                               .k = static_cast<int32_t>(w[1]),
                               .rank = rank_of(node),
                               .act = FT_ACT_NONE,
+                              .gain_bias = node.attrs->get_i("gain_bias"),
                               .x_zero_point = 0,
                               .y_zero_point = 0,
                               .q_low = -128,
@@ -98,6 +99,15 @@ std::vector<OpExample> examples() {
        .attrs = {{"lora_scaling", 0.5}}},
       {.inputs = {f32({1, 33}), f32({35, 33}), f32({35})}},
       {.inputs = {f32({9, 13}), f32({50, 13}), f32({50}), f32({9, 3}),
+                  f32({50, 3}), f32({50})},
+       .attrs = {{"act", FT_ACT_RELU}},
+       .note = "a gain"},
+      {.inputs = {f32({3, 8}), f32({5, 8}), f32({5}), f32({3, 1}), f32({5, 1}),
+                  f32({5})},
+       .attrs = {{"gain_bias", 1}},
+       .absent = {3, 4},
+       .note = "a gain of the bias too"},
+      {.inputs = {f32({9, 13}), f32({50, 13}), f32({50}), f32({9, 3}),
                   f32({50, 3})},
        .attrs = {{"act", FT_ACT_RELU6}},
        .low = -3,
@@ -111,11 +121,16 @@ std::vector<OpExample> examples() {
                   f32({2, 4}), f32({12, 4})},
        .attrs = {{"lora_scaling", 2.0}},
        .out_quant = quant},
+      {.inputs = {s8({2, 16}, 0.05f, 7), s8({12, 16}, 0.02f, 0), s32({12}),
+                  f32({2, 4}), f32({12, 4}), f32({12})},
+       .attrs = {{"gain_bias", 1}},
+       .out_quant = quant,
+       .note = "a gain"},
       {.inputs = {s8({3, 20}, 0.04f, -11), f32({5, 20}), f32({5})}}};
 }
 
 bool can_pack(const LowerContext& context, const Lowered& lowered) {
-  return !context.constant(1).empty() &&
+  return !context.constant(1).empty() && !has_gain(context) &&
          ft_fully_connected_hwy_packing_pays(
              &lowered.params_as<ft_fully_connected_params>());
 }
@@ -190,7 +205,7 @@ constexpr KernelDef kKernels[] = {
 
 constinit const OpDef kFullyConnected = {.name = "fully_connected",
                                          .min_inputs = 2,
-                                         .max_inputs = 5,
+                                         .max_inputs = 6,
                                          .infer = infer,
                                          .gradient = gradient,
                                          .lower = lower,

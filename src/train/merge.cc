@@ -47,7 +47,7 @@ class Merger {
     const auto count = static_cast<int64_t>(module.weight.size());
     if (count > 0 && count != old.num_elements()) shape.set(0, count / per_row);
     // A trained head has other classes, or at least other logits.
-    if (count > 0 && !module.bias.empty() && is_head(graph_, module.module))
+    if (count > 0 && !module.bias.empty() && is_new_head(module.module))
       FT_TRY_STATUS(resize_answer(shape[0]));
     return graph_.value(node->inputs[0]).type.dtype == DType::kS8
                ? add_int8(module, *node, shape)
@@ -76,6 +76,15 @@ class Merger {
   TfliteEdits edits;
 
  private:
+  // A head that the adapter brings; one that it only scales keeps its
+  // quantizer.
+  bool is_new_head(const std::string& module) const {
+    return is_head(graph_, module) &&
+           std::ranges::any_of(input_.adapters, [&](const AdapterPart& part) {
+             return part.tensors.contains(peft_key(module, "weight"));
+           });
+  }
+
   ValueId bias_of(const Node& node) const {
     return node.inputs.size() > 2 ? node.inputs[2] : kNone;
   }

@@ -29,6 +29,12 @@ std::string module_of(std::string_view name, const PeftType& type) {
   return {};
 }
 
+bool is_shared(std::string_view name, const PeftType& type) {
+  return std::ranges::find(type.shared, name) != type.shared.end();
+}
+
+constexpr std::string_view kFeedforward = "feedforward_modules";
+
 // --- Reading -----------------------------------------------------------------
 
 bool is_neutral(const Json& value) {
@@ -62,6 +68,31 @@ Result<std::optional<double>> pattern_value(const Json& patterns,
   return std::optional<double>();
 }
 
+// Whether IA3 scales the module's input, as PEFT finds out: by the end of its
+// name, or by a regular expression for all of it.
+Result<bool> is_feedforward(const Json& config, const std::string& module) {
+  const auto at = config.find(kFeedforward);
+  if (at == config.end() || at->is_null()) return false;
+  if (at->is_string()) {
+    try {  // std::regex reports by exception
+      return std::regex_match(module, std::regex(at->get<std::string>()));
+    } catch (const std::regex_error&) {
+      return invalid_input(
+          fmt::format("{} is '{}', which is not a regular "
+                      "expression",
+                      kFeedforward, at->get<std::string>()));
+    }
+  }
+  bool any = false;
+  for (const Json& name : *at) {
+    if (!name.is_string())
+      return invalid_input(
+          fmt::format("{} is not a list of names", kFeedforward));
+    any = any || module.ends_with(name.get<std::string>());
+  }
+  return any;
+}
+
 class PeftReader {
  public:
   PeftReader(const Json& config, const PeftType& type, Adapter& adapter)
@@ -73,6 +104,8 @@ class PeftReader {
     for (const auto& [key, value] : config_.items())
       FT_TRY_STATUS(read_key(*method, key, value));
     FT_TRY_STATUS(read_modules(*method));
+    FT_TRY_STATUS(read_inputs());
+    FT_TRY_STATUS(check_shared());
     read_head();
     for (auto& [key, text] : to_metadata(settings_))
       adapter_.metadata[key] = text;
@@ -84,7 +117,7 @@ class PeftReader {
                   const Json& value) {
     const auto own = std::ranges::find_if(
         method.settings, [&](const SettingDef* s) { return s->name == key; });
-    if (own != method.settings.end()) {
+    if (own != method.settings.end() && key != kFeedforward) {
       if (value.is_null()) return ok_status();
       const std::string text =
           value.is_string() ? value.get<std::string>() : value.dump();
@@ -108,8 +141,9 @@ class PeftReader {
 
   // The tensors say which modules are adapted and with which rank.
   Status read_modules(const MethodDef& method) {
-    FT_TRY(const double alpha, number("lora_alpha", 8));
     FT_TRY(const double rank, number("r", 8));
+    FT_TRY(const double alpha,
+           number("lora_alpha", type_.has_alpha ? 8 : 2 * rank));
     settings_.lora_alpha = alpha;
     settings_.r = static_cast<int>(std::clamp(rank, 0.0, 1e6));
     const Json none = Json::object();
@@ -136,6 +170,36 @@ class PeftReader {
     return ok_status();
   }
 
+  // The modules whose input IA3 scales; the shapes of dense layers tell, too.
+  Status read_inputs() {
+    if (type_.peft_type != "IA3") return ok_status();
+    std::string names;
+    for (const AdapterEntry& t : adapter_.tensors) {
+      const std::string module = module_of(t.name, type_);
+      if (module.empty()) continue;
+      FT_TRY(const bool scales_input, is_feedforward(config_, module));
+      if (t.shape.rank() == 2 && t.shape[scales_input ? 0 : 1] != 1)
+        return invalid_input(
+            fmt::format("'{}' has the shape {}, which {} contradicts", t.name,
+                        t.shape.to_string(), kFeedforward));
+      if (scales_input) names += (names.empty() ? "" : ",") + module;
+    }
+    settings_.own[std::string(kFeedforward)] = names;
+    return ok_status();
+  }
+
+  Status check_shared() const {
+    for (const std::string_view name : type_.shared)
+      if (std::ranges::none_of(adapter_.tensors, [&](const AdapterEntry& t) {
+            return t.name == name;
+          }))
+        return invalid_input(fmt::format(
+            "it has no tensor '{}', which fieldtune cannot draw again from "
+            "'projection_prng_key': save it with save_projection",
+            name));
+    return ok_status();
+  }
+
   // modules_to_save: a trained layer, which here is the head.
   void read_head() {
     for (const AdapterEntry& t : adapter_.tensors)
@@ -158,7 +222,8 @@ Result<const PeftType*> type_named(const Json& config) {
                                  : std::string();
   for (const PeftType& t : peft_types()) {
     if (t.peft_type == wanted) return &t;
-    names += (names.empty() ? "" : ", ") + std::string(t.peft_type);
+    if (!names.ends_with(t.peft_type))
+      names += (names.empty() ? "" : ", ") + std::string(t.peft_type);
   }
   return invalid_input(
       fmt::format("peft_type '{}' is not one of: {}", wanted, names));
@@ -197,6 +262,7 @@ void write_modules(const Adapter& adapter, const PeftType& type,
   Json ranks = Json::object(), alphas = Json::object();
   for (const AdapterEntry& t : adapter.tensors) {
     const std::string module = module_of(t.name, type);
+    if (is_shared(t.name, type)) continue;
     if (module.empty()) {
       const std::string_view name =
           std::string_view(t.name).substr(kPrefix.size());
@@ -213,13 +279,27 @@ void write_modules(const Adapter& adapter, const PeftType& type,
   config["modules_to_save"] = saved.empty() ? Json() : Json(saved);
   if (!has_rank) return;
   config["r"] = settings.r;
+  if (!type.has_alpha) return;
   config["lora_alpha"] = settings.lora_alpha;
   config["rank_pattern"] = ranks;
   config["alpha_pattern"] = alphas;
 }
 
-Status check_name(const AdapterEntry& tensor) {
-  if (tensor.name.starts_with(kPrefix)) return ok_status();
+// feedforward_modules by whole names, as PEFT compares their ends.
+void write_inputs(const Adapter& adapter, const PeftType& type, Json& config) {
+  if (!config.contains(kFeedforward)) return;
+  std::set<std::string> inputs;
+  for (const AdapterEntry& t : adapter.tensors)
+    for (const Json& pattern : config[kFeedforward])
+      if (const std::string module = module_of(t.name, type);
+          matches_module(pattern.get<std::string>(), module))
+        inputs.insert(module);
+  config[kFeedforward] = inputs;
+}
+
+Status check_name(const AdapterEntry& tensor, const PeftType& type) {
+  if (tensor.name.starts_with(kPrefix) || is_shared(tensor.name, type))
+    return ok_status();
   return invalid_input(
       fmt::format("adapter tensor '{}' has no name of PEFT's", tensor.name));
 }
@@ -237,7 +317,8 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
     return usage_error(fmt::format(
         "PEFT has no method that an adapter of '{}' could be written as",
         method->name));
-  for (const AdapterEntry& t : adapter.tensors) FT_TRY_STATUS(check_name(t));
+  for (const AdapterEntry& t : adapter.tensors)
+    FT_TRY_STATUS(check_name(t, *type));
   Json config = {{"peft_type", type->peft_type},
                  {"task_type", nullptr},
                  {"base_model_name_or_path", base_name},
@@ -245,6 +326,8 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
   write_modules(adapter, *type, settings, method->default_rank > 0, config);
   for (const SettingDef* s : method->settings)
     config[std::string(s->name)] = typed(*s, settings);
+  write_inputs(adapter, *type, config);
+  if (!type->shared.empty()) config["save_projection"] = true;
   Adapter copy = adapter;
   copy.metadata["format"] = "pt";  // PEFT's loader asks for it
   FT_TRY(auto tensors, encode_adapter(copy));

@@ -3,11 +3,26 @@
 namespace ft {
 namespace {
 
-constexpr std::string_view kLoraSuffixes[] = {".lora_A.weight",
-                                              ".lora_B.weight"};
+constexpr std::string_view kLoraSuffixes[] = {
+    ".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"};
+constexpr std::string_view kVeraSuffixes[] = {".vera_lambda_b",
+                                              ".vera_lambda_d"};
+constexpr std::string_view kVeraShared[] = {"base_model.vera_A",
+                                            "base_model.vera_B"};
+constexpr std::string_view kIa3Suffixes[] = {".ia3_l"};
 
 constexpr PeftType kTypes[] = {
-    {"LORA", "lora", kLoraSuffixes},
+    {.peft_type = "LORA",
+     .method = "lora",
+     .suffixes = kLoraSuffixes,
+     .has_alpha = true},
+    // An optimizer of a LoRA adapter, to PEFT.
+    {.peft_type = "LORA",
+     .method = "lora-fa",
+     .suffixes = kLoraSuffixes,
+     .has_alpha = true},
+    {"VERA", "vera", kVeraSuffixes, kVeraShared},
+    {"IA3", "ia3", kIa3Suffixes},
 };
 
 }  // namespace

@@ -12,6 +12,9 @@ struct PeftType {
   std::string_view method;     // MethodDef::name
   // What follows a module's name in the names of its tensors.
   std::span<const std::string_view> suffixes;
+  // Tensors that belong to no module, by their whole names.
+  std::span<const std::string_view> shared = {};
+  bool has_alpha = false;  // lora_alpha, rank_pattern and alpha_pattern
 };
 std::span<const PeftType> peft_types();
 

@@ -6,6 +6,7 @@ gradients, and equal answers of the merged file. BitFit, which PEFT does not
 have as a type, is PyTorch with all but the biases frozen.
 """
 
+import copy
 import hashlib
 from dataclasses import dataclass, field
 
@@ -30,6 +31,12 @@ def lora(**settings):
     )
 
 
+def ia3(feedforward=()):
+    return lambda targets: peft.IA3Config(
+        target_modules=targets, feedforward_modules=list(feedforward)
+    )
+
+
 @dataclass
 class Method:
     name: str  # fieldtune's
@@ -40,6 +47,7 @@ class Method:
     depthwise: bool = False  # whether PEFT's meaning is ours there
     kinds: tuple = ("conv", "mlp")  # of nets that PEFT takes
     prepare: object = None  # of the wrapped model
+    loads: bool = True  # PEFT's own loader takes it
 
 
 def use_qalora(model):
@@ -57,6 +65,9 @@ METHODS = {
     "rslora": Method(
         "lora", lora(use_rslora=True), True, {"use_rslora": "true"}
     ),
+    "dora": Method(
+        "lora", lora(use_dora=True), True, {"use_dora": "true"}
+    ),
     "lora-fa": Method("lora-fa", lora(), True, frozen=("lora_A",)),
     "qalora": Method(
         "lora",
@@ -65,6 +76,7 @@ METHODS = {
         {"use_qalora": "true", "qalora_group_size": "2"},
         kinds=("mlp",),
         prepare=use_qalora,
+        loads=False,
     ),
     "vera": Method(
         "vera",
@@ -73,7 +85,21 @@ METHODS = {
         frozen=("vera_A", "vera_B"),
         kinds=("mlp",),
     ),
-    "bitfit": Method("bitfit", depthwise=True),
+    "ia3": Method("ia3", ia3(), depthwise=True),
+    "ia3-inputs-conv": Method(
+        "ia3",
+        ia3(["conv", "dw", "pw"]),
+        settings={"feedforward_modules": "conv,dw,pw"},
+        depthwise=True,
+        kinds=("conv",),
+    ),
+    "ia3-inputs-mlp": Method(
+        "ia3",
+        ia3(["fc1", "fc3"]),
+        settings={"feedforward_modules": "fc1,fc3"},
+        kinds=("mlp",),
+    ),
+    "bitfit": Method("bitfit", depthwise=True, loads=False),
 }
 
 
@@ -262,6 +288,28 @@ def test_a_fresh_adapter_leaves_the_model_as_it_is(case):
     )  # fmt: skip
     got = case.run(case.model_path, "--adapter", after)
     np.testing.assert_allclose(got, case.run(case.model_path), 1e-6, 1e-6)
+
+
+def test_reads_the_folder_that_peft_wrote(case):
+    if not case.method.loads:
+        pytest.skip("PEFT has no such folder")
+    folder = case.folder / "folder"
+    copy.deepcopy(case.model).float().save_pretrained(folder)
+    got = case.run(case.model_path, "--adapter", folder)
+    assert relative(got, case.answers().detach().numpy()) <= ANSWER_BAR
+
+
+def test_peft_reads_the_folder_that_was_exported(case):
+    if not case.method.loads:
+        pytest.skip("PEFT has no such folder")
+    folder = case.folder / "folder"
+    run_json("export", case.write_adapter(), "--to", "peft", "--out", folder)
+    kind = "conv" if case.x.ndim == 4 else "mlp"
+    model = peft.PeftModel.from_pretrained(make_net(kind), folder).double()
+    want = model(torch.tensor(case.x).double()).detach().numpy()
+    assert relative(case.answers().detach().numpy(), want) <= 1e-7
+    got = case.run(case.model_path, "--adapter", folder)
+    assert relative(got, want) <= ANSWER_BAR
 
 
 def test_a_setting_of_another_method_is_refused_by_name(tmp_path):

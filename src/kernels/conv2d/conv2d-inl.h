@@ -27,6 +27,8 @@ void FT_FN(const void* params, const ft_args* args) {
   const ft_real* bias = (const ft_real*)args->in[2];
   const ft_real* h = (const ft_real*)args->in[3];
   const ft_real* lora_b = (const ft_real*)args->in[4];
+  const ft_real* gain = (const ft_real*)args->in[5];
+  const int bias_inside = !gain || p->gain_bias;
   ft_real* y = (ft_real*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
   int32_t pixel, co, i;
@@ -34,13 +36,15 @@ void FT_FN(const void* params, const ft_args* args) {
     const ft_window win = ft_window_of(p, pixel);
     for (co = 0; co < p->out_c; ++co) {
       ft_real v = dot_at(p, &win, x, w, co) * (ft_real)p->x_scale;
-      if (bias) v += bias[co];
+      if (bias && bias_inside) v += bias[co];
       if (p->rank > 0) {
         ft_real side = 0;
         for (i = 0; i < p->rank; ++i)
           side += h[pixel * p->rank + i] * lora_b[co * p->rank + i];
         v += (ft_real)p->lora_scaling * side;
       }
+      if (gain) v *= gain[co];
+      if (bias && !bias_inside) v += bias[co];
       *y++ = ft_apply_act(v, p->act);
     }
   }

@@ -1,9 +1,10 @@
-/* y = act(conv(x, w) + bias + lora_scaling * h lora_b^T), and its gradients.
+/* y = act(gain * (conv(x, w) + lora_scaling * h lora_b^T) + bias), the bias
+ * inside of the parenthesis with gain_bias, and its gradients.
  *
  * conv2d
  *   in:  x [n, in_h, in_w, in_c], w [out_c, k_h, k_w, in_c / groups],
  *        bias? [out_c] (float; int32 for int8 x and w), h? [n, out_h, out_w, r]
- *        float, lora_b? [out_c, r] float
+ *        float, lora_b? [out_c, r] float, gain? [out_c] float
  *   aux: int8 outputs only: multiplier [out_c] and shift [out_c] int32,
  *        inv_acc_scale [out_c] float = 1 / (x_scale * w_scale)
  *   out: y [n, out_h, out_w, out_c]
@@ -16,7 +17,8 @@
  * Sums run in the order kh, kw, cin (input_grad: out_h, out_w, kh, kw, cout;
  * weight_grad: n, out_h, out_w); bias and the low-rank side come last. int8:
  * TensorFlow Lite's reference arithmetic; the low-rank side is rounded to the
- * accumulator's unit and added before requantization. */
+ * accumulator's unit and added before requantization, together with what the
+ * gain adds to the sum; a gain of 1 adds nothing. */
 #ifndef FT_KERNELS_CONV2D_CONV2D_H_
 #define FT_KERNELS_CONV2D_CONV2D_H_
 

@@ -1,5 +1,6 @@
 // Float convolution as a matrix product (gemm.h): pixels by kernel elements,
-// with bias, low-rank side and activation in the product's last step.
+// with bias, low-rank side and activation in the product's last step. A gain
+// scales what is packed: the weights and lora_b, and the bias if it applies.
 #include <algorithm>
 
 #include "kernels/conv2d/conv2d.h"
@@ -12,7 +13,7 @@ namespace {
 // An adapter's down-projection: few output channels and nothing fused, a
 // product along the kernel elements.
 bool is_projection(const ft_conv_params& p, const ft_args* args) {
-  return p.out_c <= kMaxNarrow && !args->in[2] && p.rank == 0 &&
+  return p.out_c <= kMaxNarrow && !args->in[2] && !args->in[5] && p.rank == 0 &&
          p.act == FT_ACT_NONE;
 }
 
@@ -58,9 +59,10 @@ size_t projection_floats(const ft_conv_params& p) {
 }
 
 // Scratch, in floats: packed weights unless they are constants, packed lora_b,
-// a block of im2col rows unless the image is the matrix.
+// the bias if a gain scales it, a block of im2col rows unless the image is the
+// matrix.
 struct Layout {
-  size_t lora_b, rows, total;
+  size_t lora_b, bias, rows, total;
 };
 
 template <class X>
@@ -69,7 +71,8 @@ Layout layout_of(const ft_conv_params& p, bool weights_are_packed) {
   Layout at{};
   at.lora_b =
       weights_are_packed ? 0 : floats(packed_bytes(p.out_c, kernel_size(p)));
-  at.rows = at.lora_b + floats(packed_bytes(p.out_c, p.rank));
+  at.bias = at.lora_b + floats(packed_bytes(p.out_c, p.rank));
+  at.rows = at.bias + (p.gain_bias ? static_cast<size_t>(p.out_c) : 0);
   const bool direct = is_pointwise(p) && sizeof(X) == sizeof(float);
   at.total = at.rows;
   if (!direct)
@@ -100,12 +103,14 @@ void conv2d(const ft_conv_params& p, const ft_args* args,
   auto* scratch = static_cast<float*>(args->scratch);
   if (!packed_w && is_projection(p, args)) return project<X>(p, args, scratch);
   const Layout at = layout_of<X>(p, packed_w != nullptr);
+  const auto* gain = static_cast<const float*>(args->in[5]);
   GemmArgs g{.m = ft_num_pixels(&p), .n = p.out_c, .k = kernel_size(p)};
   if (!packed_w) {
     const PackSource<float> w{.b = static_cast<const float*>(args->in[1]),
                               .b_row = 1,
                               .b_col = g.k,
-                              .scale = p.x_scale};
+                              .scale = p.x_scale,
+                              .column_scale = gain};
     pack(w, g.k, g.n, scratch);
     packed_w = scratch;
   }
@@ -114,7 +119,8 @@ void conv2d(const ft_conv_params& p, const ft_args* args,
     const PackSource<float> b{.b = static_cast<const float*>(args->in[4]),
                               .b_row = 1,
                               .b_col = p.rank,
-                              .scale = p.lora_scaling};
+                              .scale = p.lora_scaling,
+                              .column_scale = gain};
     pack(b, p.rank, g.n, scratch + at.lora_b);
     g.k2 = p.rank;
     g.a2 = static_cast<const float*>(args->in[3]);
@@ -122,6 +128,11 @@ void conv2d(const ft_conv_params& p, const ft_args* args,
     g.b2 = scratch + at.lora_b;
   }
   g.bias = static_cast<const float*>(args->in[2]);
+  if (g.bias && gain && p.gain_bias) {
+    float* const bias = scratch + at.bias;
+    for (int j = 0; j < g.n; ++j) bias[j] = gain[j] * g.bias[j];
+    g.bias = bias;
+  }
   g.a_row = g.k;
   g.c = static_cast<float*>(args->out[0]);
   g.c_row = p.out_c;

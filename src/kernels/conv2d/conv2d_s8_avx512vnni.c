@@ -131,6 +131,8 @@ static void set_product(const ft_conv_params* p, const ft_args* args,
   g->lora_b = lora_b;
   g->inv_acc_scale = (const float*)args->aux[2];
   g->lora_scaling = p->lora_scaling;
+  g->gain = (const float*)args->in[5];
+  g->bias_outside = p->gain_bias ? NULL : (const int32_t*)args->in[2];
 }
 
 /* Where the windows of g->rows pixels begin, from pixel `first` of a strip. */

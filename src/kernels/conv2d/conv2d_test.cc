@@ -41,7 +41,7 @@ struct Case {
   ft_conv_params p{};
   std::vector<int8_t> x, w;
   std::vector<int32_t> bias, multiplier, shift;
-  std::vector<float> h, lora_b, inv_acc_scale;
+  std::vector<float> h, lora_b, inv_acc_scale, gain;
   bool has_bias = true;
 
   int pixels() const { return ft_num_pixels(&p); }
@@ -105,6 +105,8 @@ Case random_case(uint64_t stream) {
   c.h = d.fill<float>(c.pixels() * c.p.rank, -16, 16, 0.25f);
   c.lora_b = d.fill<float>(c.p.out_c * c.p.rank, -16, 16, 0.125f);
   c.inv_acc_scale = d.fill<float>(c.p.out_c, 1, 4000);
+  c.p.gain_bias = d.below(2) == 0;
+  if (d.below(2)) c.gain = d.fill<float>(c.p.out_c, -2, 6, 0.5f);
   return c;
 }
 
@@ -136,13 +138,18 @@ std::vector<int8_t> naive_conv2d(const Case& c) {
       const auto at = static_cast<size_t>(co);
       int64_t acc = naive_sum(c, pixel / (p.out_h * p.out_w),
                               pixel / p.out_w % p.out_h, pixel % p.out_w, co);
-      if (c.has_bias) acc += c.bias[at];
+      const int64_t bias = c.has_bias ? c.bias[at] : 0;
+      const bool bias_outside = !c.gain.empty() && !p.gain_bias;
+      if (!bias_outside) acc += bias;
       float side = 0;
       for (int i = 0; i < p.rank; ++i)
         side += c.h[static_cast<size_t>(pixel * p.rank + i)] *
                 c.lora_b[static_cast<size_t>(co * p.rank + i)];
-      if (p.rank > 0)
-        acc += naive_side(side * p.lora_scaling, c.inv_acc_scale[at]);
+      side *= p.lora_scaling;
+      acc += c.gain.empty()
+                 ? naive_side(side, c.inv_acc_scale[at])
+                 : naive_gain(c.gain[at], acc, side * c.inv_acc_scale[at]);
+      if (bias_outside) acc += bias;
       y.push_back(naive_requantize(acc, c.multiplier[at], c.shift[at],
                                    p.y_zero_point, p.q_low, p.q_high));
     }
@@ -155,9 +162,12 @@ std::vector<int8_t> run(Case& c, ft_kernel_fn kernel,
   std::vector<int8_t> y(static_cast<size_t>(c.pixels() * c.p.out_c));
   std::vector<std::max_align_t> scratch(
       scratch_bytes / sizeof(std::max_align_t) + 1);
-  void* in[] = {c.x.data(), c.w.data(), c.has_bias ? c.bias.data() : nullptr,
+  void* in[] = {c.x.data(),
+                c.w.data(),
+                c.has_bias ? c.bias.data() : nullptr,
                 c.p.rank ? c.h.data() : nullptr,
-                c.p.rank ? c.lora_b.data() : nullptr};
+                c.p.rank ? c.lora_b.data() : nullptr,
+                c.gain.empty() ? nullptr : c.gain.data()};
   void* out[] = {y.data()};
   const ft_args args{in, aux.data(), out, scratch.data()};
   kernel(&c.p, &args);

@@ -17,9 +17,10 @@ typedef struct {
   int32_t stride_h, stride_w;
   int32_t dilation_h, dilation_w;
   int32_t pad_top, pad_left;
-  int32_t groups; /* depthwise: in_c */
-  int32_t rank;   /* r of the low-rank side input, 0 without */
-  int32_t act;    /* FT_ACT_*, float outputs */
+  int32_t groups;    /* depthwise: in_c */
+  int32_t rank;      /* r of the low-rank side input, 0 without */
+  int32_t act;       /* FT_ACT_*, float outputs */
+  int32_t gain_bias; /* a gain, if given, applies to the bias too */
   int32_t x_zero_point, y_zero_point;
   int32_t q_low, q_high; /* int8 outputs are clamped to this range */
   float x_scale;

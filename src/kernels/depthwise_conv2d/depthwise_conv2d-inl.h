@@ -33,6 +33,8 @@ void FT_FN(const void* params, const ft_args* args) {
   const ft_real* w = (const ft_real*)args->in[1];
   const ft_real* bias = (const ft_real*)args->in[2];
   const ft_real* delta = (const ft_real*)args->in[3];
+  const ft_real* gain = (const ft_real*)args->in[5];
+  const int bias_inside = !gain || p->gain_bias;
   ft_real* y = (ft_real*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
   ft_real acc[FT_DEPTHWISE_BLOCK];
@@ -53,7 +55,9 @@ void FT_FN(const void* params, const ft_args* args) {
       }
       for (i = 0; i < count; ++i) {
         ft_real v = acc[i] * (ft_real)p->x_scale;
-        if (bias) v += bias[first + i];
+        if (bias && bias_inside) v += bias[first + i];
+        if (gain) v *= gain[first + i];
+        if (bias && !bias_inside) v += bias[first + i];
         *y++ = ft_apply_act(v, p->act);
       }
     }

@@ -1,10 +1,11 @@
-/* y = act(depthwise(x, w + w_delta) + bias), and its gradients. Output channel
+/* y = act(gain * depthwise(x, w + w_delta) + bias), the bias inside of the
+ * product with gain_bias, and its gradients. Output channel
  * c reads input channel c / (out_c / in_c).
  *
  * depthwise_conv2d
  *   in:  x [n, in_h, in_w, in_c], w [1, k_h, k_w, out_c], bias? [out_c] (float;
  *        int32 for int8 x and w), w_delta? [1, k_h, k_w, out_c] float,
- *        bias_delta? [out_c] float, for int8 outputs only
+ *        bias_delta? [out_c] float, for int8 outputs only, gain? [out_c] float
  *   aux: int8 outputs only: multiplier [out_c] and shift [out_c] int32,
  *        inv_w_scale [out_c] float
  *   out: y [n, out_h, out_w, out_c]

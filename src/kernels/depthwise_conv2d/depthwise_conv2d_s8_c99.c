@@ -29,16 +29,32 @@ static void add_tap(const ft_conv_params* p, const int8_t* x, const int8_t* w,
   }
 }
 
+/* The accumulator of channel c with all that is added to it. */
+static int32_t finish_sum(const ft_conv_params* p, const ft_args* args,
+                          int32_t c, int32_t acc, float side) {
+  const int32_t* bias = (const int32_t*)args->in[2];
+  const float* bias_delta = (const float*)args->in[4];
+  const float* gain = (const float*)args->in[5];
+  const float inv_w_scale = ((const float*)args->aux[2])[c];
+  const int bias_inside = !gain || p->gain_bias;
+  const float difference =
+      bias_delta ? bias_delta[c] * (inv_w_scale / p->x_scale) : 0;
+  side *= inv_w_scale;
+  if (bias && bias_inside) acc = ft_add_wrap(acc, bias[c]);
+  if (bias_inside) side += difference;
+  if (gain) side = ft_gain_difference(gain[c], acc, side);
+  if (!bias_inside) side += difference;
+  acc = ft_add_wrap(acc, ft_round_to_acc(side));
+  return bias && !bias_inside ? ft_add_wrap(acc, bias[c]) : acc;
+}
+
 void ft_depthwise_conv2d_s8_c99(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
   const int8_t* w = (const int8_t*)args->in[1];
-  const int32_t* bias = (const int32_t*)args->in[2];
   const float* delta = (const float*)args->in[3];
-  const float* bias_delta = (const float*)args->in[4];
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
-  const float* inv_w_scale = (const float*)args->aux[2];
   int8_t* y = (int8_t*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
   block_sums s;
@@ -62,14 +78,7 @@ void ft_depthwise_conv2d_s8_c99(const void* params, const ft_args* args) {
       }
       for (i = 0; i < count; ++i) {
         const int32_t c = first + i;
-        int32_t acc = s.acc[i];
-        if (bias) acc = ft_add_wrap(acc, bias[c]);
-        if (delta)
-          acc = ft_add_wrap(acc, ft_round_to_acc(s.side[i] * inv_w_scale[c]));
-        if (bias_delta)
-          acc = ft_add_wrap(
-              acc,
-              ft_round_to_acc(bias_delta[c] * (inv_w_scale[c] / p->x_scale)));
+        int32_t acc = finish_sum(p, args, c, s.acc[i], s.side[i]);
         acc = ft_requantize(acc, multiplier[c], shift[c]) + p->y_zero_point;
         *y++ = (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
       }

@@ -19,7 +19,7 @@ constexpr uint64_t kSeed = 99;
 struct Case {
   ft_conv_params p{};
   std::vector<int8_t> x, w, grouped_w;  // grouped_w: [c, kh, kw, 1] + delta
-  std::vector<float> delta, ones;
+  std::vector<float> delta, ones, gain;
   std::vector<int32_t> bias, multiplier, shift;
 };
 
@@ -83,6 +83,10 @@ Case random_case(uint64_t stream) {
     c.multiplier.push_back(between(1 << 30, INT32_MAX));
     c.shift.push_back(large ? between(-2, 1) : between(-9, -4));
   }
+  p.gain_bias = between(0, 1);
+  for (int co = 0; co < p.out_c; ++co)
+    c.gain.push_back(static_cast<float>(between(-2, 5)) * 0.5f);
+  if (between(0, 1)) c.gain.clear();
   return c;
 }
 
@@ -91,9 +95,10 @@ std::vector<int8_t> run(Case& c, bool grouped, ft_kernel_fn kernel,
   std::vector<int8_t> y(static_cast<size_t>(ft_num_pixels(&c.p) * c.p.out_c));
   std::vector<std::max_align_t> scratch(
       scratch_bytes / sizeof(std::max_align_t) + 1);
-  void* in[] = {c.x.data(), grouped ? c.grouped_w.data() : c.w.data(),
-                c.bias.data(),
-                grouped || c.delta.empty() ? nullptr : c.delta.data(), nullptr};
+  void* in[] = {
+      c.x.data(),    grouped ? c.grouped_w.data() : c.w.data(),
+      c.bias.data(), grouped || c.delta.empty() ? nullptr : c.delta.data(),
+      nullptr,       c.gain.empty() ? nullptr : c.gain.data()};
   void* out[] = {y.data()};
   const ft_args args{in, aux.data(), out, scratch.data()};
   kernel(&c.p, &args);
@@ -110,7 +115,7 @@ TEST(DepthwiseConv2dS8, RowsEqualGroupedConvolution) {
     ASSERT_EQ(run(c, false, ft_depthwise_conv2d_s8_c99, aux, 0), want);
 #if defined(__x86_64__)
     const ft_conv_params* p = &c.p;
-    if (!ft_depthwise_conv2d_s8_avx512vnni_available() ||
+    if (!c.gain.empty() || !ft_depthwise_conv2d_s8_avx512vnni_available() ||
         !ft_depthwise_conv2d_s8_avx512vnni_accepts(p))
       continue;
     std::vector<std::byte> packed(

@@ -1,7 +1,8 @@
-/* y = act(x w^T + bias + lora_scaling * h lora_b^T).
+/* y = act(gain * (x w^T + lora_scaling * h lora_b^T) + bias), the bias inside
+ * of the parenthesis with gain_bias.
  *
  * in:  x [rows, k], w [n, k], bias? [n] (float; int32 for int8 x and w),
- *      h? [rows, r] float, lora_b? [n, r] float
+ *      h? [rows, r] float, lora_b? [n, r] float, gain? [n] float
  * aux: int8 outputs only: multiplier [n] and shift [n] int32,
  *      inv_acc_scale [n] float = 1 / (x_scale * w_scale)
  * out: y [rows, n]
@@ -18,8 +19,9 @@ extern "C" {
 
 typedef struct {
   int32_t rows, n, k;
-  int32_t rank; /* r of the low-rank side, 0 without */
-  int32_t act;  /* FT_ACT_*, float outputs */
+  int32_t rank;      /* r of the low-rank side, 0 without */
+  int32_t act;       /* FT_ACT_*, float outputs */
+  int32_t gain_bias; /* a gain, if given, applies to the bias too */
   int32_t x_zero_point, y_zero_point;
   int32_t q_low, q_high; /* int8 outputs are clamped to this range */
   float x_scale;

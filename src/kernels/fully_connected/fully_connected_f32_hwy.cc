@@ -1,4 +1,5 @@
-// Float fully connected layer on the shared product of gemm.h.
+// Float fully connected layer on the shared product of gemm.h. A gain scales
+// what is packed: the weights and lora_b, and the bias if it applies.
 #include <algorithm>
 
 #include "kernels/fully_connected/fully_connected.h"
@@ -15,8 +16,17 @@ constexpr int kFewRows = 4;
 
 size_t floats(size_t bytes) { return bytes / sizeof(float); }
 
+// Scratch: packed lora_b, the scaled bias, packed weights.
+size_t lora_floats(const ft_fully_connected_params& p) {
+  return floats(packed_bytes(p.n, p.rank));
+}
+size_t weights_at(const ft_fully_connected_params& p) {
+  return lora_floats(p) + (p.gain_bias ? static_cast<size_t>(p.n) : 0);
+}
+
 GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
-                 float* packed_lora_b) {
+                 float* scratch) {
+  const auto* gain = static_cast<const float*>(args->in[5]);
   GemmArgs g{.m = p.rows, .n = p.n, .k = p.k};
   g.a = static_cast<const float*>(args->in[0]);
   g.a_row = p.k;
@@ -24,25 +34,35 @@ GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
   g.c = static_cast<float*>(args->out[0]);
   g.c_row = p.n;
   set_activation(g, p.act);
+  if (g.bias && gain && p.gain_bias) {
+    float* const bias = scratch + lora_floats(p);
+    for (int j = 0; j < p.n; ++j) bias[j] = gain[j] * g.bias[j];
+    g.bias = bias;
+  }
   if (p.rank == 0) return g;
   const PackSource<float> b{.b = static_cast<const float*>(args->in[4]),
                             .b_row = 1,
                             .b_col = p.rank,
-                            .scale = p.lora_scaling};
-  pack(b, p.rank, p.n, packed_lora_b);
+                            .scale = p.lora_scaling,
+                            .column_scale = gain};
+  pack(b, p.rank, p.n, scratch);
   g.k2 = p.rank;
   g.a2 = static_cast<const float*>(args->in[3]);
   g.a2_row = p.rank;
-  g.b2 = packed_lora_b;
+  g.b2 = scratch;
   return g;
 }
 
 // Weights that change from step to step, packed a few columns at a time.
-void multiply_unpacked(GemmArgs g, const float* w, float* packed) {
+void multiply_unpacked(GemmArgs g, const float* w, const float* gain,
+                       float* packed) {
   const int n = g.n;
   for (int j = 0; j < n; j += kColumns) {
     g.n = std::min(kColumns, n - j);
-    pack({.b = w + static_cast<ptrdiff_t>(j) * g.k, .b_row = 1, .b_col = g.k},
+    pack({.b = w + static_cast<ptrdiff_t>(j) * g.k,
+          .b_row = 1,
+          .b_col = g.k,
+          .column_scale = gain ? gain + j : nullptr},
          g.k, g.n, packed);
     use_packed(g, packed);
     gemm(g);
@@ -53,9 +73,12 @@ void multiply_unpacked(GemmArgs g, const float* w, float* packed) {
 }
 
 // The products first, then all that gemm() adds as a product without length.
-void multiply_few_rows(GemmArgs g, const float* w) {
-  for (int i = 0; i < g.m; ++i)
-    dot_rows(g.a + i * g.a_row, w, g.n, g.k, g.c + i * g.c_row);
+void multiply_few_rows(GemmArgs g, const float* w, const float* gain) {
+  for (int i = 0; i < g.m; ++i) {
+    float* const c = g.c + i * g.c_row;
+    dot_rows(g.a + i * g.a_row, w, g.n, g.k, c);
+    for (int j = 0; gain && j < g.n; ++j) c[j] *= gain[j];
+  }
   g.k = 0;
   use_packed(g, w);
   g.accumulate = true;
@@ -67,9 +90,9 @@ void multiply_few_rows(GemmArgs g, const float* w) {
 
 size_t ft_fully_connected_hwy_scratch_bytes(const ft_fully_connected_params* p,
                                             int packed) {
-  const size_t lora = ft::packed_bytes(p->n, p->rank);
-  if (packed || p->rows <= ft::kFewRows) return lora;
-  return lora + ft::packed_bytes(ft::kColumns, p->k);
+  const size_t first = sizeof(float) * ft::weights_at(*p);
+  if (packed || p->rows <= ft::kFewRows) return first;
+  return first + ft::packed_bytes(ft::kColumns, p->k);
 }
 
 size_t ft_fully_connected_hwy_packed_bytes(const ft_fully_connected_params* p) {
@@ -97,8 +120,8 @@ void ft_fully_connected_f32_hwy(const void* params, const ft_args* args) {
   const auto& p = *static_cast<const ft_fully_connected_params*>(params);
   const auto* w = static_cast<const float*>(args->in[1]);
   auto* scratch = static_cast<float*>(args->scratch);
+  const auto* gain = static_cast<const float*>(args->in[5]);
   const ft::GemmArgs g = ft::args_of(p, args, scratch);
-  if (p.rows <= ft::kFewRows) return ft::multiply_few_rows(g, w);
-  ft::multiply_unpacked(g, w,
-                        scratch + ft::floats(ft::packed_bytes(p.n, p.rank)));
+  if (p.rows <= ft::kFewRows) return ft::multiply_few_rows(g, w, gain);
+  ft::multiply_unpacked(g, w, gain, scratch + ft::weights_at(p));
 }

@@ -63,6 +63,8 @@ void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {
   g.lora_b = lora_b;
   g.inv_acc_scale = (const float*)args->aux[2];
   g.lora_scaling = p->lora_scaling;
+  g.gain = (const float*)args->in[5];
+  g.bias_outside = p->gain_bias ? NULL : (const int32_t*)args->in[2];
   for (first = 0; first < p->rows; first += FT_S8_BLOCK) {
     const int32_t left = p->rows - first;
     g.rows = left < FT_S8_BLOCK ? left : FT_S8_BLOCK;

@@ -19,7 +19,7 @@ struct Case {
   ft_fully_connected_params p{};
   std::vector<int8_t> x, w;
   std::vector<int32_t> bias, multiplier, shift;
-  std::vector<float> h, lora_b, inv_acc_scale;
+  std::vector<float> h, lora_b, inv_acc_scale, gain;
 };
 
 Case random_case(uint64_t stream) {
@@ -41,6 +41,7 @@ Case random_case(uint64_t stream) {
          .k = between(1, 90),
          .rank = between(0, 1) ? between(1, 4) : 0,
          .act = FT_ACT_NONE,
+         .gain_bias = between(0, 1),
          .x_zero_point = between(-128, 127),
          .y_zero_point = between(-128, 127),
          .q_low = -100,
@@ -55,6 +56,7 @@ Case random_case(uint64_t stream) {
   fill(c.h, c.p.rows * c.p.rank, -20, 20);
   fill(c.lora_b, c.p.n * c.p.rank, -20, 20);
   fill(c.inv_acc_scale, c.p.n, 1, 99);
+  if (between(0, 1)) fill(c.gain, c.p.n, -1, 3);
   return c;
 }
 
@@ -63,9 +65,12 @@ std::vector<int8_t> run(Case& c, const void* params, ft_kernel_fn kernel,
   std::vector<int8_t> y(static_cast<size_t>(c.p.rows * c.p.n));
   std::vector<std::max_align_t> scratch(
       scratch_bytes / sizeof(std::max_align_t) + 1);
-  void* in[] = {c.x.data(), c.w.data(), c.bias.data(),
+  void* in[] = {c.x.data(),
+                c.w.data(),
+                c.bias.data(),
                 c.p.rank ? c.h.data() : nullptr,
-                c.p.rank ? c.lora_b.data() : nullptr};
+                c.p.rank ? c.lora_b.data() : nullptr,
+                c.gain.empty() ? nullptr : c.gain.data()};
   void* out[] = {y.data()};
   const ft_args args{in, aux.data(), out, scratch.data()};
   kernel(params, &args);
@@ -77,15 +82,19 @@ std::vector<int8_t> naive(const Case& c) {
   std::vector<int8_t> y;
   for (int row = 0; row < c.p.rows; ++row) {
     for (int j = 0; j < c.p.n; ++j) {
-      int64_t acc = c.bias[at(j)];
+      const bool bias_outside = !c.gain.empty() && !c.p.gain_bias;
+      int64_t acc = bias_outside ? 0 : c.bias[at(j)];
       for (int l = 0; l < c.p.k; ++l)
         acc += (c.x[at(row * c.p.k + l)] - c.p.x_zero_point) *
                c.w[at(j * c.p.k + l)];
       float side = 0;
       for (int r = 0; r < c.p.rank; ++r)
         side += c.h[at(row * c.p.rank + r)] * c.lora_b[at(j * c.p.rank + r)];
-      if (c.p.rank > 0)
-        acc += naive_side(c.p.lora_scaling * side, c.inv_acc_scale[at(j)]);
+      side *= c.p.lora_scaling;
+      acc += c.gain.empty() ? naive_side(side, c.inv_acc_scale[at(j)])
+                            : naive_gain(c.gain[at(j)], acc,
+                                         side * c.inv_acc_scale[at(j)]);
+      if (bias_outside) acc += c.bias[at(j)];
       y.push_back(naive_requantize_once(acc, c.multiplier[at(j)],
                                         c.shift[at(j)], c.p.y_zero_point,
                                         c.p.q_low, c.p.q_high));

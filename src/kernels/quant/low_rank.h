@@ -26,6 +26,12 @@ static inline int32_t ft_round_to_acc(float v) {
   return i - ((float)i > t ? 1 : 0);
 }
 
+/* What gain * (acc + side) differs from acc, in accumulator units: exactly 0
+ * for a gain of 1 and no side. */
+static inline float ft_gain_difference(float gain, int32_t acc, float side) {
+  return (gain - 1) * (float)acc + gain * side;
+}
+
 /* Sums of accumulators wrap as two's complement, on every machine. */
 static inline int32_t ft_add_wrap(int32_t a, int32_t b) {
   return (int32_t)((uint32_t)a + (uint32_t)b);

@@ -37,4 +37,10 @@ inline int64_t naive_side(float side, float inv_acc_scale) {
   return static_cast<int64_t>(std::floor(side * inv_acc_scale + 0.5f));
 }
 
+// What gain * (acc + side) differs from acc; side in the accumulator's unit.
+inline int64_t naive_gain(float gain, int64_t acc, float side) {
+  return static_cast<int64_t>(
+      std::floor((gain - 1) * static_cast<float>(acc) + gain * side + 0.5f));
+}
+
 }  // namespace ft

@@ -31,14 +31,18 @@ typedef struct {
   const float* lora_b;
   const float* inv_acc_scale; /* [n] */
   float lora_scaling;
+  /* Factor of the sum [n] or NULL, and the bias if it does not apply to it. */
+  const float* gain;
+  const int32_t* bias_outside;
 } ft_s8_gemm;
 
 static inline int32_t ft_s8_padded(int32_t n) {
   return (n + FT_S8_PANEL - 1) / FT_S8_PANEL * FT_S8_PANEL;
 }
 
+/* What is added to `acc`, as the C99 rows compute it. */
 static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
-                                 int32_t channel) {
+                                 int32_t channel, __m512i acc) {
   const float* h = g->h + row * g->rank;
   const float* b = g->lora_b + channel;
   const int32_t padded = ft_s8_padded(g->n);
@@ -52,8 +56,18 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
         sum, _mm512_mul_ps(_mm512_set1_ps(h[i]),
                            _mm512_loadu_ps(b + (ptrdiff_t)i * padded)));
   sum = _mm512_mul_ps(_mm512_set1_ps(g->lora_scaling), sum);
-  return ft_round_to_acc_512(_mm512_mul_ps(
-      sum, _mm512_maskz_loadu_ps(mask, g->inv_acc_scale + channel)));
+  sum = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, g->inv_acc_scale + channel),
+                      sum);
+  if (g->gain) {
+    const __m512 gain = _mm512_maskz_loadu_ps(mask, g->gain + channel);
+    const __m512 above_one = _mm512_sub_ps(gain, _mm512_set1_ps(1));
+    if (g->bias_outside)
+      acc = _mm512_sub_epi32(
+          acc, _mm512_maskz_loadu_epi32(mask, g->bias_outside + channel));
+    sum = _mm512_add_ps(_mm512_mul_ps(above_one, _mm512_cvtepi32_ps(acc)),
+                        _mm512_mul_ps(gain, sum));
+  }
+  return ft_round_to_acc_512(sum);
 }
 
 /* acc = requantize(acc + side), still int32. */
@@ -63,10 +77,11 @@ static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
   int i, v;
   FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
     const ft_s8_channels* c = &g->channels[panel + v];
-    if (g->rank > 0) {
+    if (g->rank > 0 || g->gain) {
       FT_UNROLL_C for (i = 0; i < kRows; ++i) if (first + i < g->rows)
           acc[i][v] = _mm512_add_epi32(
-              acc[i][v], ft_side_of(g, first + i, (panel + v) * FT_S8_PANEL));
+              acc[i][v],
+              ft_side_of(g, first + i, (panel + v) * FT_S8_PANEL, acc[i][v]));
     }
     /* One test for the tile; what is loaded from `c` stays in registers. */
     if (g->rounds_once) {
