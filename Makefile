@@ -13,6 +13,8 @@ CTEST_ARGS ?=
 PYTEST_ARGS ?=
 # Test programs that `make tsan` builds and runs; cpp_tests are all of them.
 TSAN_TESTS ?= cpp_tests
+# More arguments for bench/methods_table.py.
+TABLE_ARGS ?=
 # Files to look at by `make check`; empty means all.
 CHECK_ARGS ?=
 
@@ -31,7 +33,7 @@ NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test test-cpp test-python bench check asan tsan \
-        fuzz soak bits results clean
+        fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +43,7 @@ help:
 	@echo '  make test     set up, build, run every C++ and Python test'
 	@echo '  make build    build/release/fieldtune and everything else'
 	@echo '  make bench    speed and memory against the peers, in one session'
+	@echo '  make table    every method on every task (TABLE_ARGS=--quick: one seed)'
 	@echo '  make results  rewrite the pages of docs/results from fresh runs'
 	@echo '  make check    format, clang-tidy, layers, sizes (CHECK_ARGS=--changed)'
 	@echo '  make asan     the C++ tests under AddressSanitizer and UBSan'
@@ -130,6 +133,11 @@ bits: build $(VENV)/.setup $(BITS_PRESETS:%=build/%/build.ninja)
 	  cmake --build build/$$preset --parallel $(JOBS) --target fieldtune || exit 1; \
 	done
 	$(PYTHON) bench/bits.py
+
+# Runs are kept until the command changes; TABLE_ARGS=--keep takes older ones.
+table: build $(VENV)/.setup
+	$(PYTHON) bench/methods_table.py $(TABLE_ARGS)
+	$(PYTHON) bench/methods_page.py docs/results
 
 results: build $(VENV)/.setup
 	$(PYTHON) bench/run.py --results docs/results
