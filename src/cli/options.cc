@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -111,6 +112,23 @@ void add_seq_len(CLI::App& app, int& seq_len) {
                  "adapter's, else the model's longest, at most 128)")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+}
+
+Status read_init_text(const BaseModel& base, MethodSettings& settings) {
+  const auto text = settings.own.find("prompt_tuning_init_text");
+  if (text == settings.own.end()) return ok_status();
+  if (base.tokenizer == nullptr)
+    return usage_error(
+        "this model comes without a tokenizer; give "
+        "--prompt-tuning-init-tokens "
+        "in place of --prompt-tuning-init-text");
+  std::string& tokens = settings.own["prompt_tuning_init_tokens"];
+  if (!tokens.empty())
+    return usage_error(
+        "--prompt-tuning-init-text contradicts --prompt-tuning-init-tokens");
+  tokens =
+      fmt::format("{}", fmt::join(base.tokenizer->encode(text->second), ","));
+  return ok_status();
 }
 
 // One option for each word, whichever methods have it.

@@ -70,6 +70,10 @@ struct MethodOptions {
   void add_own_settings(CLI::App& app);
 };
 
+// The tokens of --prompt-tuning-init-text, by the model's own tokenizer. Fails
+// where it has none.
+Status read_init_text(const BaseModel& base, MethodSettings& settings);
+
 // --seq-len: tokens in a sample, for models that read tokens.
 void add_seq_len(CLI::App& app, int& seq_len);
 

@@ -102,6 +102,7 @@ class Job {
                      job_.method.seq_len));
     base_sha256_ = base.sha256;
     FT_TRY_STATUS(open_below());
+    FT_TRY_STATUS(read_init_text(base, method_));
     FT_TRY(StepSettings settings,
            job_.method.step(base.graph, method_, job_.optimizer.settings,
                             job_.kernels.plan()));
@@ -323,6 +324,8 @@ class Job {
            .values = to_file_layout(t, adapter_values(train_[0], t))});
     }
     adapter.metadata = to_metadata(method_);
+    adapter.metadata.insert(step_.adapted.metadata.begin(),
+                            step_.adapted.metadata.end());
     adapter.metadata["base_sha256"] = base_sha256_;
     adapter.metadata["precision"] = name_of(precision_);
     adapter.metadata["plan_hash"] = plan_hash(step_.program);

@@ -1,4 +1,5 @@
-// BitFit: trains the biases of the chosen layers and nothing else.
+// BitFit: trains the biases of the chosen layers, linear and LayerNorm, and
+// nothing else.
 //
 // Source: Ben Zaken et al., "BitFit: Simple Parameter-efficient Fine-tuning for
 // Transformer-based Masked Language-models", 2022. Tensors are whole biases,
@@ -14,6 +15,7 @@
 #include "ir/real_values.h"
 #include "methods/head.h"
 #include "methods/low_rank.h"
+#include "methods/norm.h"
 #include "ops/all_ops.h"
 
 namespace ft {
@@ -72,39 +74,95 @@ Status adapt(Graph& graph, const AdaptableModule& m, ValueId bias,
   return ok_status();
 }
 
+// A layer with a bias that stays in real numbers, which is input 2.
+void adapt_norm(Graph& graph, const NormLayer& norm, AdaptedGraph& adapted) {
+  const Value& old = graph.value(graph.node(norm.node).inputs[2]);
+  const Shape shape = old.type.shape;
+  AdapterTensor t{
+      .name = peft_key(norm.name, "bias"), .view = shape, .perm = {0}};
+  t.param = graph.add_owned(ValueKind::kParam, norm.name + "/bias",
+                            real_type(shape), real_values(old));
+  set_input(graph, norm.node, 2, t.param);
+  adapted.tensors.push_back(std::move(t));
+}
+
+// What can be chosen: linear layers and LayerNorms with a bias.
+struct Layers {
+  std::vector<AdaptableModule> linear;
+  std::vector<NormLayer> norms;
+};
+
+std::vector<NormLayer> norms_with_bias(const Graph& graph) {
+  std::vector<NormLayer> norms = norm_layers(graph);
+  std::erase_if(norms, [&](const NormLayer& norm) {
+    return !has_vector(graph, norm, 2);
+  });
+  return norms;
+}
+
+Result<Layers> choose(const Graph& graph, const MethodSettings& settings) {
+  const Layers all{adaptable_modules(graph), norms_with_bias(graph)};
+  std::vector<std::string> names;
+  for (const AdaptableModule& m : all.linear) names.push_back(m.name);
+  for (const NormLayer& norm : all.norms) names.push_back(norm.name);
+  FT_TRY(const auto chosen, select_names(names, settings));
+  Layers some;
+  for (const size_t i : chosen) {
+    if (i >= all.linear.size()) {
+      some.norms.push_back(all.norms[i - all.linear.size()]);
+      continue;
+    }
+    const AdaptableModule& m = all.linear[i];
+    if (bias_of(graph, m) != kNone)
+      some.linear.push_back(m);
+    else if (!settings.target_modules.empty())
+      return usage_error(
+          fmt::format("method bitfit trains biases, but '{}' has none; leave "
+                      "it out of --target-modules",
+                      m.name));
+  }
+  return some;
+}
+
 Status apply(Graph& graph, const MethodSettings& settings,
              AdaptedGraph& adapted) {
   FT_TRY_STATUS(maybe_new_head(graph, settings, adapted));
-  bool any = false;
-  FT_TRY_STATUS(
-      rewrite_modules(graph, settings, [&](const AdaptableModule& m) -> Status {
-        const ValueId bias = bias_of(graph, m);
-        if (bias == kNone && !settings.target_modules.empty())
-          return usage_error(
-              fmt::format("method bitfit trains biases, but '{}' has none; "
-                          "leave it out of --target-modules",
-                          m.name));
-        if (bias == kNone) return ok_status();
-        any = true;
-        return adapt(graph, m, bias, adapted);
-      }));
-  if (any) return ok_status();
-  return usage_error("method bitfit: no layer of this model has a bias");
+  FT_TRY(const Layers layers, choose(graph, settings));
+  for (const AdaptableModule& m : adaptable_modules(graph))
+    if (m.kind == "fully_connected" || m.kind == "conv2d")
+      adapted.metadata.emplace(kPeftTarget, m.name);
+  if (layers.linear.empty() && layers.norms.empty())
+    return usage_error("method bitfit: no layer of this model has a bias");
+  for (const NormLayer& norm : layers.norms) adapt_norm(graph, norm, adapted);
+  return rewrite_modules(graph, layers.linear, [&](const AdaptableModule& m) {
+    return adapt(graph, m, bias_of(graph, m), adapted);
+  });
+}
+
+Status check_size(const std::string& name, const std::vector<float>& bias,
+                  int64_t features) {
+  if (bias.size() == static_cast<size_t>(features)) return ok_status();
+  return invalid_input(
+      fmt::format("adapter tensor '{}' has {} values, the layer {} outputs",
+                  name, bias.size(), features));
 }
 
 Result<std::vector<MergedModule>> merge(const Graph& base,
                                         const MethodSettings&,
                                         const TensorMap& tensors) {
   std::vector<MergedModule> merged;
-  for (const AdaptableModule& m : adaptable_modules(base)) {
-    const auto bias = tensors.find(peft_key(m.name, "bias"));
-    if (bias == tensors.end() || tensors.contains(peft_key(m.name, "weight")))
-      continue;  // none, or a new head's
-    if (bias->second.size() != static_cast<size_t>(m.rows))
-      return invalid_input(
-          fmt::format("adapter tensor '{}' has {} values, the layer {} outputs",
-                      bias->first, bias->second.size(), m.rows));
-    merged.push_back({m.name, {}, bias->second});
+  const auto add = [&](const std::string& module, int64_t features) -> Status {
+    const auto bias = tensors.find(peft_key(module, "bias"));
+    if (bias == tensors.end() || tensors.contains(peft_key(module, "weight")))
+      return ok_status();  // none, or a new head's
+    merged.push_back({module, {}, bias->second});
+    return check_size(bias->first, bias->second, features);
+  };
+  for (const AdaptableModule& m : adaptable_modules(base))
+    FT_TRY_STATUS(add(m.name, m.rows));
+  for (const NormLayer& norm : norms_with_bias(base)) {
+    const ValueId bias = base.node(norm.node).inputs[2];
+    FT_TRY_STATUS(add(norm.name, base.value(bias).type.shape[0]));
   }
   merge_head(base, tensors, merged);
   return merged;

@@ -77,6 +77,7 @@ Status apply_one(Graph& graph, const MethodSettings& settings, size_t index,
     adapted.tensors.push_back(std::move(t));
   }
   if (now.head != kNone) adapted.head = now.head;
+  adapted.metadata = std::move(now.metadata);  // the last one is trained
   return ok_status();
 }
 

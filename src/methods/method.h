@@ -54,6 +54,11 @@ ValueId weight_of_base(const Graph& graph, NodeId layer);
 // or as a shell pattern.
 bool matches_module(std::string_view pattern, std::string_view module);
 
+// Which of `names` the target modules select, by index; all of them where none
+// are named. Fails, listing the names, if an entry matches nothing.
+Result<std::vector<size_t>> select_names(std::span<const std::string> names,
+                                         const MethodSettings& settings);
+
 // The modules that `settings` selects. Fails, listing what exists, if an entry
 // matches nothing.
 Result<std::vector<AdaptableModule>> select_modules(
@@ -79,6 +84,8 @@ struct AdapterTensor {
 
 struct AdaptedGraph {
   std::vector<AdapterTensor> tensors;
+  // What the file of the (last) adapter should say beside the settings.
+  std::map<std::string, std::string> metadata;
   NodeId head = kNone;  // the new head's node, if one was made
 };
 
@@ -89,6 +96,10 @@ struct MergedModule {
   std::vector<float> weight;
   std::vector<float> bias;
 };
+
+// Key of AdaptedGraph::metadata: a layer that PEFT could put LoRA on, which it
+// needs where only biases are trained.
+inline constexpr std::string_view kPeftTarget = "peft_target";
 
 // "base_model.model.<module>.<what>", PEFT's key of a module's tensor.
 std::string peft_key(const std::string& module, std::string_view what);

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -84,26 +85,33 @@ bool matches_module(std::string_view pattern, std::string_view module) {
                    0) == 0;
 }
 
-Result<std::vector<AdaptableModule>> select_modules(
-    const Graph& graph, const MethodSettings& settings) {
-  const std::vector<AdaptableModule> all = adaptable_modules(graph);
-  if (settings.target_modules.empty()) return all;
-  std::string names;
-  for (const AdaptableModule& m : all)
-    names += (names.empty() ? "" : ", ") + m.name;
-  std::vector<bool> chosen(all.size(), false);
+Result<std::vector<size_t>> select_names(std::span<const std::string> names,
+                                         const MethodSettings& settings) {
+  const bool all = settings.target_modules.empty();
+  std::vector<bool> chosen(names.size(), all);
   for (const std::string& pattern : settings.target_modules) {
     bool any = false;
-    for (size_t i = 0; i < all.size(); ++i)
-      if (matches_module(pattern, all[i].name)) any = chosen[i] = true;
+    for (size_t i = 0; i < names.size(); ++i)
+      if (matches_module(pattern, names[i])) any = chosen[i] = true;
     if (!any)
       return usage_error(
           fmt::format("target module '{}' matches nothing; the model has: {}",
-                      pattern, names));
+                      pattern, fmt::join(names, ", ")));
   }
+  std::vector<size_t> selected;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (chosen[i]) selected.push_back(i);
+  return selected;
+}
+
+Result<std::vector<AdaptableModule>> select_modules(
+    const Graph& graph, const MethodSettings& settings) {
+  const std::vector<AdaptableModule> all = adaptable_modules(graph);
+  std::vector<std::string> names;
+  for (const AdaptableModule& m : all) names.push_back(m.name);
+  FT_TRY(const auto chosen, select_names(names, settings));
   std::vector<AdaptableModule> selected;
-  for (size_t i = 0; i < all.size(); ++i)
-    if (chosen[i]) selected.push_back(all[i]);
+  for (const size_t i : chosen) selected.push_back(all[i]);
   return selected;
 }
 

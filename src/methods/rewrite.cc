@@ -118,10 +118,8 @@ AdaptableModule current(const Graph& graph, AdaptableModule module) {
   return module;
 }
 
-Status rewrite_modules(
-    Graph& graph, const MethodSettings& settings,
-    const std::function<Status(const AdaptableModule& m)>& rewrite) {
-  FT_TRY(const auto modules, select_modules(graph, settings));
+Status rewrite_modules(Graph& graph, std::span<const AdaptableModule> modules,
+                       const ModuleRewrite& rewrite) {
   for (const AdaptableModule& selected : modules) {
     const AdaptableModule m = current(graph, selected);
     const NodeId first_new = graph.num_nodes();
@@ -129,6 +127,12 @@ Status rewrite_modules(
     if (graph.num_nodes() > first_new) move_in_front(graph, first_new, m.node);
   }
   return ok_status();
+}
+
+Status rewrite_modules(Graph& graph, const MethodSettings& settings,
+                       const ModuleRewrite& rewrite) {
+  FT_TRY(const auto modules, select_modules(graph, settings));
+  return rewrite_modules(graph, modules, rewrite);
 }
 
 }  // namespace ft

@@ -58,10 +58,13 @@ void set_input(Graph& graph, NodeId node, size_t i, ValueId value);
 // The module as it stands now: nodes move while a graph is rewritten.
 AdaptableModule current(const Graph& graph, AdaptableModule module);
 
-// Calls `rewrite` for each selected module and moves the nodes that it appends
+// Calls `rewrite` for each module and moves the nodes that it appends
 // in front of the module's node, which reads them.
-Status rewrite_modules(
-    Graph& graph, const MethodSettings& settings,
-    const std::function<Status(const AdaptableModule& m)>& rewrite);
+using ModuleRewrite = std::function<Status(const AdaptableModule& m)>;
+Status rewrite_modules(Graph& graph, std::span<const AdaptableModule> modules,
+                       const ModuleRewrite& rewrite);
+// The same for the modules that the settings select.
+Status rewrite_modules(Graph& graph, const MethodSettings& settings,
+                       const ModuleRewrite& rewrite);
 
 }  // namespace ft

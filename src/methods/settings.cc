@@ -105,7 +105,8 @@ Result<std::string> SettingDef::canonical(std::string_view text) const {
         return refuse(fmt::format("one of: {}", fmt::join(allowed, ", ")));
       return std::string(text);
     }
-    case Kind::kList: return std::string(text);
+    case Kind::kList:
+    case Kind::kText: return std::string(text);
   }
   return internal_error("unknown kind of setting");
 }

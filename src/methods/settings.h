@@ -16,7 +16,7 @@ namespace ft {
 // A setting that only some methods have. The command line (`--use-rslora` for
 // `use_rslora`), the adapter's metadata and the docs are made from it.
 struct SettingDef {
-  enum class Kind { kInt, kReal, kFlag, kWord, kList };
+  enum class Kind { kInt, kReal, kFlag, kWord, kList, kText };
   std::string_view name;  // PEFT's word
   Kind kind;
   std::string_view summary;

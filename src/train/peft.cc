@@ -10,6 +10,8 @@
 
 #include "base/file.h"
 #include "methods/method.h"
+#include "train/peft_biases.h"
+#include "train/peft_prompts.h"
 #include "train/peft_types.h"
 
 namespace ft {
@@ -222,11 +224,19 @@ Result<const PeftType*> type_named(const Json& config) {
                                  : std::string();
   for (const PeftType& t : peft_types()) {
     if (t.peft_type == wanted) return &t;
-    if (!names.ends_with(t.peft_type))
+    if (names.find(t.peft_type) == std::string::npos)
       names += (names.empty() ? "" : ", ") + std::string(t.peft_type);
   }
   return invalid_input(
       fmt::format("peft_type '{}' is not one of: {}", wanted, names));
+}
+
+Status read_settings(const Json& config, const PeftType& type,
+                     Adapter& adapter) {
+  if (has_virtual_tokens(type)) return read_peft_prompts(config, type, adapter);
+  if (type.peft_type == "LORA" && trains_biases(config))
+    return read_peft_biases(adapter);
+  return PeftReader(config, type, adapter).run();
 }
 
 // --- Writing -----------------------------------------------------------------
@@ -249,7 +259,8 @@ Json typed(const SettingDef& setting, const MethodSettings& settings) {
     case SettingDef::Kind::kReal: return settings.real(setting);
     case SettingDef::Kind::kFlag: return settings.flag(setting);
     case SettingDef::Kind::kList: return settings.list(setting);
-    case SettingDef::Kind::kWord: break;
+    case SettingDef::Kind::kWord:
+    case SettingDef::Kind::kText: break;
   }
   return settings.word(setting);
 }
@@ -304,6 +315,20 @@ Status check_name(const AdapterEntry& tensor, const PeftType& type) {
       fmt::format("adapter tensor '{}' has no name of PEFT's", tensor.name));
 }
 
+// Of methods that belong to modules.
+Status write_settings(const Adapter& adapter, const PeftType& type,
+                      const MethodSettings& settings, const MethodDef& method,
+                      Json& config) {
+  for (const AdapterEntry& t : adapter.tensors)
+    FT_TRY_STATUS(check_name(t, type));
+  write_modules(adapter, type, settings, method.default_rank > 0, config);
+  for (const SettingDef* s : method.settings)
+    config[std::string(s->name)] = typed(*s, settings);
+  write_inputs(adapter, type, config);
+  if (!type.shared.empty()) config["save_projection"] = true;
+  return ok_status();
+}
+
 }  // namespace
 
 Result<PeftFiles> to_peft(const Adapter& adapter,
@@ -317,18 +342,17 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
     return usage_error(fmt::format(
         "PEFT has no method that an adapter of '{}' could be written as",
         method->name));
-  for (const AdapterEntry& t : adapter.tensors)
-    FT_TRY_STATUS(check_name(t, *type));
+  Adapter copy = adapter;
   Json config = {{"peft_type", type->peft_type},
                  {"task_type", nullptr},
                  {"base_model_name_or_path", base_name},
                  {"inference_mode", true}};
-  write_modules(adapter, *type, settings, method->default_rank > 0, config);
-  for (const SettingDef* s : method->settings)
-    config[std::string(s->name)] = typed(*s, settings);
-  write_inputs(adapter, *type, config);
-  if (!type->shared.empty()) config["save_projection"] = true;
-  Adapter copy = adapter;
+  if (has_virtual_tokens(*type))
+    FT_TRY_STATUS(write_peft_prompts(*type, settings, copy, config));
+  else if (type->method == "bitfit")
+    FT_TRY_STATUS(write_peft_biases(copy, config));
+  else
+    FT_TRY_STATUS(write_settings(adapter, *type, settings, *method, config));
   copy.metadata["format"] = "pt";  // PEFT's loader asks for it
   FT_TRY(auto tensors, encode_adapter(copy));
   return PeftFiles{config.dump(2) + "\n", std::move(tensors)};
@@ -344,7 +368,7 @@ Result<Adapter> from_peft(const std::string& config_text,
   const auto type = type_named(config);
   if (!type.ok()) return Status(type.status()).in(origin);
   FT_TRY(Adapter adapter, decode_foreign_adapter(tensors, origin));
-  const Status status = PeftReader(config, **type, adapter).run();
+  const Status status = read_settings(config, **type, adapter);
   if (!status.ok()) return invalid_input(origin + ": " + status.message());
   if (adapter.get("precision").empty()) adapter.metadata["precision"] = "mixed";
   return adapter;

@@ -11,6 +11,9 @@ constexpr std::string_view kVeraShared[] = {"base_model.vera_A",
                                             "base_model.vera_B"};
 constexpr std::string_view kIa3Suffixes[] = {".ia3_l"};
 
+constexpr std::string_view kNormSuffixes[] = {".ln_tuning_layers.weight",
+                                              ".ln_tuning_layers.bias"};
+
 constexpr PeftType kTypes[] = {
     {.peft_type = "LORA",
      .method = "lora",
@@ -23,6 +26,10 @@ constexpr PeftType kTypes[] = {
      .has_alpha = true},
     {"VERA", "vera", kVeraSuffixes, kVeraShared},
     {"IA3", "ia3", kIa3Suffixes},
+    {"LORA", "bitfit", {}},
+    {"LN_TUNING", "norm", kNormSuffixes},
+    {"PROMPT_TUNING", "prompt", {}},
+    {"PREFIX_TUNING", "prefix", {}},
 };
 
 }  // namespace

@@ -18,6 +18,10 @@ struct PeftType {
 };
 std::span<const PeftType> peft_types();
 
+inline bool has_virtual_tokens(const PeftType& type) {
+  return type.method == "prompt" || type.method == "prefix";
+}
+
 // Settings that say how an adapter was started, trained, found or stored, and
 // nothing about what its tensors mean. Dropout acts in training only.
 inline constexpr std::array<std::string_view, 24> kPeftNoEffect = {

@@ -53,10 +53,11 @@ Status run(const Options& options) {
     return usage_error(
         "--new-head needs data to count classes; give --classes N");
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
-  FT_TRY(const MethodSettings method, options.method.settings(0, 0));
+  FT_TRY(MethodSettings method, options.method.settings(0, 0));
   FT_TRY(const BaseModel base,
          load_base(options.model, precision, options.method.batch,
                    options.method.seq_len));
+  FT_TRY_STATUS(read_init_text(base, method));
   FT_TRY(const StepSettings settings,
          options.method.step(base.graph, method, options.optimizer.settings,
                              options.kernels.plan()));

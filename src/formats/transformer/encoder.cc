@@ -29,7 +29,8 @@ struct Encoder {
   }
 
   // What every sample adds to its words: the first seq_len positions, and the
-  // type 0.
+  // type 0. All positions stand beside it, named `<name>.all`, for methods that
+  // move a sequence or make it longer.
   Result<ValueId> positions() {
     const std::string name = base + "embeddings.";
     FT_TRY(const ValueId table, t.weight(name + "position_embeddings.weight",
@@ -39,14 +40,19 @@ struct Encoder {
     const auto position = data_of<float>(t.graph().value(table));
     const auto type = data_of<float>(t.graph().value(types));
     const auto columns = static_cast<size_t>(c.hidden_size);
-    std::vector<float> sum(static_cast<size_t>(seq_len) * columns);
+    std::vector<float> sum(position.size());
     for (size_t i = 0; i < sum.size(); ++i)
       sum[i] = type[i % columns] + position[i];
-    return t.graph().add_owned(ValueKind::kConstant, name + "positions",
-                               {.dtype = DType::kF32,
-                                .shape = {1, seq_len, c.hidden_size},
-                                .quant = {}},
-                               sum);
+    TensorType rows{.dtype = DType::kF32,
+                    .shape = {1, c.max_seq_len, c.hidden_size},
+                    .quant = {}};
+    const ValueId all = t.graph().add_owned(ValueKind::kConstant,
+                                            name + "positions.all", rows, sum);
+    rows.shape.set(1, seq_len);
+    const auto bytes = t.graph().value(all).data;
+    return t.graph().add_constant(
+        name + "positions", rows,
+        bytes.first(static_cast<size_t>(seq_len) * columns * sizeof(float)));
   }
 
   Result<ValueId> embeddings() {
