@@ -12,6 +12,7 @@
 #include "cli/evaluate_job.h"
 #include "formats/tflite/import.h"
 #include "train/merge.h"
+#include "train/merge_folder.h"
 
 namespace ft::cli {
 namespace {
@@ -93,6 +94,36 @@ Status measure(const MergeJob& job, const AdaptedModel& model,
   return ok_status();
 }
 
+// A new folder; config.json comes last: with it the folder is a model.
+Status write_folder(const std::string& folder, const FolderFiles& files) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error)
+    return io_error(
+        fmt::format("cannot make folder '{}': {}", folder, error.message()));
+  for (const auto& [name, bytes] : files)
+    FT_TRY_STATUS(write_file_atomically(
+        (std::filesystem::path(folder) / name).string(), bytes));
+  return ok_status();
+}
+
+Result<MergeOutcome> merge_folder(const MergeJob& job,
+                                  const AdaptedModel& model,
+                                  const MergeInput& input) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(job.model, job.out, ignored))
+    return usage_error("--out is the base model's own folder");
+  FT_TRY(const FolderFiles files,
+         merged_huggingface(job.model, model.base.graph, input));
+  FT_TRY_STATUS(write_folder(job.out, files));
+  FT_TRY(const BaseModel merged, load_base(job.out, Precision::kF32, 1));
+  MergeOutcome outcome;
+  outcome.fields["merged"] = job.out;
+  outcome.fields["file_bytes"] = merged.file_bytes;
+  outcome.fields["sha256"] = merged.sha256;
+  return outcome;
+}
+
 }  // namespace
 
 Result<MergeOutcome> run_merge_job(const MergeJob& job) {
@@ -101,10 +132,13 @@ Result<MergeOutcome> run_merge_job(const MergeJob& job) {
   if (job.out.empty()) return usage_error("no --out FILE was given");
   FT_TRY(const AdaptedModel model,
          load_adapted_model(job.model, choices, job.kernels.plan()));
+  FT_TRY(const MergeInput input, merge_input(model));
+  if (std::filesystem::is_directory(job.model))
+    return merge_folder(job, model, input);
   if (takes_tokens(model.base.graph))
     return usage_error(
-        "merge writes .tflite files, and so takes no model of another format");
-  FT_TRY(const MergeInput input, merge_input(model));
+        "merge writes .tflite files and Hugging Face folders, no llama2.c "
+        "checkpoints");
   FT_TRY(const MappedFile original, MappedFile::open(job.model));
   // The file is rewritten from its own arithmetic, whatever precision the
   // adapter was trained in.

@@ -10,10 +10,13 @@ struct Options {
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", job.model, "the adapter's base model (.tflite)")
+    app.add_option(
+           "model", job.model,
+           "the adapter's base model (.tflite, or a Hugging Face folder)")
         ->required();
     job.adapters.add_to(app);
-    app.add_option("--out,-o", job.out, "model file to write (.tflite)")
+    app.add_option("--out,-o", job.out,
+                   "model file (.tflite) or folder to write")
         ->required();
     job.data.add_source_to(app);
     job.kernels.add_to(app);

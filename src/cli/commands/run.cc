@@ -115,9 +115,12 @@ Status run(const Options& options) {
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, choices, options.kernels.plan(),
                             options.seq_len));
-  FT_TRY(
-      const BaseModel file_model,
-      open_base_model(options.model, {.batch = 1, .seq_len = options.seq_len}));
+  const Graph& base = model.base.graph;
+  int seq_len = 0;  // the one asked for, or the adapter's
+  if (takes_tokens(base))
+    seq_len = static_cast<int>(base.value(base.inputs[0]).type.shape.back());
+  FT_TRY(const BaseModel file_model,
+         open_base_model(options.model, {.batch = 1, .seq_len = seq_len}));
   const Graph& deployed = file_model.graph;
   if (deployed.inputs.size() != 1)
     return invalid_input(fmt::format("the model has {} inputs; run feeds one",

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <bit>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -10,23 +9,13 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/half.h"
 #include "base/hash.h"
 
 namespace ft {
 namespace {
 
 namespace fs = std::filesystem;
-
-float half_to_float(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
-  const uint32_t exponent = h >> 10 & 31, fraction = h & 0x3ff;
-  if (exponent == 31)
-    return std::bit_cast<float>(sign | 0x7f800000 | fraction << 13);
-  if (exponent != 0)
-    return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-  const float subnormal = static_cast<float>(fraction) * 0x1p-24f;
-  return sign != 0 ? -subnormal : subnormal;
-}
 
 float stored_float(DType dtype, const std::byte* at) {
   uint16_t bits = 0;
@@ -36,8 +25,8 @@ float stored_float(DType dtype, const std::byte* at) {
     return value;
   }
   std::memcpy(&bits, at, sizeof(bits));
-  if (dtype == DType::kF16) return half_to_float(bits);
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  if (dtype == DType::kF16) return ft_half_to_float(bits);
+  return ft_bfloat16_to_float(bits);
 }
 
 // The tensors of all files by name, and which of them have been used.
@@ -136,7 +125,11 @@ const char* kind_of(const HuggingFaceConfig& config) {
              : "Hugging Face folder, BERT";
 }
 
-Result<std::vector<std::string>> weight_files(const fs::path& folder) {
+}  // namespace
+
+Result<std::vector<std::string>> huggingface_weight_files(
+    const std::string& path) {
+  const fs::path folder(path);
   std::error_code ignored;
   const char* const single = "model.safetensors";
   if (fs::exists(folder / single, ignored))
@@ -149,8 +142,6 @@ Result<std::vector<std::string>> weight_files(const fs::path& folder) {
   FT_TRY(const std::string text, read_text_file(index.string()));
   return parse_shard_index(text);
 }
-
-}  // namespace
 
 Result<Graph> import_huggingface(const HuggingFaceConfig& config,
                                  std::span<const Safetensors> files,
@@ -176,7 +167,7 @@ Result<HuggingFaceModel> open_huggingface(const std::string& folder,
   FT_TRY(const std::string text,
          read_text_file((path / "config.json").string()));
   FT_TRY(const HuggingFaceConfig config, parse_huggingface_config(text));
-  FT_TRY(const auto names, weight_files(path));
+  FT_TRY(const auto names, huggingface_weight_files(folder));
   HuggingFaceModel model;
   std::string sums =
       "config.json " + sha256_hex(std::as_bytes(std::span(text))) + "\n";

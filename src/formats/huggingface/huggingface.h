@@ -9,6 +9,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "formats/huggingface/config.h"
 #include "formats/safetensors/safetensors.h"
@@ -25,6 +26,10 @@ struct HuggingFaceModel {
 // Fails with one sentence naming file, key or tensor.
 Result<HuggingFaceModel> open_huggingface(const std::string& folder,
                                           const SequenceShape& shape);
+
+// The names of the folder's files with weights, sorted.
+Result<std::vector<std::string>> huggingface_weight_files(
+    const std::string& folder);
 
 // The graph alone. The tensors' bytes must outlive it.
 Result<Graph> import_huggingface(const HuggingFaceConfig& config,
