@@ -35,6 +35,18 @@ std::set<std::string> whole_modules(const Adapter& adapter) {
   return modules;
 }
 
+// "base_model.model.<module>.<what>" everywhere, so that names can be cut.
+Status check_names(const Adapter& adapter) {
+  for (const AdapterEntry& t : adapter.tensors)
+    if (!t.name.starts_with(kPrefix) ||
+        t.name.find('.', kPrefix.size() + 1) == std::string::npos ||
+        (t.name.ends_with(kWrapped) &&
+         t.name.size() <= kPrefix.size() + kWrapped.size()))
+      return invalid_input(
+          fmt::format("tensor '{}' has no name of PEFT's", t.name));
+  return ok_status();
+}
+
 Status drop_zero_updates(Adapter& adapter) {
   for (const AdapterEntry& t : adapter.tensors)
     if (t.name.ends_with(".lora_B.weight") &&
@@ -56,14 +68,12 @@ bool trains_biases(const Json& config) {
 }
 
 Status read_peft_biases(Adapter& adapter) {
+  FT_TRY_STATUS(check_names(adapter));
   FT_TRY_STATUS(drop_zero_updates(adapter));
   MethodSettings settings;
   settings.method = "bitfit";
   const std::set<std::string> whole = whole_modules(adapter);
   for (AdapterEntry& t : adapter.tensors) {
-    if (!t.name.starts_with(kPrefix))
-      return invalid_input(
-          fmt::format("tensor '{}' has no name of PEFT's", t.name));
     if (t.name.ends_with(kWrapped)) {
       const std::string module = module_before(t, kWrapped);
       adapter.metadata[std::string(kPeftTarget)] = module;
@@ -84,6 +94,7 @@ Status read_peft_biases(Adapter& adapter) {
 }
 
 Status write_peft_biases(Adapter& adapter, Json& config) {
+  FT_TRY_STATUS(check_names(adapter));
   const std::string target = adapter.get(std::string(kPeftTarget));
   if (target.empty())
     return invalid_input(fmt::format(

@@ -136,8 +136,11 @@ Status write_peft_prompts(const PeftType& type, const MethodSettings& settings,
   Json saved = Json::array();
   for (AdapterEntry& t : adapter.tensors) {
     if (t.name == kKey) continue;
+    if (!t.name.starts_with(kOurs))
+      return invalid_input(
+          fmt::format("tensor '{}' has no name of PEFT's", t.name));
     t.name = std::string(kTheirs) + t.name.substr(kOurs.size());
-    if (t.name.ends_with(".weight"))
+    if (t.name.ends_with(".weight") && t.name.size() > kTheirs.size() + 7)
       saved.push_back(
           t.name.substr(kTheirs.size(), t.name.size() - kTheirs.size() - 7));
   }

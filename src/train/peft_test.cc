@@ -120,5 +120,90 @@ TEST(Peft, AMethodThatPeftDoesNotHaveIsNotExported) {
   EXPECT_EQ(to_peft(adapter, "").status().code(), Code::kUsage);
 }
 
+Adapter with_tensors(const char* method,
+                     std::vector<std::pair<std::string, Shape>> tensors) {
+  MethodSettings settings;
+  settings.method = method;
+  Adapter adapter{.metadata = to_metadata(settings), .tensors = {}};
+  for (auto& [name, shape] : tensors)
+    adapter.tensors.push_back(
+        {name, shape,
+         std::vector<float>(static_cast<size_t>(shape.num_elements()), 0.5f)});
+  return adapter;
+}
+
+Adapter prompts() {
+  Adapter adapter = with_tensors(
+      "prompt", {{"prompt_embeddings", {4, 6}},
+                 {std::string(kPrefix) + "classifier.weight", {3, 6}},
+                 {std::string(kPrefix) + "classifier.bias", {3}}});
+  adapter.metadata["base_sha256"] = "abc";
+  adapter.metadata["task_type"] = "SEQ_CLS";
+  adapter.metadata["token_dim"] = "6";
+  adapter.metadata["num_layers"] = "2";
+  adapter.metadata["num_attention_heads"] = "3";
+  return adapter;
+}
+
+Result<Adapter> read_back(Adapter adapter, const std::string& config) {
+  adapter.metadata = {{"format", "pt"}};
+  return from_peft(config, encode_adapter(adapter).value(), "test");
+}
+
+TEST(PeftPrompts, TellTheModelsSizesAndKeepTheHead) {
+  const PeftFiles files = to_peft(prompts(), "base").value();
+  const Json config = Json::parse(files.config);
+  EXPECT_EQ(config["peft_type"], "PROMPT_TUNING");
+  EXPECT_EQ(config["num_virtual_tokens"], 4);
+  EXPECT_EQ(config["token_dim"], 6);
+  EXPECT_EQ(config["modules_to_save"], Json({"classifier"}));
+  const auto back = from_peft(files.config, files.tensors, "test");
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(back->get("num_virtual_tokens"), "4");
+  EXPECT_EQ(back->get("num_classes"), "3");
+  EXPECT_EQ(back->tensors.back().name.rfind(kPrefix, 0), 0u);
+}
+
+TEST(PeftPrompts, RefuseWhatIsMissingOrMisnamed) {
+  Adapter silent = prompts();
+  silent.metadata.erase("num_layers");
+  EXPECT_NE(to_peft(silent, "").status().message().find("num_layers"),
+            std::string::npos);
+  Adapter odd = prompts();
+  odd.tensors[1].name = "x";
+  EXPECT_NE(to_peft(odd, "").status().message().find("'x'"), std::string::npos);
+  const std::string config = R"({"peft_type": "PREFIX_TUNING"})";
+  EXPECT_FALSE(read_back(odd, config).ok());
+  EXPECT_FALSE(
+      read_back(with_tensors("prompt", {{"prompt_embeddings", {4}}}), config)
+          .ok());
+}
+
+TEST(PeftBiases, AreThoseBesideAnUpdateOfZero) {
+  const std::string config = R"({"peft_type": "LORA", "bias": "all"})";
+  const std::string fc = std::string(kPrefix) + "fc";
+  Adapter adapter = with_tensors("bitfit", {{fc + ".base_layer.bias", {3}},
+                                            {fc + ".lora_A.weight", {1, 2}},
+                                            {fc + ".lora_B.weight", {3, 1}}});
+  EXPECT_NE(read_back(adapter, config).status().message().find("lora_B"),
+            std::string::npos);
+  adapter.tensors[2].values.assign(3, 0.0f);
+  const auto back = read_back(adapter, config);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  ASSERT_EQ(back->tensors.size(), 1u);
+  EXPECT_EQ(back->tensors[0].name, fc + ".bias");
+  EXPECT_EQ(back->get("method"), "bitfit");
+}
+
+TEST(PeftBiases, RefuseNamesThatAreNotPefts) {
+  const std::string config = R"({"peft_type": "LORA", "bias": "all"})";
+  for (const char* name : {".weight", "x", "base_model.model.weight",
+                           "base_model.model.base_layer.bias"}) {
+    const Adapter adapter = with_tensors("bitfit", {{name, {3}}});
+    EXPECT_FALSE(read_back(adapter, config).ok()) << name;
+    EXPECT_FALSE(to_peft(adapter, "").ok()) << name;
+  }
+}
+
 }  // namespace
 }  // namespace ft
