@@ -121,8 +121,9 @@ def sizes(figures, tasks):
 
 def answer(row):
     metric = "mse" if "mse" in row else "accuracy"
-    spread = row[metric + "_sd"]
-    return f"{row[metric]:.4f} ± {spread:.4f}"
+    if row["seeds"] == 1:
+        return f"{row[metric]:.4f} (one seed)"
+    return f"{row[metric]:.4f} ± {row[metric + '_sd']:.4f}"
 
 
 def method_lines(figures, task):
@@ -160,7 +161,7 @@ def deployed_lines(figures):
 def seeds_line(rows):
     counts = sorted({r["seeds"] for r in rows})
     return (f"Mean ± standard deviation over {counts[-1]} seeds"
-            + (f" (some rows so far over {counts[0]})" if len(counts) > 1
+            + (f" (where no spread stands, so far over fewer)" if len(counts) > 1
                else "") + ". Learning rates are chosen for each method on data "
             "that the test does not see (bench/methods_table.py); everything "
             "else is the command's default. Adapter, arena and persistent bytes "
