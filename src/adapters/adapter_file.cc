@@ -2,36 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <cstring>
-
+#include "adapters/stored_tensor.h"
 #include "base/file.h"
-#include "formats/safetensors/safetensors.h"
 
 namespace ft {
 namespace {
 
-constexpr const char* kFormatVersion = "1";
-
-Result<AdapterEntry> decode_tensor(const SafetensorsEntry& entry) {
-  if (entry.dtype != DType::kF32)
-    return invalid_input(fmt::format("tensor '{}' is {}, expected float32",
-                                     entry.name, name_of(entry.dtype)));
-  if (entry.shape.size() > Shape::kMaxRank)
-    return invalid_input(fmt::format("tensor '{}' has rank {}, at most {} fits",
-                                     entry.name, entry.shape.size(),
-                                     Shape::kMaxRank));
-  AdapterEntry tensor{.name = entry.name,
-                      .shape = Shape(std::span(entry.shape)),
-                      .values = std::vector<float>(entry.data.size() / 4)};
-  if (!tensor.values.empty())
-    std::memcpy(tensor.values.data(), entry.data.data(), entry.data.size());
-  for (size_t i = 0; i < tensor.values.size(); ++i)
-    if (!std::isfinite(tensor.values[i]))
-      return invalid_input(fmt::format("tensor '{}' holds {} at element {}",
-                                       entry.name, tensor.values[i], i));
-  return tensor;
-}
+// 2: tensors may be integers with steps.
+constexpr const char *kFormatVersion = "1", *kIntegerVersion = "2";
 
 }  // namespace
 
@@ -41,16 +19,15 @@ std::string Adapter::get(const std::string& key) const {
 }
 
 Result<std::vector<std::byte>> encode_adapter(const Adapter& adapter) {
-  std::vector<SafetensorsEntry> entries;
-  for (const AdapterEntry& t : adapter.tensors)
-    entries.push_back({.name = t.name,
-                       .dtype = DType::kF32,
-                       .shape = {t.shape.dims().begin(), t.shape.dims().end()},
-                       .data = std::as_bytes(std::span(t.values))});
+  FT_TRY(const StoredTensors stored, store_tensors(adapter.tensors));
   SafetensorsMetadata metadata(adapter.metadata.begin(),
                                adapter.metadata.end());
-  metadata["format_version"] = kFormatVersion;
-  return write_safetensors(entries, metadata);
+  metadata.erase(kPackedShapesKey);
+  metadata.erase(kQuantizerKey);
+  metadata.insert(stored.metadata.begin(), stored.metadata.end());
+  metadata["format_version"] =
+      metadata.contains(kQuantizerKey) ? kIntegerVersion : kFormatVersion;
+  return write_safetensors(stored.entries, metadata);
 }
 
 Result<Adapter> decode_foreign_adapter(std::span<const std::byte> file,
@@ -59,11 +36,9 @@ Result<Adapter> decode_foreign_adapter(std::span<const std::byte> file,
   if (!parsed.ok()) return Status(parsed.status()).in(origin);
   Adapter adapter;
   adapter.metadata.insert(parsed->metadata.begin(), parsed->metadata.end());
-  for (const SafetensorsEntry& entry : parsed->tensors) {
-    auto tensor = decode_tensor(entry);
-    if (!tensor.ok()) return Status(tensor.status()).in(origin);
-    adapter.tensors.push_back(std::move(tensor).value());
-  }
+  auto tensors = restore_tensors(*parsed);
+  if (!tensors.ok()) return Status(tensors.status()).in(origin);
+  adapter.tensors = std::move(tensors).value();
   return adapter;
 }
 
@@ -75,11 +50,12 @@ Result<Adapter> decode_adapter(std::span<const std::byte> file,
       return invalid_input(
           fmt::format("{}: not a fieldtune adapter: metadata '{}' is missing",
                       origin, key));
-  if (adapter.get("format_version") != kFormatVersion)
+  const std::string version = adapter.get("format_version");
+  if (version != kFormatVersion && version != kIntegerVersion)
     return invalid_input(fmt::format(
         "{}: adapter format version {} is not supported (this program reads "
-        "version {})",
-        origin, adapter.get("format_version"), kFormatVersion));
+        "versions {} and {})",
+        origin, version, kFormatVersion, kIntegerVersion));
   return adapter;
 }
 

@@ -5,6 +5,13 @@
 // has them; bound to one base model by its SHA-256; equal adapters give equal
 // bytes (no clock, no host name). Non-goals: holding base weights, executable
 // content.
+//
+// Tensors are F32, F16 or BF16; or integers of the quantizer that metadata
+// `quantizer` names: I8, I16, or up to 4 bits packed two to a U8 (low half
+// first) as a flat tensor, whose shape stands in `packed_shapes`. Tensor
+// `quantizer.scale` holds the steps of all integer tensors, in the order of the
+// file, and `quantizer.zero_point` their zero points unless symmetric. A file
+// with integers has format version 2.
 #pragma once
 
 #include <map>
@@ -12,6 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ir/quantizer.h"
 #include "ir/types.h"
 
 namespace ft {
@@ -20,6 +28,12 @@ struct AdapterEntry {
   std::string name;  // PEFT key
   Shape shape;
   std::vector<float> values;
+  // How the file holds the values. Integers need a scale for each group, and
+  // zero points unless they are symmetric; every value must be one that they
+  // can express.
+  Quantizer quantizer = {};
+  std::vector<float> scale = {};
+  std::vector<int32_t> zero_point = {};
 };
 
 struct Adapter {

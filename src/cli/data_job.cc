@@ -203,12 +203,16 @@ void DataFlags::add_source_to(CLI::App& app) {
       ->check(CLI::Range(1, 256));
 }
 
-void DataFlags::add_training_to(CLI::App& app) {
+void DataFlags::add_split_to(CLI::App& app) {
   app.add_option("--train-per-class", train_per_class,
                  "samples of each class to train on; the others are the test");
   app.add_option("--split", split,
                  "parts of train[/validation]/test, e.g. 70/10/20 (in order "
                  "for time series, else shuffled by --seed)");
+}
+
+void DataFlags::add_training_to(CLI::App& app) {
+  add_split_to(app);
   app.add_option("--validation", validation,
                  "part of the training samples held out to choose the best "
                  "epoch")

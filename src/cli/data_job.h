@@ -30,7 +30,9 @@ struct DataFlags {
 
   // Where the data is and how to read it.
   void add_source_to(CLI::App& app);
-  // How training uses it.
+  // Which of it is for training and which for evaluation.
+  void add_split_to(CLI::App& app);
+  // The same and all else about how training uses it.
   void add_training_to(CLI::App& app);
 };
 

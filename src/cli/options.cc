@@ -104,6 +104,52 @@ void MethodOptions::add_to(CLI::App& app) {
   add_seq_len(app, seq_len);
   app.add_option("--ram", ram,
                  "RAM budget of the step, e.g. 256K: refuse what does not fit");
+  storage.add_to(app);
+  storage.add_training_to(app);
+}
+
+void StorageOptions::add_to(CLI::App& app) {
+  app.add_option("--adapter-dtype", dtype,
+                 "how the adapter is stored, and trained for: f32, f16, bf16, "
+                 "int2 to int8 (int8 takes 1/4, int4 1/8 of f32), int16")
+      ->capture_default_str();
+  app.add_option("--adapter-scales", scales,
+                 "values that share a step of an integer --adapter-dtype: "
+                 "tensor, channel (the rank of a low-rank factor) or "
+                 "block<size>, such as block32")
+      ->capture_default_str();
+  app.add_flag("--adapter-asymmetric", asymmetric,
+               "with a zero point for each step");
+  app.add_option("--adapter-f32", keep_f32,
+                 "adapter tensors that stay f32: names or patterns, comma "
+                 "separated")
+      ->delimiter(',');
+  app.add_flag("--adapter-vectors", vectors,
+               "store tensors of one axis (biases, scales) in fewer bits too");
+}
+
+void StorageOptions::add_training_to(CLI::App& app) {
+  app.add_flag("--learn-steps", learn_steps,
+               "train the steps of an integer --adapter-dtype (LSQ), and with "
+               "--adapter-asymmetric the zero points (LSQ+)");
+}
+
+Result<AdapterStorage> StorageOptions::storage() const {
+  AdapterStorage s{
+      .keep_f32 = keep_f32, .vectors = vectors, .learn_steps = learn_steps};
+  FT_TRY_STATUS(parse_format(dtype, s.quantizer));
+  FT_TRY_STATUS(parse_granularity(scales, s.quantizer));
+  s.quantizer.symmetric = !asymmetric;
+  if (!s.quantizer.is_integer() && (asymmetric || learn_steps))
+    return usage_error(fmt::format(
+        "--adapter-dtype {} has no steps: leave out --adapter-asymmetric and "
+        "--learn-steps",
+        dtype));
+  if (s.is_f32() && (vectors || !keep_f32.empty()))
+    return usage_error(
+        "--adapter-vectors and --adapter-f32 need an --adapter-dtype of fewer "
+        "bits than f32");
+  return s;
 }
 
 void add_seq_len(CLI::App& app, int& seq_len) {
@@ -219,6 +265,7 @@ Result<StepSettings> MethodOptions::step(const Graph& base,
   FT_TRY(s.precision, parse_precision(precision));
   FT_TRY(s.recompute, parse_recompute(recompute));
   FT_TRY(s.ram_bytes, ram_bytes());
+  FT_TRY(s.storage, storage.storage());
   s.method = std::move(settings);
   s.optimizer = optimizer;
   s.plan = plan;

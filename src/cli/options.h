@@ -39,6 +39,17 @@ struct KernelOptions {
   PlanOptions plan() const { return {.exact = exact, .c99_only = c99}; }
 };
 
+// How the adapter is stored.
+struct StorageOptions {
+  std::string dtype = "f32", scales = "channel";
+  bool asymmetric = false, vectors = false, learn_steps = false;
+  std::vector<std::string> keep_f32;
+  void add_to(CLI::App& app);
+  // What only training knows.
+  void add_training_to(CLI::App& app);
+  Result<AdapterStorage> storage() const;
+};
+
 struct MethodOptions {
   std::string method = "lora";
   std::optional<int> rank;      // default: the method's
@@ -52,6 +63,7 @@ struct MethodOptions {
   int batch = 1;
   int seq_len = 0;
   std::string ram;
+  StorageOptions storage;
   // Settings that only some methods have, by PEFT's word; empty: not given.
   std::map<std::string, std::string, std::less<>> own;
   void add_to(CLI::App& app);

@@ -76,6 +76,7 @@ class Job {
     if (!job_.loss_log.empty()) FT_TRY_STATUS(check_writable(job_.loss_log));
     FT_TRY(precision_, parse_precision(job_.method.precision));
     FT_TRY_STATUS(job_.method.ram_bytes().status());
+    FT_TRY_STATUS(job_.method.storage.storage().status());
     FT_TRY_STATUS(check_optimizer(job_.optimizer.settings));
     return find_method(job_.method.method).status();
   }
@@ -114,8 +115,10 @@ class Job {
            load_base(job_.model, precision_, 1, job_.method.seq_len));
     std::vector<MethodSettings> methods = settings.below;
     methods.push_back(method_);
-    FT_TRY(inference_, compile_inference(single.graph, methods,
-                                         job_.kernels.plan(), precision_));
+    storage_ = settings.storage;
+    FT_TRY(inference_,
+           compile_inference(single.graph, methods, job_.kernels.plan(),
+                             precision_, storage_));
     return init_values();
   }
 
@@ -314,6 +317,33 @@ class Job {
     metadata["answer_high"] = fmt::format("{:.9g}", high);
   }
 
+  // What the step computed with becomes what the file holds.
+  Status quantize_entries(Adapter& adapter) {
+    if (storage_.is_f32()) return ok_status();
+    const auto& tensors = step_.adapted.tensors;
+    FT_TRY(const auto chosen, quantized_tensors(tensors, storage_));
+    for (size_t i = 0; i < chosen.size(); ++i) {
+      if (!chosen[i]) continue;
+      const auto learned = std::ranges::find(step_.learned, tensors[i].name,
+                                             &LearnedSteps::tensor);
+      const bool found = learned != step_.learned.end();
+      quantize_entry(storage_.quantizer,
+                     trained(found ? learned->log_ratio : kNone),
+                     trained(found ? learned->shift : kNone),
+                     *std::ranges::find(adapter.tensors, tensors[i].name,
+                                        &AdapterEntry::name));
+    }
+    return ok_status();
+  }
+
+  // The values of a parameter of the step; none for kNone.
+  std::span<const float> trained(ValueId id) {
+    if (id == kNone) return {};
+    const auto bytes = train_[0].persistent(step_.program.graph.value(id).name);
+    return {reinterpret_cast<const float*>(bytes.data()),
+            bytes.size() / sizeof(float)};
+  }
+
   Status make_adapter() {
     Adapter& adapter = outcome_.adapter;
     for (const AdapterTensor& t : step_.adapted.tensors) {
@@ -323,6 +353,7 @@ class Job {
            .shape = t.file_shape(),
            .values = to_file_layout(t, adapter_values(train_[0], t))});
     }
+    FT_TRY_STATUS(quantize_entries(adapter));
     adapter.metadata = to_metadata(method_);
     adapter.metadata.insert(step_.adapted.metadata.begin(),
                             step_.adapted.metadata.end());
@@ -401,6 +432,7 @@ class Job {
     f["trainable"] = trainable_values();
     f["adapter"] = job_.out;
     f["adapter_bytes"] = adapter_bytes_;
+    f["adapter_dtype"] = storage_.quantizer.to_string();
     f["adapter_sha256"] = outcome_.adapter_sha256;
     f["step_ms"] = number_or_null(median_step_ms());
     f["stopped"] = stop_ == StopReason::kFinished   ? "finished"
@@ -433,6 +465,7 @@ class Job {
   std::unique_ptr<LoadedData> data_;
   Precision precision_ = Precision::kMixed;
   MethodSettings method_;
+  AdapterStorage storage_;
   std::string base_sha256_;
   std::vector<LoadedAdapter> below_;
   CompiledStep step_, inference_;

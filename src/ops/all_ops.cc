@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/conv_common.h"
+#include "ops/fake_quantize.h"
 
 namespace ft::ops {
 namespace {
@@ -64,6 +65,12 @@ constexpr const OpDef* kAllOps[] = {
     &kResizeGrad,
     &kQuantize,
     &kDequantize,
+    // Rounding to what a file can store.
+    &kMinmaxQuantizer,
+    &kFakeQuantize,
+    &kFakeQuantizeGrad,
+    &kFakeQuantizeStepGrad,
+    &kRoundFloat,
     // Losses.
     &kSoftmaxCrossEntropy,
     &kSoftmaxCrossEntropyGrad,

@@ -118,7 +118,7 @@ class Merger {
           {.tensor_index = tensors[i],
            .shape = shape,
            .data = std::vector<std::byte>(part.begin(), part.end()),
-           .as_float32 = true});
+           .dtype = DType::kF32});
     }
     edited_.insert(id);
     return ok_status();

@@ -354,6 +354,7 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
   else
     FT_TRY_STATUS(write_settings(adapter, *type, settings, *method, config));
   copy.metadata["format"] = "pt";  // PEFT's loader asks for it
+  for (AdapterEntry& t : copy.tensors) t.quantizer = {};  // as PEFT has them
   FT_TRY(auto tensors, encode_adapter(copy));
   return PeftFiles{config.dump(2) + "\n", std::move(tensors)};
 }

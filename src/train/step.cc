@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "autodiff/backward.h"
+#include "methods/compose.h"
 #include "methods/head.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
@@ -45,36 +46,60 @@ Result<ValueId> append_loss(Graph& graph, Loss loss, ValueId answer) {
                 {.name = "loss"});
 }
 
-// Adapters below keep their values; only the last one is trained.
-Status apply_all(Graph& graph, const StepSettings& settings,
-                 AdaptedGraph& adapted) {
-  std::vector<MethodSettings> methods = settings.below;
-  methods.push_back(settings.method);
-  FT_TRY_STATUS(apply_methods(graph, methods, adapted));
-  for (AdapterTensor& t : adapted.tensors)
-    if (t.adapter < settings.below.size()) t.trainable = false;
-  return ok_status();
-}
-
 // Whether the answer has more rows than the batch has samples.
 bool answers_every_token(const Graph& graph, ValueId answer) {
   return takes_tokens(graph) && graph.value(answer).type.shape[0] >
                                     graph.value(graph.inputs[0]).type.shape[0];
 }
 
-std::vector<ValueId> params_of(const AdaptedGraph& adapted) {
+std::vector<ValueId> params_of(const AdaptedGraph& adapted,
+                               const std::vector<LearnedSteps>& learned) {
   std::vector<ValueId> params;
   for (const AdapterTensor& t : adapted.tensors)
     if (t.trainable) params.push_back(t.param);
+  for (const LearnedSteps& steps : learned)
+    for (const ValueId id : {steps.log_ratio, steps.shift})
+      if (id != kNone) params.push_back(id);
   return params;
+}
+
+// What the methods make of the base, with the last adapter's values as stored.
+struct Adapted {
+  Graph graph;
+  AdaptedGraph adapted;
+  std::vector<LearnedSteps> learned;
+};
+
+Result<Adapted> adapt(const Graph& base,
+                      std::span<const MethodSettings> methods,
+                      Precision precision, const AdapterStorage& storage) {
+  if (precision == Precision::kInteger && !storage.is_f32())
+    return usage_error(fmt::format(
+        "--adapter-dtype {} is simulated in floats, which --precision integer "
+        "has none of; convert the trained adapter with 'fieldtune export'",
+        storage.quantizer.dtype_name()));
+  Adapted a{.graph = base.clone(), .adapted = {}, .learned = {}};
+  FT_TRY_STATUS(apply_methods(a.graph, methods, a.adapted));
+  FT_TRY(a.learned, quantize_adapter(a.graph, a.adapted, storage));
+  return a;
+}
+
+// Adapters below keep their values; only the last one is trained.
+Result<Adapted> adapt_for_training(const Graph& base,
+                                   const StepSettings& settings) {
+  std::vector<MethodSettings> methods = settings.below;
+  methods.push_back(settings.method);
+  FT_TRY(Adapted a, adapt(base, methods, settings.precision, settings.storage));
+  for (AdapterTensor& t : a.adapted.tensors)
+    if (t.adapter < settings.below.size()) t.trainable = false;
+  return a;
 }
 
 Result<CompiledStep> compile_step(const Graph& base,
                                   const StepSettings& settings,
                                   bool recompute) {
-  Graph graph = base.clone();
-  AdaptedGraph adapted;
-  FT_TRY_STATUS(apply_all(graph, settings, adapted));
+  FT_TRY(Adapted a, adapt_for_training(base, settings));
+  Graph& graph = a.graph;
   FT_TRY(const ValueId answer, real_answer(graph));
   FT_TRY(const ValueId loss, append_loss(graph, settings.loss, answer));
   graph.outputs = {loss};
@@ -86,7 +111,7 @@ Result<CompiledStep> compile_step(const Graph& base,
   const ValueId hyper = add_hyper_input(graph);
   const NodeId first_backward = graph.num_nodes();
   Updates updates(settings.optimizer, hyper);
-  FT_TRY_STATUS(append_backward(graph, loss, params_of(adapted),
+  FT_TRY_STATUS(append_backward(graph, loss, params_of(a.adapted, a.learned),
                                 [&](Graph& g, ValueId p, ValueId grad) {
                                   return updates.ready(g, p, grad);
                                 }));
@@ -98,18 +123,20 @@ Result<CompiledStep> compile_step(const Graph& base,
     FT_TRY_STATUS(integerize(graph));
   FT_TRY(Program program, build_program(std::move(graph), settings.plan));
   FT_TRY_STATUS(check_budget(program, settings.ram_bytes));
-  return CompiledStep{std::move(program), std::move(adapted)};
+  return CompiledStep{std::move(program), std::move(a.adapted),
+                      std::move(a.learned)};
 }
 
-Result<CompiledStep> finish_inference(Graph graph, AdaptedGraph adapted,
-                                      const PlanOptions& plan,
+Result<CompiledStep> finish_inference(Adapted a, const PlanOptions& plan,
                                       Precision precision) {
+  Graph& graph = a.graph;
   FT_TRY(const ValueId answer, real_answer(graph));
   graph.outputs = {graph.outputs[0], answer};
   remove_dead_nodes(graph);
   if (precision == Precision::kInteger) FT_TRY_STATUS(integerize(graph));
   FT_TRY(Program program, build_program(std::move(graph), plan));
-  return CompiledStep{std::move(program), std::move(adapted)};
+  return CompiledStep{std::move(program), std::move(a.adapted),
+                      std::move(a.learned)};
 }
 
 }  // namespace
@@ -168,23 +195,24 @@ Result<CompiledStep> compile_training(const Graph& base,
 Result<CompiledStep> compile_inference(const Graph& base,
                                        const MethodSettings& settings,
                                        const PlanOptions& plan,
-                                       Precision precision) {
-  return compile_inference(base, std::span(&settings, 1), plan, precision);
+                                       Precision precision,
+                                       const AdapterStorage& storage) {
+  return compile_inference(base, std::span(&settings, 1), plan, precision,
+                           storage);
 }
 
 Result<CompiledStep> compile_inference(const Graph& base,
                                        std::span<const MethodSettings> methods,
                                        const PlanOptions& plan,
-                                       Precision precision) {
-  Graph graph = base.clone();
-  AdaptedGraph adapted;
-  FT_TRY_STATUS(apply_methods(graph, methods, adapted));
-  return finish_inference(std::move(graph), std::move(adapted), plan,
-                          precision);
+                                       Precision precision,
+                                       const AdapterStorage& storage) {
+  FT_TRY(Adapted a, adapt(base, methods, precision, storage));
+  return finish_inference(std::move(a), plan, precision);
 }
 
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan) {
-  return finish_inference(base.clone(), {}, plan, Precision::kMixed);
+  return finish_inference({.graph = base.clone(), .adapted = {}, .learned = {}},
+                          plan, Precision::kMixed);
 }
 
 }  // namespace ft

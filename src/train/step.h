@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "methods/compose.h"
 #include "plan/program.h"
+#include "train/adapter_storage.h"
 #include "train/base_model.h"
 #include "train/optimizer.h"
 
@@ -44,6 +45,7 @@ struct StepSettings {
   Loss loss = Loss::kSoftmaxCrossEntropy;
   PlanOptions plan;
   Precision precision = Precision::kMixed;  // of what is not the base's
+  AdapterStorage storage = {};
   Recompute recompute = Recompute::kIfNeeded;
   size_t ram_bytes = SIZE_MAX;  // budget of arena, persistent and scratch
 };
@@ -51,7 +53,8 @@ struct StepSettings {
 // A compiled program with what the caller needs to feed it.
 struct CompiledStep {
   Program program;
-  AdaptedGraph adapted;  // parameter ids are of program.graph
+  AdaptedGraph adapted;                    // parameter ids are of program.graph
+  std::vector<LearnedSteps> learned = {};  // how the adapter will be stored
 };
 
 // Training. Inputs in order: the model's inputs, the target (int32[n] labels,
@@ -66,17 +69,21 @@ Result<CompiledStep> compile_training(const Graph& base,
                                       const StepSettings& settings);
 
 // Inference with the adapter unmerged. Outputs: the model's own (same dtype),
-// then the logits or prediction as float32, or as answers.h reads it.
+// then the logits or prediction as float32, or as answers.h reads it. `storage`
+// is for parameters that are being trained; values from a file are stored ones
+// already.
 Result<CompiledStep> compile_inference(const Graph& base,
                                        const MethodSettings& method,
                                        const PlanOptions& plan,
-                                       Precision precision = Precision::kMixed);
+                                       Precision precision = Precision::kMixed,
+                                       const AdapterStorage& storage = {});
 
 // The same with several adapters; see methods/compose.h.
 Result<CompiledStep> compile_inference(const Graph& base,
                                        std::span<const MethodSettings> methods,
                                        const PlanOptions& plan,
-                                       Precision precision);
+                                       Precision precision,
+                                       const AdapterStorage& storage = {});
 
 // The base alone, without any method; outputs as above.
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);

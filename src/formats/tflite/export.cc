@@ -58,6 +58,51 @@ void set_data(tfl::ModelT& model, tfl::TensorT& tensor,
   model.buffers[tensor.buffer]->data.assign(data, data + bytes.size());
 }
 
+tfl::TensorType file_type(DType dtype) {
+  if (dtype == DType::kS8) return tfl::TensorType::INT8;
+  return dtype == DType::kS32 ? tfl::TensorType::INT32
+                              : tfl::TensorType::FLOAT32;
+}
+
+// Version of an operator's first int8 form, where it is not 1. Source:
+// TensorFlow Lite, tools/versioning.
+int int8_version(tfl::BuiltinOperator code) {
+  using Op = tfl::BuiltinOperator;
+  switch (code) {
+    case Op::FULLY_CONNECTED: return 4;
+    case Op::CONV_2D:
+    case Op::DEPTHWISE_CONV_2D: return 3;
+    case Op::ADD:
+    case Op::AVERAGE_POOL_2D:
+    case Op::CONCATENATION:
+    case Op::GATHER:
+    case Op::LEAKY_RELU:
+    case Op::LOGISTIC:
+    case Op::LOG_SOFTMAX:
+    case Op::MAXIMUM:
+    case Op::MAX_POOL_2D:
+    case Op::MEAN:
+    case Op::MINIMUM:
+    case Op::MUL:
+    case Op::PAD:
+    case Op::PADV2:
+    case Op::RELU:
+    case Op::RELU6:
+    case Op::RESIZE_BILINEAR:
+    case Op::RESIZE_NEAREST_NEIGHBOR:
+    case Op::SLICE:
+    case Op::SOFTMAX:
+    case Op::SPLIT:
+    case Op::STRIDED_SLICE:
+    case Op::SUB:
+    case Op::SUM:
+    case Op::TANH:
+    case Op::TRANSPOSE:
+    case Op::TRANSPOSE_CONV: return 2;
+    default: return 1;
+  }
+}
+
 Status check_edit(const TensorEdit& edit, size_t tensors) {
   const auto error = [&](const std::string& sentence) {
     return usage_error(
@@ -71,6 +116,10 @@ Status check_edit(const TensorEdit& edit, size_t tensors) {
                              edit.quant->scale.size(),
                              edit.quant->zero_point.size()));
   if (edit.data && edit.data->empty()) return error("the data is empty");
+  if (edit.dtype && *edit.dtype != DType::kF32 &&
+      !((*edit.dtype == DType::kS8 || *edit.dtype == DType::kS32) &&
+        edit.quant))
+    return error(fmt::format("it cannot become {}", name_of(*edit.dtype)));
   for (int d = 0; edit.shape && d < edit.shape->rank(); ++d)
     if ((*edit.shape)[d] < 1 ||
         (*edit.shape)[d] > std::numeric_limits<int32_t>::max())
@@ -84,8 +133,8 @@ Status apply(tfl::ModelT& model, const TensorEdit& edit) {
   FT_TRY_STATUS(check_edit(edit, tensors.size()));
   tfl::TensorT& tensor = *tensors[static_cast<size_t>(edit.tensor_index)];
   if (edit.shape) set_shape(tensor, *edit.shape);
-  if (edit.as_float32) {
-    tensor.type = tfl::TensorType::FLOAT32;
+  if (edit.dtype) {
+    tensor.type = file_type(*edit.dtype);
     tensor.quantization.reset();
   }
   if (edit.quant) set_quant(tensor, *edit.quant);
@@ -104,6 +153,13 @@ Result<std::vector<std::byte>> rewrite_tflite(
       std::unique_ptr<tfl::ModelT>(tfl::UnPackModel(original.data()));
   for (const TensorEdit& edit : edits.tensors)
     FT_TRY_STATUS(apply(*model, edit));
+  if (edits.int8_versions)
+    for (const auto& code : model->operator_codes)
+      code->version =
+          std::max(code->version,
+                   int8_version(std::max(code->builtin_code,
+                                         static_cast<tfl::BuiltinOperator>(
+                                             code->deprecated_builtin_code))));
   flatbuffers::FlatBufferBuilder builder(original.size() + 1024);
   tfl::FinishModelBuffer(builder, tfl::Model::Pack(builder, model.get()));
   const auto* data =

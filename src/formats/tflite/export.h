@@ -22,13 +22,16 @@ struct TensorEdit {
   std::optional<Shape> shape = {};
   std::optional<QuantParams> quant = {};
   std::optional<std::vector<std::byte>> data = {};
-  // The tensor becomes float32 without a quantizer: merged weights of a hybrid
-  // model, whose int8 weights meet float activations.
-  bool as_float32 = false;
+  // The tensor changes its dtype: to float32, without a quantizer (merged
+  // weights of a hybrid model, whose int8 weights meet float activations), or
+  // to int8 or int32 of `quant`.
+  std::optional<DType> dtype = {};
 };
 
 struct TfliteEdits {
   std::vector<TensorEdit> tensors;
+  // Operators get the versions that their int8 forms came with.
+  bool int8_versions = false;
 };
 
 // A buffer that several tensors share is split before one of them changes. The

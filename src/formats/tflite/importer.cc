@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "base/half.h"
+
 namespace ft {
 namespace {
 
@@ -28,25 +30,6 @@ size_t bytes_of(const Attrs& attrs) {
   return bytes;
 }
 
-float half_to_float(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
-  const uint32_t exponent = (h >> 10) & 0x1fu;
-  const uint32_t fraction = h & 0x3ffu;
-  uint32_t bits;
-  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    std::memcpy(&bits, &magnitude, sizeof bits);
-    bits |= sign;
-  } else if (exponent == 31) {
-    bits = sign | 0x7f800000u | (fraction << 13);
-  } else {
-    bits = sign | ((exponent + 112) << 23) | (fraction << 13);
-  }
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 // Element i of stored data of any number type that we read.
 double stored_number(DType dtype, const std::byte* data, size_t i) {
   const auto load = [&]<class T>(T) {
@@ -58,7 +41,7 @@ double stored_number(DType dtype, const std::byte* data, size_t i) {
     case DType::kS8: return load(int8_t{});
     case DType::kU8: return load(uint8_t{});
     case DType::kS32: return load(int32_t{});
-    case DType::kF16: return half_to_float(load(uint16_t{}));
+    case DType::kF16: return ft_half_to_float(load(uint16_t{}));
     default: return load(float{});
   }
 }
