@@ -13,7 +13,8 @@ sys.path.insert(0, str(ROOT / "bench"))
 import real_job  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("shared")
-KWS = MODELS / "kws_ref_model_float32.tflite"
+KWS = MODELS / "kws_ref_model_float32.tflite"  # int8 weights, float activations
+VWW = MODELS / "vww_96_float.tflite"
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +67,16 @@ def calibrated(model, tmp_path, samples, *options):
 
 
 @pytest.fixture(scope="module")
-def kws_ranges(tmp_path_factory, shared):
-    """The int8 model, its samples, and every tensor of the float one in LiteRT."""
+def vww_ranges(tmp_path_factory, shared):
+    """The int8 model and the range of every tensor of the float one in LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
-    folder = tmp_path_factory.mktemp("kws")
-    x = real_job.real_features("theo")[:40].astype(np.float32)
-    out = calibrated(KWS, folder, x)
+    folder = tmp_path_factory.mktemp("vww")
+    x = np.random.default_rng(4).uniform(0, 1, [2, 96, 96, 3])
+    x = x.astype(np.float32)
+    out = calibrated(VWW, folder, x)
     interpreter = Interpreter(
-        str(KWS), experimental_preserve_all_tensors=True,
+        str(VWW), experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=_reference())  # fmt: skip
     interpreter.allocate_tensors()
     low, high = {}, {}
@@ -102,8 +104,8 @@ def _reference():
     return OpResolverType.BUILTIN_REF
 
 
-def test_quantizers_follow_the_specification(kws_ranges):
-    out, low, high, float_tensors = kws_ranges
+def test_quantizers_follow_the_specification(vww_ranges):
+    out, low, high, float_tensors = vww_ranges
     interpreter = litert_interpreter(out)
     tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
     checked = 0
@@ -143,11 +145,11 @@ def test_quantizers_follow_the_specification(kws_ranges):
         np.testing.assert_allclose(b["quantization_parameters"]["scales"],
                                    x_scale * q["scales"], rtol=1e-6)  # fmt: skip
         checked += 1
-    assert checked == 10
+    assert checked == 28
 
 
 def float_weight(tensors, index):
-    interpreter = litert_interpreter(KWS)
+    interpreter = litert_interpreter(VWW)
     assert tensors[index]["dtype"] == np.float32
     return interpreter.get_tensor(index)
 
