@@ -28,7 +28,7 @@ INT8, FLOAT = "kws_ref_model.tflite", "kws_ref_model_float32.tflite"
 # Integer kernels are exact in every row; float ones with --exact.
 CASES = [
     (INT8, "lora", "integer", []),
-    (INT8, "full", "integer", ["--optimizer", "sgd"]),
+    (INT8, "bottleneck", "integer", ["--optimizer", "sgd"]),
     (INT8, "lora", "mixed", ["--exact"]),
     (FLOAT, "lora", "f32", ["--exact"]),
 ]

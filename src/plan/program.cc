@@ -319,9 +319,16 @@ Status check_budget(const Program& program, size_t ram_bytes) {
 std::string plan_hash(const Program& program) {
   std::vector<std::byte> bytes;
   for (const KernelCall& call : program.calls) {
-    for (const char c : call.kernel->symbol) append_bytes(bytes, c);
+    const KernelDef& row = *call.kernel;
+    if (row.tolerance == 0) {
+      const std::string_view op = program.graph.node(call.node).op->name;
+      for (const char c : op) append_bytes(bytes, c);
+      for (const char c : row.signature) append_bytes(bytes, c);
+    } else {
+      for (const char c : row.symbol) append_bytes(bytes, c);
+    }
     bytes.insert(bytes.end(), call.params.begin(), call.params.end());
-    for (const auto* refs : {&call.in, &call.aux, &call.out})
+    for (const auto* refs : {&call.in, &call.out})
       for (const BufferRef& ref : *refs) append_ref(bytes, ref);
   }
   append_bytes(bytes, program.arena_bytes);

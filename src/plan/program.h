@@ -106,8 +106,9 @@ Result<Program> build_program(Graph graph, const PlanOptions& options = {});
 // works.
 Status check_budget(const Program& program, size_t ram_bytes);
 
-// SHA-256 of everything that decides what a run computes and where: calls,
-// parameters, offsets, constants.
+// SHA-256 of what a run computes and where: calls, parameters, offsets. Rows of
+// one op with equal bits count as one, so that with `exact` programs agree on
+// every machine. Constants are the base model's, which has a hash of its own.
 std::string plan_hash(const Program& program);
 
 }  // namespace ft
