@@ -126,7 +126,7 @@ BITS_PRESETS := gcc-O0 clang-O0 clang-O3 arm64
 build/arm64-sysroot/.complete: tools/arm64_sysroot.sh | build/.setup-cross
 	tools/arm64_sysroot.sh $(@D)
 build/arm64/build.ninja: build/arm64-sysroot/.complete
-build/clang-%/build.ninja: | build/.setup-check
+build/clang-O0/build.ninja build/clang-O3/build.ninja: | build/.setup-check
 
 bits: build $(VENV)/.setup $(BITS_PRESETS:%=build/%/build.ninja)
 	for preset in $(BITS_PRESETS); do \
