@@ -30,6 +30,22 @@ int recorded_seq_len(const Adapter& adapter) {
   return std::max(value, 0);
 }
 
+// Masks of sparse methods, by module.
+void read_masks(const Adapter& adapter, MethodSettings& settings) {
+  const std::string prefix = peft_key("", "");
+  const std::string_view model = std::string_view(prefix).substr(
+      0, prefix.size() - 2);  // without the dots around the module
+  for (const AdapterEntry& t : adapter.tensors) {
+    const std::string_view name = t.name;
+    const size_t end = name.rfind('.');
+    if (end == std::string::npos || name.substr(end + 1) != kMaskTensor ||
+        !name.starts_with(model) || end <= model.size() + 1)
+      continue;
+    const auto module = name.substr(model.size() + 1, end - model.size() - 1);
+    settings.masks[std::string(module)] = t.values;
+  }
+}
+
 // An adapter that was trained on top of others means nothing without them.
 Status check_below(const LoadedAdapter& adapter,
                    std::span<const LoadedAdapter> before,
@@ -91,6 +107,9 @@ Status install_adapter(const Adapter& adapter, CompiledStep& step,
       return invalid_input(
           fmt::format("adapter tensor '{}' has shape {}, expected {}", t.name,
                       entry->shape.to_string(), t.file_shape().to_string()));
+    if (t.param == kNone && t.fixed != entry->values)
+      return invalid_input(fmt::format(
+          "adapter tensor '{}' differs from what its settings give", t.name));
     const auto values = from_file_layout(t, entry->values);
     set_adapter_values(graph, t, values);
   }
@@ -109,6 +128,7 @@ Result<LoadedAdapter> open_adapter(const AdapterChoice& choice) {
   FT_TRY(loaded.adapter, load_any_adapter(choice.path));
   FT_TRY(loaded.method, settings_from_metadata(loaded.adapter.metadata));
   loaded.method.weight = choice.weight;
+  read_masks(loaded.adapter, loaded.method);
   const bool folder = std::filesystem::is_directory(choice.path);
   FT_TRY(
       const MappedFile file,

@@ -14,8 +14,10 @@
 #include "cli/plan_fields.h"
 #include "cli/progress.h"
 #include "cli/report/program_map.h"
+#include "methods/sparse.h"
 #include "train/answers.h"
 #include "train/checkpoint.h"
+#include "train/gradient_mask.h"
 #include "train/peft.h"
 
 namespace ft::cli {
@@ -110,6 +112,7 @@ class Job {
     add_below(settings);
     outcome_.task =
         settings.loss == Loss::kMse ? Task::kRegression : Task::kClassification;
+    FT_TRY_STATUS(choose_masks(base.graph, settings));
     FT_TRY(step_, compile_training(base.graph, settings));
     FT_TRY(const BaseModel single,
            load_base(job_.model, precision_, 1, job_.method.seq_len));
@@ -145,6 +148,32 @@ class Job {
     return ok_status();
   }
 
+  // What sparse fine-tuning keeps: as the adapter to start from, or by
+  // gradients.
+  Status choose_masks(const Graph& base, StepSettings& settings) {
+    if (!job_.init_adapter.empty()) {
+      FT_TRY(const LoadedAdapter start, open_adapter({job_.init_adapter}));
+      method_.masks = start.method.masks;
+    } else if (needs_gradient_mask(method_)) {
+      const MaskSamples samples{data_->samples, to_indices(data_->split.train),
+                                outcome_.task};
+      FT_TRY(GradientMasks chosen,
+             gradient_masks(base, settings, samples, [&](CompiledStep& step) {
+               return install_below(step);
+             }));
+      method_.masks = std::move(chosen.masks);
+      mask_bytes_ = chosen.peak_bytes;
+    }
+    settings.method = method_;
+    return ok_status();
+  }
+
+  Status install_below(CompiledStep& step) const {
+    for (size_t i = 0; i < below_.size(); ++i)
+      FT_TRY_STATUS(install_adapter(below_[i].adapter, step, i));
+    return ok_status();
+  }
+
   // The head of an adapter below makes the model a classifier.
   void add_below(StepSettings& settings) const {
     for (const LoadedAdapter& b : below_) {
@@ -155,8 +184,7 @@ class Job {
   }
 
   Status init_values() {
-    for (size_t i = 0; i < below_.size(); ++i)
-      FT_TRY_STATUS(install_adapter(below_[i].adapter, step_, i));
+    FT_TRY_STATUS(install_below(step_));
     if (job_.init_adapter.empty()) return ok_status();
     FT_TRY(const Adapter start, load_any_adapter(job_.init_adapter));
     FT_TRY_STATUS(check_base(start, base_sha256_));
@@ -430,6 +458,7 @@ class Job {
       f["perplexity"] = number_or_null(std::exp(outcome_.after.loss));
     }
     f["trainable"] = trainable_values();
+    if (mask_bytes_ > 0) f["mask_bytes"] = mask_bytes_;
     f["adapter"] = job_.out;
     f["adapter_bytes"] = adapter_bytes_;
     f["adapter_dtype"] = storage_.quantizer.to_string();
@@ -470,6 +499,7 @@ class Job {
   std::vector<LoadedAdapter> below_;
   CompiledStep step_, inference_;
   std::vector<Session> train_, eval_;  // train_ has one
+  size_t mask_bytes_ = 0;              // of choosing masks by gradients
   size_t arena_used_ = 0, adapter_bytes_ = 0;
   StopReason stop_ = StopReason::kFinished;
   std::string message_;

@@ -49,6 +49,7 @@ Status check_others(const Graph& graph, const std::vector<bool>& was_live,
                     const AdaptedGraph& earlier, const AdaptedGraph& now) {
   const std::vector<bool> live = live_values(graph);
   for (const AdapterTensor& t : earlier.tensors) {
+    if (t.param == kNone) continue;
     const auto param = static_cast<size_t>(t.param);
     const bool shared =
         std::ranges::find(now.tensors, t.param, &AdapterTensor::param) !=

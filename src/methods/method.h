@@ -75,7 +75,9 @@ struct AdapterTensor {
   Shape view;                      // of the parameter, same elements
   std::vector<int> perm;           // file axis -> view axis
   std::vector<float> offset = {};  // in file order; empty: 0
-  Shape flat = {};        // the file's shape if it joins axes; else of rank 0
+  Shape flat = {};  // the file's shape if it joins axes; else of rank 0
+  // What files hold where the graph has no parameter (param is kNone).
+  std::vector<float> fixed = {};
   bool trainable = true;  // false: part of the adapter, but frozen
   size_t adapter = 0;     // which of several (methods/compose.h)
   Shape permuted_shape() const;
@@ -103,6 +105,9 @@ inline constexpr std::string_view kPeftTarget = "peft_target";
 
 // "base_model.model.<module>.<what>", PEFT's key of a module's tensor.
 std::string peft_key(const std::string& module, std::string_view what);
+
+// The adapter tensor that MethodSettings::masks are kept as.
+inline constexpr std::string_view kMaskTensor = "sparse_index";
 
 // Values of adapter tensors by PEFT key, in file layout.
 using TensorMap = std::map<std::string, std::vector<float>>;

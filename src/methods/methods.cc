@@ -6,13 +6,13 @@
 namespace ft {
 
 extern const MethodDef kLora, kLoraFa, kVera, kIa3, kBitfit, kNorm, kBottleneck,
-    kPrompt, kPrefix, kHead, kFull;
+    kSparse, kPrompt, kPrefix, kHead, kFull;
 
 namespace {
 
 constexpr const MethodDef* kMethods[] = {
-    &kLora,       &kLoraFa, &kVera,   &kIa3,  &kBitfit, &kNorm,
-    &kBottleneck, &kPrompt, &kPrefix, &kHead, &kFull};
+    &kLora,       &kLoraFa, &kVera,   &kIa3,    &kBitfit, &kNorm,
+    &kBottleneck, &kSparse, &kPrompt, &kPrefix, &kHead,   &kFull};
 
 // Walks the elements in file order and hands (file index, view index) on.
 template <class F>

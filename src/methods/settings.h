@@ -44,6 +44,9 @@ struct MethodSettings {
   // Factor of what the adapter adds, for this use of it; no file records it. 0:
   // disabled (methods/compose.h).
   double weight = 1;
+  // What a sparse method keeps of each module, where that is known already:
+  // from an adapter's file, or chosen with data (methods/sparse.h).
+  std::map<std::string, std::vector<float>, std::less<>> masks;
   // Canonical texts of the method's own settings; absent: the preset.
   std::map<std::string, std::string, std::less<>> own;
 

@@ -20,6 +20,9 @@ constexpr const OpDef* kAllOps[] = {
     &kFullyConnected,
     &kGainGrad,
     &kWeightNorm,
+    &kSparseConv2d,
+    &kSparseConv2dValuesGrad,
+    &kSparseConv2dInputGrad,
     &kMatmul,
     // Sequences.
     &kLstm,

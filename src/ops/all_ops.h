@@ -15,6 +15,8 @@ extern const OpDef kDepthwiseConv2d, kDepthwiseConv2dInputGrad,
     kDepthwiseConv2dWeightGrad;
 extern const OpDef kTransposeConv2d;
 extern const OpDef kFullyConnected;
+extern const OpDef kSparseConv2d, kSparseConv2dValuesGrad,
+    kSparseConv2dInputGrad;
 extern const OpDef kMatmul;  // C = alpha * op(A) op(B), batched
 // Sequences.
 extern const OpDef kLstm, kLstmGrad;

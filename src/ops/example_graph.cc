@@ -23,6 +23,7 @@ std::byte* aligned_start(std::byte* storage) {
 // Whether int32 inputs of the op are positions, which must stay in range.
 bool holds_indices(const OpDef& op) {
   return op.name.starts_with("gather") || op.name.starts_with("attention") ||
+         op.name.starts_with("sparse") ||
          op.name.starts_with("softmax_cross_entropy");
 }
 

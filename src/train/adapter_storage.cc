@@ -167,7 +167,7 @@ Result<std::vector<bool>> quantized_tensors(
         std::ranges::any_of(storage.keep_f32, [&](const std::string& pattern) {
           return matches_module(pattern, t.name);
         });
-    chosen.push_back(is_last(t) && !kept &&
+    chosen.push_back(is_last(t) && !kept && t.fixed.empty() &&
                      (storage.vectors || t.file_shape().rank() > 1));
     if (chosen.back() && !t.offset.empty())
       return usage_error(fmt::format(
@@ -190,8 +190,9 @@ Result<std::vector<LearnedSteps>> quantize_adapter(
   FT_TRY(const auto chosen, quantized_tensors(adapted.tensors, storage));
   for (size_t i = 0; i < chosen.size(); ++i) {
     const AdapterTensor& t = adapted.tensors[i];
+    if (!chosen[i]) continue;
     const auto readers = graph.readers(t.param);
-    if (!chosen[i] || readers.empty()) continue;
+    if (readers.empty()) continue;
     const NodeId first = graph.num_nodes();
     Rewriter rewriter(graph, t, storage);
     FT_TRY(const ValueId stored, rewriter.run());

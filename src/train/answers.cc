@@ -57,6 +57,7 @@ double read_loss(Session& session) {
 
 std::vector<float> adapter_values(Session& session,
                                   const AdapterTensor& tensor) {
+  if (tensor.param == kNone) return tensor.fixed;
   const Value& param = session.program().graph.value(tensor.param);
   if (!is_integer(param)) {
     const auto real = persistent_as<float>(session, param.name);
@@ -69,6 +70,7 @@ std::vector<float> adapter_values(Session& session,
 
 void set_adapter_values(Graph& graph, const AdapterTensor& tensor,
                         std::span<const float> values) {
+  if (tensor.param == kNone) return;
   Value& param = graph.value(tensor.param);
   if (is_integer(param))
     set_integer_param(graph, tensor.param, values);
@@ -78,6 +80,7 @@ void set_adapter_values(Graph& graph, const AdapterTensor& tensor,
 
 void set_adapter_values(Session& session, const AdapterTensor& tensor,
                         std::span<const float> values) {
+  if (tensor.param == kNone) return;
   const Value& param = session.program().graph.value(tensor.param);
   const auto to = session.persistent(param.name);
   if (!is_integer(param)) {
