@@ -100,9 +100,10 @@ TEST_P(IntegerStep, KnowsNoFloat) {
   ASSERT_FALSE(checked.empty());
   for (const char* method :
        {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "head"}) {
-    if (std::string(GetParam()).starts_with("ad01") &&
-        method == std::string("head"))
-      continue;
+    const std::string model = GetParam(), name = method;
+    if (model == "ad01_int8" && name == "head") continue;
+    // The large models have the ops of the small ones.
+    if (model == "vww_96_int8" && name != "lora") continue;
     auto step = train(method, Precision::kInteger, {.c99_only = true});
     ASSERT_TRUE(step.ok()) << step.status().message();
     const Program& program = step->program;

@@ -43,18 +43,17 @@ static inline int32_t ft_s8_padded(int32_t n) {
 /* What is added to `acc`, as the C99 rows compute it. */
 static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
                                  int32_t channel, __m512i acc) {
-  const float* h = g->h + row * g->rank;
-  const float* b = g->lora_b + channel;
-  const int32_t padded = ft_s8_padded(g->n);
+  const ptrdiff_t padded = ft_s8_padded(g->n);
   const int32_t left = g->n - channel;
   const __mmask16 mask =
       (__mmask16)(left >= FT_S8_PANEL ? 0xFFFF : (1 << left) - 1);
   __m512 sum = _mm512_setzero_ps();
   int32_t i;
-  for (i = 0; i < g->rank; ++i)
-    sum = _mm512_add_ps(
-        sum, _mm512_mul_ps(_mm512_set1_ps(h[i]),
-                           _mm512_loadu_ps(b + (ptrdiff_t)i * padded)));
+  for (i = 0; i < g->rank; ++i) {
+    const float h = g->h[(ptrdiff_t)row * g->rank + i];
+    const __m512 b = _mm512_loadu_ps(g->lora_b + i * padded + channel);
+    sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_set1_ps(h), b));
+  }
   sum = _mm512_mul_ps(_mm512_set1_ps(g->lora_scaling), sum);
   sum = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, g->inv_acc_scale + channel),
                       sum);
