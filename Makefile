@@ -90,7 +90,7 @@ test-cpp: build
 
 # The Python tests drive the programs of build/release.
 test-python: build $(VENV)/.setup
-	$(PYTHON) -m pytest tests/python $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests/python -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 asan: build/asan-ubsan/build.ninja
 	cmake --build build/asan-ubsan --parallel $(JOBS) --target cpp_tests
