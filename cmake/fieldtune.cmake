@@ -52,6 +52,7 @@ if(FT_SANITIZE)
   target_compile_options(ft_flags INTERFACE -fsanitize=${FT_SANITIZE}
                                             -fno-sanitize-recover=all)
   target_link_options(ft_flags INTERFACE -fsanitize=${FT_SANITIZE})
+  target_compile_definitions(ft_flags INTERFACE FT_SANITIZED)
 endif()
 
 # ft_library(NAME SOURCES a.cc ... DEPS ft_base PkgConfig::X ...)

@@ -8,7 +8,11 @@
 
 #include "kernels/quant/s8_channels.h"
 
+#ifdef FT_SANITIZED /* checks in each copy would take a minute to compile */
+#define FT_UNROLL_C
+#else
 #define FT_UNROLL_C _Pragma("GCC unroll 16")
+#endif
 #define FT_UNROLL_4_C _Pragma("GCC unroll 4")
 
 static inline int ft_has_avx512vnni(void) {
