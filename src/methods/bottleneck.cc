@@ -68,12 +68,12 @@ struct Sizes {
 
 Params add_params(Graph& graph, const std::string& module, const Sizes& s,
                   uint64_t seed, AdaptedGraph& adapted) {
-  const auto add = [&](const char* what, Shape shape, Shape view,
-                       std::vector<int> perm, std::vector<float> values) {
+  const auto add = [&](const char* what, const Shape& shape, const Shape& view,
+                       std::vector<int> perm,
+                       const std::vector<float>& values) {
     const std::string key = peft_key(module, what);
-    const ValueId id =
-        graph.add_owned(ValueKind::kParam, module + "/" + what,
-                        real_type(std::move(shape)), std::move(values));
+    const ValueId id = graph.add_owned(ValueKind::kParam, module + "/" + what,
+                                       real_type(shape), values);
     adapted.tensors.push_back(
         {.name = key, .param = id, .view = view, .perm = std::move(perm)});
     return id;
