@@ -6,11 +6,11 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/adapted_model.h"
+#include "cli/measure.h"
 #include "cli/plan_fields.h"
 #include "cli/progress.h"
 #include "cli/report/program_map.h"
@@ -23,34 +23,8 @@
 namespace ft::cli {
 namespace {
 
-// VmHWM rather than getrusage(), whose peak includes what the parent had
-// resident when it started us. 0 where there is no /proc.
-size_t peak_rss_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;)
-    if (size_t kib = 0; word == "VmHWM:" && status >> kib) return kib * 1024;
-  return 0;
-}
-
 std::string text_sha256(const std::string& text) {
   return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
-}
-
-// Runs the step twice over differently painted arenas and looks how far bytes
-// were written; parameters and states are put back.
-size_t measure_arena_use(Session& session) {
-  const auto region = session.all_persistent();
-  const std::vector<std::byte> saved(region.begin(), region.end());
-  size_t used = 0;
-  for (const std::byte pattern : {std::byte{0xA5}, std::byte{0x5A}}) {
-    session.paint_arena(pattern);
-    for (size_t i = 0; i < session.program().inputs.size(); ++i)
-      std::ranges::fill(session.input(i), std::byte{0});
-    session.run();
-    used = std::max(used, session.painted_bytes_used(pattern));
-  }
-  std::ranges::copy(saved, region.begin());
-  return used;
 }
 
 // The stages of one job share this state.

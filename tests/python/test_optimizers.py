@@ -172,11 +172,11 @@ def test_8bit_kernel_equals_the_published_description(library):
 
 
 def test_8bit_kernel_equals_bitsandbytes(library):
-    functional = pytest.importorskip("bitsandbytes.functional")
+    from bitsandbytes import functional, optim
+
     for signed in (True, False):
         theirs = functional.create_dynamic_map(signed=signed).numpy()
         assert np.allclose(theirs, dynamic_map(signed), rtol=2e-7, atol=1e-12)
-    optim = pytest.importorskip("bitsandbytes.optim")
     n = 4096
     start = np.random.default_rng(1).normal(0, 1, n).astype(np.float32)
     kernel = Kernel(library, start)

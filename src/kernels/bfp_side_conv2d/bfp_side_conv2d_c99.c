@@ -1,5 +1,6 @@
 #include "kernels/bfp/bfp.h"
 #include "kernels/bfp_side_conv2d/bfp_side_conv2d.h"
+#include "kernels/conv2d/dot_s8.h"
 #include "kernels/quant/fixed_point.h"
 
 typedef struct {
@@ -7,23 +8,6 @@ typedef struct {
   int32_t exponent; /* of a product h b */
   const int32_t *multiplier, *unit;
 } side;
-
-static int32_t dot_at(const ft_conv_params* p, const ft_window* win,
-                      const int8_t* x, const int8_t* w, int32_t co) {
-  const int32_t in_per_group = p->in_c / p->groups;
-  const int32_t group = co / (p->out_c / p->groups);
-  const int32_t step = ft_run_columns(p, win), run = step * in_per_group;
-  const int32_t zero_point = p->x_zero_point;
-  int32_t sum = 0, ky, kx, i;
-  for (ky = win->ky_begin; ky < win->ky_end; ++ky) {
-    for (kx = win->kx_begin; kx < win->kx_end; kx += step) {
-      const int8_t* xs = x + ft_x_index(p, win, ky, kx) + group * in_per_group;
-      const int8_t* ws = w + ((co * p->k_h + ky) * p->k_w + kx) * in_per_group;
-      for (i = 0; i < run; ++i) sum += (xs[i] - zero_point) * ws[i];
-    }
-  }
-  return sum;
-}
 
 static int32_t side_at(const side* s, int32_t rank, int32_t pixel, int32_t co) {
   const int16_t *h = s->h + pixel * rank, *b = s->b + co * rank;
@@ -62,7 +46,7 @@ void ft_bfp_side_conv2d_c99(const void* params, const ft_args* args) {
   for (pixel = 0; pixel < pixels; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (co = 0; co < p->out_c; ++co) {
-      int32_t acc = dot_at(p, &win, x, w, co);
+      int32_t acc = ft_dot_s8_at(p, &win, x, w, co);
       if (bias) acc = add_wrap(acc, bias[co]);
       if (p->rank > 0) acc = add_wrap(acc, side_at(&s, p->rank, pixel, co));
       acc = all->round_once ? ft_requantize_once(acc, multiplier[co], shift[co])

@@ -1,23 +1,7 @@
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/dot_s8.h"
 #include "kernels/quant/fixed_point.h"
 #include "kernels/quant/low_rank.h"
-
-static int32_t dot_at(const ft_conv_params* p, const ft_window* win,
-                      const int8_t* x, const int8_t* w, int32_t co) {
-  const int32_t in_per_group = p->in_c / p->groups;
-  const int32_t group = co / (p->out_c / p->groups);
-  const int32_t step = ft_run_columns(p, win), run = step * in_per_group;
-  const int32_t zero_point = p->x_zero_point;
-  int32_t sum = 0, ky, kx, i;
-  for (ky = win->ky_begin; ky < win->ky_end; ++ky) {
-    for (kx = win->kx_begin; kx < win->kx_end; kx += step) {
-      const int8_t* xs = x + ft_x_index(p, win, ky, kx) + group * in_per_group;
-      const int8_t* ws = w + ((co * p->k_h + ky) * p->k_w + kx) * in_per_group;
-      for (i = 0; i < run; ++i) sum += (xs[i] - zero_point) * ws[i];
-    }
-  }
-  return sum;
-}
 
 void ft_conv2d_s8_c99(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
@@ -37,7 +21,7 @@ void ft_conv2d_s8_c99(const void* params, const ft_args* args) {
   for (pixel = 0; pixel < pixels; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (co = 0; co < p->out_c; ++co) {
-      int32_t acc = dot_at(p, &win, x, w, co);
+      int32_t acc = ft_dot_s8_at(p, &win, x, w, co);
       if (bias && bias_inside) acc = ft_add_wrap(acc, bias[co]);
       if (p->rank > 0 || gain) {
         float side = 0;
