@@ -36,9 +36,11 @@ struct AdapterEntry {
   std::vector<int32_t> zero_point = {};
 };
 
+using Metadata = std::map<std::string, std::string>;
+
 struct Adapter {
   // At least format_version, base_sha256 and method.
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
   std::vector<AdapterEntry> tensors;
 
   // The metadata value, or "" where there is none.

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "adapters/adapter_file.h"
 #include "base/result.h"
 #include "data/augment.h"
 #include "data/dataset.h"
@@ -57,8 +57,6 @@ struct TextReader {
 
   explicit TextReader(const BaseModel& model);
 };
-
-using Metadata = std::map<std::string, std::string>;
 
 // For training. Without a split option everything trains and is evaluated,
 // which the caller should say. `need` is empty or the classes to number by.

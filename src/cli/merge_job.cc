@@ -8,9 +8,9 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "cli/adapted_model.h"
 #include "cli/evaluate_job.h"
 #include "formats/tflite/import.h"
+#include "train/adapted_model.h"
 #include "train/merge.h"
 #include "train/merge_folder.h"
 

@@ -10,16 +10,11 @@
 #include "base/result.h"
 #include "methods/method.h"
 #include "plan/program.h"
+#include "train/adapted_model.h"
 #include "train/optimizer.h"
 #include "train/step.h"
 
 namespace ft::cli {
-
-// An adapter and the factor of what it adds.
-struct AdapterChoice {
-  std::string path;
-  double weight = 1;
-};
 
 // --adapter, once for each of several; see methods/compose.h.
 struct AdapterOptions {

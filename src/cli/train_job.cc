@@ -9,16 +9,17 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "cli/adapted_model.h"
 #include "cli/measure.h"
 #include "cli/plan_fields.h"
 #include "cli/progress.h"
 #include "cli/report/program_map.h"
 #include "methods/sparse.h"
+#include "train/adapted_model.h"
 #include "train/answers.h"
 #include "train/checkpoint.h"
 #include "train/gradient_mask.h"
 #include "train/peft.h"
+#include "train/trained_adapter.h"
 
 namespace ft::cli {
 namespace {
@@ -73,15 +74,15 @@ class Job {
     const auto classes = static_cast<int>(data_->set.classes.size());
     if (job_.method.new_head && classes == 0)
       return usage_error("--new-head needs data with classes");
-    FT_TRY(method_, job_.method.settings(classes, job_.seed));
+    FT_TRY(MethodSettings method, job_.method.settings(classes, job_.seed));
     FT_TRY(const BaseModel base,
            load_base(job_.model, precision_, job_.method.batch,
                      job_.method.seq_len));
     base_sha256_ = base.sha256;
     FT_TRY_STATUS(open_below());
-    FT_TRY_STATUS(read_init_text(base, method_));
+    FT_TRY_STATUS(read_init_text(base, method));
     FT_TRY(StepSettings settings,
-           job_.method.step(base.graph, method_, job_.optimizer.settings,
+           job_.method.step(base.graph, method, job_.optimizer.settings,
                             job_.kernels.plan()));
     add_below(settings);
     outcome_.task =
@@ -91,11 +92,11 @@ class Job {
     FT_TRY(const BaseModel single,
            load_base(job_.model, precision_, 1, job_.method.seq_len));
     std::vector<MethodSettings> methods = settings.below;
-    methods.push_back(method_);
-    storage_ = settings.storage;
+    methods.push_back(settings.method);
+    settings_ = std::move(settings);
     FT_TRY(inference_,
            compile_inference(single.graph, methods, job_.kernels.plan(),
-                             precision_, storage_));
+                             precision_, settings_.storage));
     return init_values();
   }
 
@@ -127,18 +128,17 @@ class Job {
   Status choose_masks(const Graph& base, StepSettings& settings) {
     if (!job_.init_adapter.empty()) {
       FT_TRY(const LoadedAdapter start, open_adapter({job_.init_adapter}));
-      method_.masks = start.method.masks;
-    } else if (needs_gradient_mask(method_)) {
+      settings.method.masks = start.method.masks;
+    } else if (needs_gradient_mask(settings.method)) {
       const MaskSamples samples{data_->samples, to_indices(data_->split.train),
                                 outcome_.task};
       FT_TRY(GradientMasks chosen,
              gradient_masks(base, settings, samples, [&](CompiledStep& step) {
                return install_below(step);
              }));
-      method_.masks = std::move(chosen.masks);
+      settings.method.masks = std::move(chosen.masks);
       mask_bytes_ = chosen.peak_bytes;
     }
-    settings.method = method_;
     return ok_status();
   }
 
@@ -319,51 +319,10 @@ class Job {
     metadata["answer_high"] = fmt::format("{:.9g}", high);
   }
 
-  // What the step computed with becomes what the file holds.
-  Status quantize_entries(Adapter& adapter) {
-    if (storage_.is_f32()) return ok_status();
-    const auto& tensors = step_.adapted.tensors;
-    FT_TRY(const auto chosen, quantized_tensors(tensors, storage_));
-    for (size_t i = 0; i < chosen.size(); ++i) {
-      if (!chosen[i]) continue;
-      const auto learned = std::ranges::find(step_.learned, tensors[i].name,
-                                             &LearnedSteps::tensor);
-      const bool found = learned != step_.learned.end();
-      quantize_entry(storage_.quantizer,
-                     trained(found ? learned->log_ratio : kNone),
-                     trained(found ? learned->shift : kNone),
-                     *std::ranges::find(adapter.tensors, tensors[i].name,
-                                        &AdapterEntry::name));
-    }
-    return ok_status();
-  }
-
-  // The values of a parameter of the step; none for kNone.
-  std::span<const float> trained(ValueId id) {
-    if (id == kNone) return {};
-    const auto bytes = train_[0].persistent(step_.program.graph.value(id).name);
-    return {reinterpret_cast<const float*>(bytes.data()),
-            bytes.size() / sizeof(float)};
-  }
-
   Status make_adapter() {
+    FT_TRY(outcome_.adapter,
+           trained_adapter(train_[0], step_, settings_, base_sha256_));
     Adapter& adapter = outcome_.adapter;
-    for (const AdapterTensor& t : step_.adapted.tensors) {
-      if (t.adapter != below_.size()) continue;
-      adapter.tensors.push_back(
-          {.name = t.name,
-           .shape = t.file_shape(),
-           .values = to_file_layout(t, adapter_values(train_[0], t))});
-    }
-    FT_TRY_STATUS(quantize_entries(adapter));
-    adapter.metadata = to_metadata(method_);
-    adapter.metadata.insert(step_.adapted.metadata.begin(),
-                            step_.adapted.metadata.end());
-    adapter.metadata["base_sha256"] = base_sha256_;
-    adapter.metadata["precision"] = name_of(precision_);
-    adapter.metadata["plan_hash"] = plan_hash(step_.program);
-    adapter.metadata["optimizer"] = optimizer_fields().dump();
-    adapter.metadata["created_by"] = "fieldtune " FT_VERSION;
     if (!job_.init_adapter.empty()) {
       FT_TRY(const LoadedAdapter parent, open_adapter({job_.init_adapter}));
       adapter.metadata["parent_sha256"] = parent.sha256;
@@ -378,9 +337,6 @@ class Job {
       adapter.metadata["mse"] = fmt::format("{:.9g}", outcome_.after.mse);
     record_data(job_.data, *data_, job_.seed, adapter.metadata);
     if (data_->samples.label_size == 1) record_answer_range(adapter.metadata);
-    if (const TensorType& x = inference_.program.inputs[0].type;
-        x.dtype == DType::kS32)
-      adapter.metadata["seq_len"] = fmt::format("{}", x.shape.back());
     FT_TRY(const auto bytes, encode_adapter(adapter));
     adapter_bytes_ = bytes.size();
     outcome_.adapter_sha256 = sha256_hex(bytes);
@@ -411,7 +367,7 @@ class Job {
     f["kernel_calls"] = f["steps"];
     f["steps"] = steps_done_;
     f["updates"] = steps_done_ / job_.optimizer.settings.accumulate;
-    f["optimizer"] = optimizer_fields();
+    f["optimizer"] = optimizer_fields(settings_.optimizer);
     f["arena_bytes_used"] = arena_used_;
     const bool classes = outcome_.task == Task::kClassification;
     const auto metric = [&](const Evaluation& e) {
@@ -431,11 +387,11 @@ class Job {
       f["perplexity_before"] = number_or_null(std::exp(outcome_.before.loss));
       f["perplexity"] = number_or_null(std::exp(outcome_.after.loss));
     }
-    f["trainable"] = trainable_values();
+    f["trainable"] = trainable_values(step_);
     if (mask_bytes_ > 0) f["mask_bytes"] = mask_bytes_;
     f["adapter"] = job_.out;
     f["adapter_bytes"] = adapter_bytes_;
-    f["adapter_dtype"] = storage_.quantizer.to_string();
+    f["adapter_dtype"] = settings_.storage.quantizer.to_string();
     f["adapter_sha256"] = outcome_.adapter_sha256;
     f["step_ms"] = number_or_null(median_step_ms());
     f["stopped"] = stop_ == StopReason::kFinished   ? "finished"
@@ -447,28 +403,11 @@ class Job {
     outcome_.memory = map_of(step_.program);
   }
 
-  Json optimizer_fields() const {
-    Json fields;
-    for (const auto& [name, value] : describe(job_.optimizer.settings)) {
-      const Json parsed = Json::parse(value, nullptr, false);
-      fields[name] = parsed.is_discarded() ? Json(value) : parsed;
-    }
-    return fields;
-  }
-
-  size_t trainable_values() const {
-    size_t n = 0;
-    for (const AdapterTensor& t : step_.adapted.tensors)
-      if (t.trainable) n += static_cast<size_t>(t.file_shape().num_elements());
-    return n;
-  }
-
   const TrainJob& job_;
   TrainOutcome outcome_;
   std::unique_ptr<LoadedData> data_;
   Precision precision_ = Precision::kMixed;
-  MethodSettings method_;
-  AdapterStorage storage_;
+  StepSettings settings_;
   std::string base_sha256_;
   std::vector<LoadedAdapter> below_;
   CompiledStep step_, inference_;

@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "base/random.h"
-#include "cli/adapted_model.h"
+#include "train/adapted_model.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"

@@ -1,5 +1,5 @@
 // fieldtune eval: accuracy or error of a model, with or without an adapter.
-#include "cli/adapted_model.h"
+#include "train/adapted_model.h"
 #include "cli/commands/commands.h"
 #include "cli/evaluate_job.h"
 #include "cli/options.h"

@@ -6,7 +6,7 @@
 
 #include "adapters/adapter_file.h"
 #include "base/file.h"
-#include "cli/adapted_model.h"
+#include "train/adapted_model.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"

@@ -8,11 +8,17 @@
 
 #include "adapters/adapter_file.h"
 #include "base/result.h"
-#include "cli/data_job.h"
-#include "cli/options.h"
+#include "methods/method.h"
+#include "train/base_model.h"
 #include "train/step.h"
 
-namespace ft::cli {
+namespace ft {
+
+// An adapter and the factor of what it adds.
+struct AdapterChoice {
+  std::string path;
+  double weight = 1;
+};
 
 struct LoadedAdapter {
   Adapter adapter;
@@ -52,4 +58,4 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
 Status install_adapter(const Adapter& adapter, CompiledStep& step,
                        size_t index = 0);
 
-}  // namespace ft::cli
+}  // namespace ft

@@ -1,19 +1,21 @@
-#include "cli/adapted_model.h"
+#include "train/adapted_model.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "cli/output.h"
 #include "train/answers.h"
 #include "train/peft.h"
 
-namespace ft::cli {
+namespace ft {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 const AdapterEntry* find_entry(const Adapter& adapter,
                                const std::string& name) {
@@ -178,4 +180,4 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
   return model;
 }
 
-}  // namespace ft::cli
+}  // namespace ft
