@@ -53,14 +53,13 @@ class IntegerStep : public testing::TestWithParam<const char*> {
   }
 };
 
-// No new head, and LoRA's B is zero: nothing differs from what is deployed.
-TEST_P(IntegerStep, ForwardEqualsMixedBitForBit) {
-  FT_SKIP_WITHOUT(model_path(GetParam()));
-  const MethodSettings method = settings_of("lora", 0);
+// No new head, and LoRA's B is zero or (IA)3's gains are 1: nothing differs
+// from what is deployed.
+void expect_deployed_forward(const char* model, const MethodSettings& method) {
   std::vector<Session> sessions;
   std::vector<CompiledStep> steps;
   for (const Precision p : {Precision::kMixed, Precision::kInteger}) {
-    auto base = load_base(model_path(GetParam()), p, 1);
+    auto base = load_base(model_path(model), p, 1);
     ASSERT_TRUE(base.ok()) << base.status().message();
     auto step = compile_inference(base->graph, method, {}, p);
     ASSERT_TRUE(step.ok()) << step.status().message();
@@ -81,6 +80,12 @@ TEST_P(IntegerStep, ForwardEqualsMixedBitForBit) {
   }
 }
 
+TEST_P(IntegerStep, ForwardEqualsMixedBitForBit) {
+  FT_SKIP_WITHOUT(model_path(GetParam()));
+  for (const char* method : {"lora", "ia3"})
+    expect_deployed_forward(GetParam(), settings_of(method, 0));
+}
+
 // tools/integer_kernels.txt names the kernels whose object code was checked to
 // hold no floating-point instruction (tools/check_no_float.py).
 std::set<std::string> checked_kernels() {
@@ -99,7 +104,7 @@ TEST_P(IntegerStep, KnowsNoFloat) {
   const std::set<std::string> checked = checked_kernels();
   ASSERT_FALSE(checked.empty());
   for (const char* method :
-       {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "head"}) {
+       {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "ia3", "head"}) {
     const std::string model = GetParam(), name = method;
     if (model == "ad01_int8" && name == "head") continue;
     // The large models have the ops of the small ones.
@@ -179,13 +184,15 @@ std::vector<std::vector<double>> gradients(const std::string& model,
   EXPECT_TRUE(step.ok()) << step.status().message();
   // LoRA's B must not be zero, or A has no gradient; VeRA's are products of
   // two small ones unless they are large.
+  // (IA)3's are about 1.
+  const bool gains = name == std::string("ia3");
   const float scale = name == std::string("vera") ? 0.5f : 0.02f;
   for (const AdapterTensor& t : step->adapted.tensors) {
     const Random random(1, t.name);
     const Shape shape = step->program.graph.value(t.param).type.shape;
     std::vector<float> values(static_cast<size_t>(shape.num_elements()));
     for (size_t k = 0; k < values.size(); ++k)
-      values[k] = scale * random.normal(k);
+      values[k] = (gains ? 1.0f : 0.0f) + scale * random.normal(k);
     set_adapter_values(step->program.graph, t, values);
   }
   Session s = Session::create(step->program).value();
@@ -226,6 +233,8 @@ TEST(IntegerTraining, GradientsAreThoseOfMixed) {
       {"demo", "vera"},
       {"demo", "bitfit"},
       {"demo", "bottleneck"},
+      {"demo", "ia3"},
+      {"ad01_int8", "ia3"},
       {"ad01_int8", "lora"},
       {"ad01_int8", "bitfit"},
       {"pretrainedResnet_quant", "lora"}};
@@ -276,8 +285,8 @@ struct Outcome {
   std::vector<std::vector<float>> adapter;
 };
 
-Outcome train_demo(Precision precision, const std::string& optimizer) {
-  const MethodSettings method = settings_of("lora", 4);
+Outcome train_demo(const MethodSettings& method, Precision precision,
+                   const std::string& optimizer) {
   auto base = load_base(model_path("demo"), precision, 1);
   OptimizerSettings opt{.optimizer = optimizer,
                         .lr = optimizer == "sgd" ? 0.01 : 0.005};
@@ -307,18 +316,22 @@ Outcome train_demo(Precision precision, const std::string& optimizer) {
 }
 
 TEST(IntegerTraining, LearnsLikeMixedAndRepeatsItself) {
-  for (const char* optimizer : {"adamw", "sgd"}) {
-    const Outcome mixed = train_demo(Precision::kMixed, optimizer);
-    const Outcome integer = train_demo(Precision::kInteger, optimizer);
-    std::printf("%s: mixed %.3f (loss %.3f), integer %.3f (loss %.3f)\n",
-                optimizer, mixed.accuracy, mixed.loss, integer.accuracy,
+  const std::pair<const char*, const char*> cases[] = {
+      {"lora", "adamw"}, {"lora", "sgd"}, {"ia3", "adamw"}};
+  for (const auto& [name, optimizer] : cases) {
+    const MethodSettings method = settings_of(name, 4);
+    const Outcome mixed = train_demo(method, Precision::kMixed, optimizer);
+    const Outcome integer = train_demo(method, Precision::kInteger, optimizer);
+    SCOPED_TRACE(name);
+    std::printf("%s, %s: mixed %.3f (loss %.3f), integer %.3f (loss %.3f)\n",
+                name, optimizer, mixed.accuracy, mixed.loss, integer.accuracy,
                 integer.loss);
     EXPECT_GE(integer.accuracy, mixed.accuracy - 0.1) << optimizer;
     EXPECT_LT(integer.loss, std::log(4)) << optimizer;
     EXPECT_NEAR(integer.loss, mixed.loss, 0.1 * mixed.loss + 0.05) << optimizer;
     if (optimizer == std::string("sgd")) continue;
     EXPECT_EQ(integer.adapter,
-              train_demo(Precision::kInteger, optimizer).adapter);
+              train_demo(method, Precision::kInteger, optimizer).adapter);
   }
 }
 

@@ -90,6 +90,7 @@ constexpr const OpDef* kAllOps[] = {
     // Training in integers.
     &kBfpSideConv2d,
     &kBfpSideDepthwiseConv2d,
+    &kBfpGainGrad,
     &kBfpConv2d,
     &kBfpConv2dInputGrad,
     &kBfpConv2dWeightGrad,

@@ -46,7 +46,7 @@ extern const OpDef kAccumulateGrad, kSumSquares, kClipGradient;
 // Optimizers; they write their first input and their states.
 extern const OpDef kSgdUpdate, kAdamwUpdate, kAdamw8bitUpdate;
 // Training in integers: block floating point (kernels/bfp/bfp.h).
-extern const OpDef kBfpSideConv2d, kBfpSideDepthwiseConv2d;
+extern const OpDef kBfpSideConv2d, kBfpSideDepthwiseConv2d, kBfpGainGrad;
 extern const OpDef kBfpConv2d, kBfpConv2dInputGrad, kBfpConv2dWeightGrad,
     kBfpDepthwiseConv2dInputGrad, kBfpDepthwiseConv2dWeightGrad, kBfpMatmul;
 extern const OpDef kBfpDequantize, kBfpAdd, kBfpActivationGrad, kBfpReduce,

@@ -71,6 +71,51 @@ double factor_of(const NodeView& node, size_t i) {
   return static_cast<double>(node.in(i).quant.scale[0]);
 }
 
+Status check_bfp_side(const NodeView& node, size_t i, int64_t rows,
+                      int64_t out_c) {
+  for (size_t k = i + 1; k < i + 4; ++k)
+    if (node.has(k) != node.has(i))
+      return node.error("h, lora_b and their exponents go together");
+  if (!node.has(i)) return ok_status();
+  FT_TRY_STATUS(check_bfp(node, i, i + 1));
+  FT_TRY_STATUS(check_bfp(node, i + 2, i + 3));
+  const Shape &h = node.shape(i), &b = node.shape(i + 2);
+  const double scaling = node.attrs->get_real("lora_scaling", 1);
+  if (!(scaling > 0 && scaling < 1e6))
+    return node.error(fmt::format("lora_scaling is {}", scaling));
+  if (b.rank() == 2 && b[0] == out_c && h.rank() > 0 && h.back() == b[1] &&
+      h.num_elements() / h.back() == rows)
+    return ok_status();
+  return node.error(
+      fmt::format("h {} and lora_b {} do not fit {} pixels of {} channels",
+                  h.to_string(), b.to_string(), rows, out_c));
+}
+
+Status check_bfp_vector(const NodeView& node, size_t i, const char* what,
+                        const Shape& shape) {
+  if (node.has(i) != node.has(i + 1))
+    return node.error(fmt::format("{} and its exponent go together", what));
+  if (!node.has(i)) return ok_status();
+  FT_TRY_STATUS(check_bfp(node, i, i + 1));
+  if (node.shape(i) == shape) return ok_status();
+  return node.error(fmt::format("{} is {}, needs {}", what,
+                                node.shape(i).to_string(), shape.to_string()));
+}
+
+void add_accumulator_scales(const NodeView& node, int64_t out_c, double factor,
+                            bool side_in_x_units, Lowered& lowered) {
+  std::vector<int32_t> multiplier, exponent;
+  for (const float w_scale : channel_scales(node.in(1), out_c)) {
+    double unit = static_cast<double>(w_scale);
+    if (!side_in_x_units) unit *= factor_of(node, 0);
+    const FixedFactor f = fixed_factor(factor / unit);
+    multiplier.push_back(f.multiplier);
+    exponent.push_back(f.exponent);
+  }
+  lowered.add_aux<int32_t>(multiplier);
+  lowered.add_aux<int32_t>(exponent);
+}
+
 TwinView::TwinView(const NodeView& node, std::vector<size_t> inputs)
     : view_(node) {
   types_.reserve(inputs.size());

@@ -42,6 +42,19 @@ Status check_state(const NodeView& node, size_t i);
 // The scale of a per-tensor int8 operand, or the factor of an int16 one.
 double factor_of(const NodeView& node, size_t i);
 
+// h, its exponent, lora_b and its exponent, from input `i` on, of a layer with
+// `rows` output pixels: all or none. Attribute lora_scaling.
+Status check_bfp_side(const NodeView& node, size_t i, int64_t rows,
+                      int64_t out_c);
+// Input i and its exponent behind it: [out_c].
+Status check_bfp_vector(const NodeView& node, size_t i, const char* what,
+                        const Shape& shape);
+// Two more aux of a layer with int8 x (input 0) and w (1): from a side whose
+// factor is `factor`, in units of x and w or of w only, to the accumulator's
+// unit, for each output channel.
+void add_accumulator_scales(const NodeView& node, int64_t out_c, double factor,
+                            bool side_in_x_units, Lowered& lowered);
+
 // The view that the twin's rules see: chosen inputs, as float32 of the same
 // shape.
 class TwinView {

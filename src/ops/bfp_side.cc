@@ -1,11 +1,12 @@
 // int8 layers as deployed with an adapter's side in integers. The loops live in
 // kernels/bfp_side_conv2d/ and kernels/bfp_side_depthwise_conv2d/.
 //
-// bfp_side_conv2d: x, w, bias, h, h_exp, lora_b, lora_b_exp. With rank-2 w it
+// bfp_side_conv2d: x, w, bias, h, h_exp, lora_b, lora_b_exp, gain, gain_exp.
+// With rank-2 w it
 // is a fully connected layer, whose result LiteRT rounds once. Attributes as
 // conv2d's and fully_connected's.
 // bfp_side_depthwise_conv2d: x, w, bias, w_delta, w_delta_exp, bias_delta,
-// bias_delta_exp.
+// bias_delta_exp, gain, gain_exp.
 #include "kernels/bfp_side_conv2d/bfp_side_conv2d.h"
 #include "kernels/bfp_side_depthwise_conv2d/bfp_side_depthwise_conv2d.h"
 #include "ops/all_ops.h"
@@ -37,29 +38,14 @@ Status check_int8(const NodeView& node) {
                                 name_of(node.in(1).dtype)));
 }
 
-Status check_side(const NodeView& node, const Shape& y, int64_t out_c) {
-  for (size_t i = 4; i < 7; ++i)
-    if (node.has(i) != node.has(3))
-      return node.error("h, lora_b and their exponents go together");
-  if (!node.has(3)) return ok_status();
-  FT_TRY_STATUS(check_bfp(node, 3, 4));
-  FT_TRY_STATUS(check_bfp(node, 5, 6));
-  const Shape &h = node.shape(3), &b = node.shape(5);
-  const double scaling = node.attrs->get_real("lora_scaling", 1);
-  if (!(scaling > 0 && scaling < 1e6))
-    return node.error(fmt::format("lora_scaling is {}", scaling));
-  if (b.rank() == 2 && b[0] == out_c && h.rank() > 0 && h.back() == b[1] &&
-      h.num_elements() / h.back() == y.num_elements() / out_c)
-    return ok_status();
-  return node.error(fmt::format("h {} and lora_b {} do not fit y {}",
-                                h.to_string(), b.to_string(), y.to_string()));
-}
-
 Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY_STATUS(check_inputs_indexable(node));
   FT_TRY_STATUS(check_int8(node));
   FT_TRY(auto types, twin_of(node).infer(base_of(node)));
-  FT_TRY_STATUS(check_side(node, types[0].shape, node.shape(1)[0]));
+  const int64_t out_c = node.shape(1)[0];
+  FT_TRY_STATUS(
+      check_bfp_side(node, 3, types[0].shape.num_elements() / out_c, out_c));
+  FT_TRY_STATUS(check_bfp_vector(node, 7, "gain", {out_c}));
   return types;
 }
 
@@ -70,58 +56,40 @@ ConvSizes sizes_of(const NodeView& node) {
   return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[1], w[2], x[3] / w[3]};
 }
 
-// Two more aux: from `unit` (the side's factor in units of x and w) to the
-// accumulator's, for each output channel.
-void add_side_scales(const NodeView& node, int64_t out_c, double factor,
-                     bool side_in_x_units, Lowered& lowered) {
-  std::vector<int32_t> multiplier, exponent;
-  for (const float w_scale : channel_scales(node.in(1), out_c)) {
-    double unit = static_cast<double>(w_scale);
-    if (!side_in_x_units) unit *= factor_of(node, 0);
-    const FixedFactor f = fixed_factor(factor / unit);
-    multiplier.push_back(f.multiplier);
-    exponent.push_back(f.exponent);
-  }
-  lowered.add_aux<int32_t>(multiplier);
-  lowered.add_aux<int32_t>(exponent);
+// Input 7, where there is one: its factor as the kernels read it.
+FixedFactor gain_factor(const NodeView& node) {
+  return node.has(7) ? fixed_factor(factor_of(node, 7)) : FixedFactor{};
 }
 
 Status lower(const LowerContext& context, Lowered& lowered) {
   const NodeView& node = context.view;
   const ConvSizes sizes = sizes_of(node);
+  const FixedFactor gain = gain_factor(node);
   ft_bfp_side_conv2d_params p{.conv = conv_params(node, sizes),
-                              .round_once = is_dense(node)};
+                              .round_once = is_dense(node),
+                              .gain_multiplier = gain.multiplier,
+                              .gain_exponent = gain.exponent};
   set_quant_params(node, p.conv);
   if (node.has(3)) p.conv.rank = static_cast<int32_t>(node.shape(5)[1]);
   lowered.set_params(p);
   FT_TRY_STATUS(add_requantization(node, sizes.out_c, false, lowered));
   lowered.aux.pop_back();  // the float scale of a float side
   if (!node.has(3)) return ok_status();
-  add_side_scales(node, sizes.out_c,
-                  factor_of(node, 3) * factor_of(node, 5) *
-                      node.attrs->get_real("lora_scaling", 1),
-                  false, lowered);
+  add_accumulator_scales(node, sizes.out_c,
+                         factor_of(node, 3) * factor_of(node, 5) *
+                             node.attrs->get_real("lora_scaling", 1),
+                         false, lowered);
   return ok_status();
-}
-
-Status check_delta(const NodeView& node, size_t i, const char* what,
-                   const Shape& shape) {
-  if (node.has(i) != node.has(i + 1))
-    return node.error(fmt::format("{} and its exponent go together", what));
-  if (!node.has(i)) return ok_status();
-  FT_TRY_STATUS(check_bfp(node, i, i + 1));
-  if (node.shape(i) == shape) return ok_status();
-  return node.error(fmt::format("{} is {}, needs {}", what,
-                                node.shape(i).to_string(), shape.to_string()));
 }
 
 Result<std::vector<TensorType>> infer_depthwise(const NodeView& node) {
   FT_TRY_STATUS(check_inputs_indexable(node));
   FT_TRY_STATUS(check_int8(node));
   FT_TRY(auto types, kDepthwiseConv2d.infer(base_of(node)));
-  FT_TRY_STATUS(check_delta(node, 3, "w_delta", node.shape(1)));
+  FT_TRY_STATUS(check_bfp_vector(node, 3, "w_delta", node.shape(1)));
   FT_TRY_STATUS(
-      check_delta(node, 5, "bias_delta", Shape{node.shape(1).back()}));
+      check_bfp_vector(node, 5, "bias_delta", Shape{node.shape(1).back()}));
+  FT_TRY_STATUS(check_bfp_vector(node, 7, "gain", {node.shape(1).back()}));
   return types;
 }
 
@@ -131,12 +99,17 @@ Status lower_depthwise(const LowerContext& context, Lowered& lowered) {
   base.view = base_of(node);
   FT_TRY_STATUS(kDepthwiseConv2d.lower(base, lowered));
   lowered.aux.pop_back();
+  const FixedFactor gain = gain_factor(node);
+  lowered.set_params(ft_bfp_side_depthwise_conv2d_params{
+      .conv = lowered.params_as<ft_conv_params>(),
+      .gain_multiplier = gain.multiplier,
+      .gain_exponent = gain.exponent});
   const int64_t channels = node.out(0).shape.back();
   if (!node.has(3) && !node.has(5)) return ok_status();
-  add_side_scales(node, channels, node.has(3) ? factor_of(node, 3) : 1, true,
-                  lowered);
+  add_accumulator_scales(node, channels, node.has(3) ? factor_of(node, 3) : 1,
+                         true, lowered);
   if (node.has(5))
-    add_side_scales(node, channels, factor_of(node, 5), false, lowered);
+    add_accumulator_scales(node, channels, factor_of(node, 5), false, lowered);
   return ok_status();
 }
 
@@ -174,7 +147,16 @@ std::vector<OpExample> examples() {
       {.inputs = {s8({2, 16}, 0.05f, 7), s8_per_channel({12, 16}, 0), s32({12}),
                   bfp_type({2, 4}, 1.1f), e, bfp_type({12, 4}, 1), e},
        .out_quant = quant,
-       .absent = {2}}};
+       .absent = {2}},
+      {.inputs = {s8({2, 16}, 0.05f, 7), s8_per_channel({12, 16}, 0), s32({12}),
+                  f32({}), f32({}), f32({}), f32({}), bfp_type({12}, 1.3f), e},
+       .attrs = {{"gain_bias", 1}},
+       .out_quant = quant,
+       .absent = {3, 4, 5, 6}},
+      {.inputs = {x8, w8, s32({8}), bfp_type({1, 5, 6, 4}, 1.5f), e,
+                  bfp_type({8, 4}, 1), e, bfp_type({8}, 1), e},
+       .attrs = same,
+       .out_quant = quant}};
 }
 
 std::vector<OpExample> examples_depthwise() {
@@ -201,7 +183,17 @@ std::vector<OpExample> examples_depthwise() {
       {.inputs = {s8({1, 4, 3, 8}, 0.03f, 9), s8_per_channel({1, 2, 2, 8}, 3),
                   s32({8}), bfp_type({1, 2, 2, 8}, 1.3f), e,
                   bfp_type({8}, 1.7f), e},
-       .out_quant = quant}};
+       .out_quant = quant},
+      {.inputs = {s8({1, 4, 3, 8}, 0.03f, 9), s8_per_channel({1, 2, 2, 8}, 3),
+                  s32({8}), bfp_type({1, 2, 2, 8}, 1.3f), e,
+                  bfp_type({8}, 1.7f), e, bfp_type({8}, 1), e},
+       .attrs = {{"gain_bias", 1}},
+       .out_quant = quant},
+      {.inputs = {s8({1, 4, 3, 8}, 0.03f, 9), s8({1, 2, 2, 8}, 0.02f, 0),
+                  s32({8}), f32({}), f32({}), f32({}), f32({}),
+                  bfp_type({8}, 1.1f), e},
+       .out_quant = quant,
+       .absent = {3, 4, 5, 6}}};
 }
 
 constexpr KernelDef kKernels[] = {
@@ -216,7 +208,7 @@ constexpr KernelDef kDepthwiseKernels[] = {
 
 constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
                                         .min_inputs = 2,
-                                        .max_inputs = 7,
+                                        .max_inputs = 9,
                                         .infer = infer,
                                         .lower = lower,
                                         .kernels = kKernels,
@@ -227,7 +219,7 @@ constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
 constinit const OpDef kBfpSideDepthwiseConv2d = {
     .name = "bfp_side_depthwise_conv2d",
     .min_inputs = 2,
-    .max_inputs = 7,
+    .max_inputs = 9,
     .infer = infer_depthwise,
     .lower = lower_depthwise,
     .kernels = kDepthwiseKernels,

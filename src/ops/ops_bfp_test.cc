@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "ops/append.h"
+#include "ops/conv_common.h"
 #include "ops/every_op.h"
 
 namespace ft {
@@ -60,6 +61,9 @@ const std::vector<Pair>& pairs() {
       {&kBfpDepthwiseConv2dWeightGrad,
        &kDepthwiseConv2dWeightGrad,
        {{0, 3}, {1, 2}}},
+      {&kBfpGainGrad,
+       &kGainGrad,
+       {{0, 12}, {1, 12}, {2, 3}, {4, 12}, {5, 6}, {7, 8}, {9, 10}}},
       {&kBfpMatmul, &kMatmul, {{0, 2}, {1, 3}}},
       {&kBfpReduce, &kReduce, {{0, 1}}},
       {&kBfpAvgPool2dGrad, &kAvgPool2dGrad, {{0, 1}}},
@@ -89,7 +93,11 @@ std::vector<double> twin_result(const Pair& pair, const Example& x,
   std::vector<std::vector<double>> data;
   for (const auto& [value, exponent] : pair.inputs) {
     const ValueId v = input_at(x, value);
-    if (v == kNone) continue;
+    if (v == kNone) {
+      inputs.push_back(kNone);
+      data.emplace_back();
+      continue;
+    }
     data.push_back(real_of(x, v, input_at(x, exponent)));
     inputs.push_back(graph.add_input(fmt::format("x{}", value),
                                      {.dtype = DType::kF64,
@@ -101,8 +109,9 @@ std::vector<double> twin_result(const Pair& pair, const Example& x,
   Buffers values;
   fill_missing(graph, values, {}, 1);
   for (size_t i = 0; i < data.size(); ++i)
-    values[static_cast<size_t>(inputs[i])].assign(
-        std::as_bytes(std::span(data[i])));
+    if (inputs[i] != kNone)
+      values[static_cast<size_t>(inputs[i])].assign(
+          std::as_bytes(std::span(data[i])));
   const Status status = evaluate(graph, values);
   EXPECT_TRUE(status.ok()) << status.message();
   const auto real = values[static_cast<size_t>(*y)].as<double>();
@@ -140,88 +149,95 @@ TEST(BlockFloatingPoint, EqualsTheFloatTwinInDouble) {
       }
 }
 
-// The int8 layers: without a side and with a zero one they are the deployed
-// layer, bit for bit; with one, the float side's result but for ties.
-struct Layer {
-  const OpDef *op, *twin;
-  std::vector<std::pair<size_t, size_t>> side;  // mantissas, exponent
-};
-
+// The int8 layers: without a side, and with one that changes nothing, they are
+// the deployed layer, bit for bit; with one, the float side's result but for
+// ties.
 const OpDef* layer_twin(const OpDef& op, const OpExample& example) {
   if (&op == &ops::kBfpSideDepthwiseConv2d) return &ops::kDepthwiseConv2d;
   return example.inputs[1].shape.rank() == 2 ? &ops::kFullyConnected
                                              : &ops::kConv2d;
 }
 
+// The twin on the first `count` of its six inputs; of a side's mantissas at 3,
+// 5 and 7 their real values.
 std::vector<int8_t> layer_result(const Example& x, const OpDef& twin,
-                                 const OpExample& example,
-                                 const std::vector<size_t>& side) {
+                                 const OpExample& example, size_t count) {
   Graph graph;
   std::vector<ValueId> inputs;
-  std::vector<std::vector<float>> reals;
+  std::vector<std::vector<float>> reals(count);
   Buffers values;
-  std::vector<std::span<const std::byte>> data;
-  reals.reserve(2);
-  for (size_t i = 0; i < 3 + side.size(); ++i) {
-    const size_t from = i < 3 ? i : side[i - 3];
+  std::vector<std::span<const std::byte>> data(count);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t from = i < 3 ? i : 2 * i - 3;
     const ValueId v = input_at(x, from);
-    if (v == kNone) {
-      inputs.push_back(kNone);
-      continue;
-    }
+    inputs.push_back(kNone);
+    if (v == kNone) continue;
     TensorType type = x.graph.value(v).type;
-    data.push_back(x.values[static_cast<size_t>(v)].bytes());
+    data[i] = x.values[static_cast<size_t>(v)].bytes();
     if (i >= 3) {
       const auto real = real_of(x, v, input_at(x, from + 1));
-      reals.emplace_back(real.begin(), real.end());
-      data.back() = std::as_bytes(std::span(reals.back()));
+      reals[i].assign(real.begin(), real.end());
+      data[i] = std::as_bytes(std::span(reals[i]));
       type.dtype = DType::kF32;
       type.quant = {};
     }
-    inputs.push_back(graph.add_input(fmt::format("x{}", i), type));
+    inputs.back() = graph.add_input(fmt::format("x{}", i), type);
   }
   const auto y = append(graph, twin, inputs, example.attrs,
                         {.out_quant = example.out_quant});
   EXPECT_TRUE(y.ok()) << y.status().message();
   fill_missing(graph, values, {}, 1);
-  for (size_t i = 0, k = 0; i < inputs.size(); ++i)
+  for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i] != kNone)
-      values[static_cast<size_t>(inputs[i])].assign(data[k++]);
+      values[static_cast<size_t>(inputs[i])].assign(data[i]);
   EXPECT_TRUE(evaluate(graph, values).ok());
   const auto q = values[static_cast<size_t>(*y)].as<int8_t>();
   return {q.begin(), q.end()};
+}
+
+// Sides of some 2^-16 a mantissa and gains of about 1, or those that change
+// nothing.
+void set_sides(const TensorType& gain, bool neutral, Example& x) {
+  for (const size_t i : {3, 5, 7}) {
+    if (input_at(x, i) == kNone) continue;
+    int32_t& exponent =
+        x.values[static_cast<size_t>(input_at(x, i + 1))].as<int32_t>()[0];
+    exponent = i == 7 ? -14 : -16;
+    const auto unit = static_cast<int16_t>(std::lround(
+        16384 / (i == 7 ? static_cast<double>(gain.quant.scale[0]) : 1)));
+    for (int16_t& m :
+         x.values[static_cast<size_t>(input_at(x, i))].as<int16_t>())
+      m = i == 7    ? static_cast<int16_t>(neutral ? unit : unit + m / 4)
+          : neutral ? int16_t{0}
+                    : m;
+  }
 }
 
 TEST(BlockFloatingPoint, Int8LayersAreTheDeployedOnes) {
   for (const OpDef* op :
        {&ops::kBfpSideConv2d, &ops::kBfpSideDepthwiseConv2d}) {
     for (const OpExample& example : op->examples()) {
-      const bool has_side = example.inputs.size() > 3;
-      const bool dense = op == &ops::kBfpSideConv2d;
-      std::vector<size_t> side;
-      if (has_side) side.push_back(3);
-      if (has_side && (dense || example.inputs.size() > 5)) side.push_back(5);
-      for (const bool zero : {false, true}) {
+      const size_t count = example.inputs.size();
+      const bool has_side = count > 3, has_gain = count > 7;
+      for (const bool neutral : {false, true}) {
+        // Of all factors but 1 a gain of 1 is no multiple.
+        if (has_gain && neutral && example.inputs[7].quant.scale[0] != 1.0f)
+          continue;
         auto made = build_example(*op, example, {.seed = 3});
         ASSERT_TRUE(made.ok()) << made.status().message();
         Example& x = made.value();
-        for (const size_t i : side) {
-          x.values[static_cast<size_t>(input_at(x, i + 1))].as<int32_t>()[0] =
-              -16;
-          if (zero)
-            for (int16_t& m :
-                 x.values[static_cast<size_t>(input_at(x, i))].as<int16_t>())
-              m = 0;
-        }
+        set_sides(has_gain ? example.inputs[7] : TensorType{}, neutral, x);
         ASSERT_TRUE(evaluate(x.graph, x.values).ok());
         const auto got =
             x.values[static_cast<size_t>(x.node().outputs[0])].as<int8_t>();
+        const size_t wanted =
+            neutral ? 3 : std::min<size_t>(6, (count + 4) / 2);
         const std::vector<int8_t> expected =
-            layer_result(x, *layer_twin(*op, example), example,
-                         zero ? std::vector<size_t>{} : side);
+            layer_result(x, *layer_twin(*op, example), example, wanted);
         size_t different = 0;
         for (size_t i = 0; i < got.size(); ++i) {
-          EXPECT_LE(std::abs(got[i] - expected[i]), zero || !has_side ? 0 : 1);
+          EXPECT_LE(std::abs(got[i] - expected[i]),
+                    neutral || !has_side ? 0 : 1);
           different += got[i] != expected[i];
         }
         EXPECT_LE(different * 50, got.size()) << op->name;

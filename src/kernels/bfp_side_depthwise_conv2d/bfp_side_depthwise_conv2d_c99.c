@@ -1,4 +1,4 @@
-#include "kernels/bfp/bfp.h"
+#include "kernels/bfp/side.h"
 #include "kernels/bfp_side_depthwise_conv2d/bfp_side_depthwise_conv2d.h"
 #include "kernels/quant/fixed_point.h"
 
@@ -52,32 +52,48 @@ static void add_taps(const ft_conv_params* p, const ft_window* win,
   }
 }
 
-/* What the adapter adds to channel c's accumulator. */
-static int32_t side_of(const ft_args* args, int32_t c, int64_t sum) {
+/* A number of the adapter's in the accumulator's unit, from pair `aux`. */
+static int32_t in_acc_unit(const ft_args* args, int32_t aux, int32_t c,
+                           int64_t v, int32_t exponent) {
+  return ft_bfp_scale(
+      v, ((const int32_t*)args->aux[aux])[c],
+      ft_clamp_exponent((int64_t)exponent +
+                        ((const int32_t*)args->aux[aux + 1])[c]));
+}
+
+/* Both biases of channel c. */
+static int32_t bias_of(const ft_args* args, int32_t c) {
+  const int32_t* bias = (const int32_t*)args->in[2];
+  const int16_t* delta = (const int16_t*)args->in[5];
+  const int32_t* delta_exp = (const int32_t*)args->in[6];
+  int32_t sum = bias ? bias[c] : 0;
+  if (delta)
+    sum = ft_bfp_add_wrap(sum, in_acc_unit(args, 4, c, delta[c], *delta_exp));
+  return sum;
+}
+
+static int32_t finish_sum(const ft_args* args, const ft_bfp_gain* gain,
+                          int bias_inside, int32_t c, int32_t acc,
+                          int64_t side) {
   const int32_t* delta_exp = (const int32_t*)args->in[4];
-  const int16_t* bias_delta = (const int16_t*)args->in[5];
-  const int32_t* bias_exp = (const int32_t*)args->in[6];
-  uint32_t side = 0;
   if (delta_exp)
-    side += (uint32_t)ft_bfp_scale(
-        sum, ((const int32_t*)args->aux[2])[c],
-        ft_clamp_exponent((int64_t)*delta_exp +
-                          ((const int32_t*)args->aux[3])[c]));
-  if (bias_exp)
-    side += (uint32_t)ft_bfp_scale(
-        bias_delta[c], ((const int32_t*)args->aux[4])[c],
-        ft_clamp_exponent((int64_t)*bias_exp +
-                          ((const int32_t*)args->aux[5])[c]));
-  return (int32_t)side;
+    acc = ft_bfp_add_wrap(acc, in_acc_unit(args, 2, c, side, *delta_exp));
+  if (bias_inside) acc = ft_bfp_add_wrap(acc, bias_of(args, c));
+  acc = ft_bfp_gained(gain, acc, c);
+  return bias_inside ? acc : ft_bfp_add_wrap(acc, bias_of(args, c));
 }
 
 void ft_bfp_side_depthwise_conv2d_c99(const void* params, const ft_args* args) {
-  const ft_conv_params* p = (const ft_conv_params*)params;
-  const int32_t* bias = (const int32_t*)args->in[2];
+  const ft_bfp_side_depthwise_conv2d_params* all =
+      (const ft_bfp_side_depthwise_conv2d_params*)params;
+  const ft_conv_params* p = &all->conv;
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
   int8_t* y = (int8_t*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
+  const ft_bfp_gain gain = ft_bfp_gain_of(
+      args->in[7], args->in[8], all->gain_multiplier, all->gain_exponent);
+  const int bias_inside = !gain.mantissas || p->gain_bias;
   block_sums s;
   int32_t pixel, first, i;
   for (pixel = 0; pixel < pixels; ++pixel) {
@@ -88,11 +104,9 @@ void ft_bfp_side_depthwise_conv2d_c99(const void* params, const ft_args* args) {
       add_taps(p, &win, args, first, count, &s);
       for (i = 0; i < count; ++i) {
         const int32_t c = first + i;
-        uint32_t acc = (uint32_t)s.acc[i];
-        int32_t q;
-        if (bias) acc += (uint32_t)bias[c];
-        acc += (uint32_t)side_of(args, c, s.side[i]);
-        q = ft_requantize((int32_t)acc, multiplier[c], shift[c]);
+        const int32_t acc =
+            finish_sum(args, &gain, bias_inside, c, s.acc[i], s.side[i]);
+        const int32_t q = ft_requantize(acc, multiplier[c], shift[c]);
         *y++ = (int8_t)ft_clamp_i32(q + p->y_zero_point, p->q_low, p->q_high);
       }
     }

@@ -9,6 +9,7 @@
 #include "ops/all_ops.h"
 #include "ops/append.h"
 #include "ops/bfp_common.h"
+#include "ops/conv_common.h"
 #include "passes/integerize.h"
 
 namespace ft {
@@ -170,10 +171,9 @@ Status Integerizer::convert(const Node& node) {
   const bool has_int8_output =
       !node.outputs.empty() &&
       graph_.value(node.outputs[0]).type.dtype == DType::kS8;
-  const bool is_conv = node.op == &kConv2d || node.op == &kFullyConnected;
-  if (has_int8_output && is_conv) return int8_layer(node);
-  if (has_int8_output && node.op == &kDepthwiseConv2d)
-    return int8_depthwise(node);
+  const bool is_layer = node.op == &kConv2d || node.op == &kFullyConnected ||
+                        node.op == &kDepthwiseConv2d;
+  if (has_int8_output && is_layer) return int8_layer(node);
   if (!floats) {
     graph_.add_node(node);
     return ok_status();
@@ -193,6 +193,7 @@ std::span<const Integerizer::Rule> Integerizer::rules() {
       {&kConv2dWeightGrad, &I::weight_grad},
       {&kDepthwiseConv2dInputGrad, &I::depthwise_input_grad},
       {&kDepthwiseConv2dWeightGrad, &I::weight_grad},
+      {&kGainGrad, &I::gain_grad},
       {&kActivationGrad, &I::activation_grad},
       {&kAvgPool2dGrad, &I::avg_pool_grad},
       {&kMaxPool2dGrad, &I::max_pool_grad},

@@ -71,7 +71,6 @@ class Integerizer {
 
   // Layers and their gradients: layers.cc.
   Status int8_layer(const Node& node);
-  Status int8_depthwise(const Node& node);
   Status activate(const Node& node, Bfp y);
   Status conv(const Node& node);
   Status dense(const Node& node);
@@ -79,6 +78,7 @@ class Integerizer {
   Status input_grad(const Node& node);
   Status weight_grad(const Node& node);
   Status depthwise_input_grad(const Node& node);
+  Status gain_grad(const Node& node);
   Status avg_pool_grad(const Node& node);
   Status max_pool_grad(const Node& node);
 

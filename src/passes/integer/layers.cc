@@ -1,35 +1,26 @@
 #include "kernels/kernel.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
+#include "ops/conv_common.h"
 #include "passes/integer/integerizer.h"
 
 namespace ft {
 
 using namespace ops;  // the names of ops
 
+// An int8 layer as deployed, and inputs 3 to 5, each a value and its exponent.
 Status Integerizer::int8_layer(const Node& node) {
-  if (node.inputs.size() > 5) return unknown(node, " with further inputs");
-  FT_TRY(const Bfp h, wide(node, 3));
-  FT_TRY(const Bfp b, wide(node, 4));
+  const OpDef& op =
+      node.op == &kDepthwiseConv2d ? kBfpSideDepthwiseConv2d : kBfpSideConv2d;
   std::vector<ValueId> inputs(node.inputs.begin(), node.inputs.end());
   inputs.resize(3, kNone);
-  if (h.mantissa != kNone)
-    for (const ValueId v : {h.mantissa, h.exponent, b.mantissa, b.exponent})
-      inputs.push_back(v);
-  return keep_output(node, kBfpSideConv2d, std::move(inputs));
-}
-
-Status Integerizer::int8_depthwise(const Node& node) {
-  if (node.inputs.size() > 5) return unknown(node, " with further inputs");
-  FT_TRY(const Bfp delta, wide(node, 3));
-  FT_TRY(const Bfp bias, wide(node, 4));
-  std::vector<ValueId> inputs(node.inputs.begin(), node.inputs.end());
-  inputs.resize(3, kNone);
-  for (const ValueId v :
-       {delta.mantissa, delta.exponent, bias.mantissa, bias.exponent})
-    inputs.push_back(v);
+  for (size_t i = 3; i < node.inputs.size(); ++i) {
+    FT_TRY(const Bfp side, wide(node, i));
+    inputs.push_back(side.mantissa);
+    inputs.push_back(side.exponent);
+  }
   while (inputs.back() == kNone) inputs.pop_back();
-  return keep_output(node, kBfpSideDepthwiseConv2d, std::move(inputs));
+  return keep_output(node, op, std::move(inputs));
 }
 
 // y through the node's fused activation becomes its output.
@@ -110,6 +101,23 @@ Status Integerizer::weight_grad(const Node& node) {
       node, op,
       {x.mantissa, dy.mantissa, dy.exponent, x.exponent, add_state(node)},
       node.attrs, true);
+}
+
+Status Integerizer::gain_grad(const Node& node) {
+  for (const size_t i : {0, 1})
+    if (graph_.value(node.inputs[i]).type.dtype != DType::kS8)
+      return unknown(node, " of a float layer");
+  FT_TRY(const Bfp dy, wide(node, 2));
+  std::vector<ValueId> inputs = {
+      node.inputs[0], node.inputs[1], dy.mantissa, dy.exponent,
+      node.inputs.size() > 3 ? node.inputs[3] : kNone};
+  for (const size_t i : {4, 5, 6}) {
+    FT_TRY(const Bfp side, wide(node, i));
+    inputs.push_back(side.mantissa);
+    inputs.push_back(side.exponent);
+  }
+  inputs.push_back(add_state(node));
+  return become(node, kBfpGainGrad, std::move(inputs), node.attrs, true);
 }
 
 // The few weights of a depthwise layer are widened and take up the delta.
