@@ -2,6 +2,7 @@
 // activation. Loops in kernels/binary/.
 #include "kernels/binary/binary.h"
 
+#include "kernels/binary/linear_sum.h"
 #include "ops/activation_bounds.h"
 #include "ops/all_ops.h"
 #include "ops/broadcast.h"
@@ -203,6 +204,14 @@ std::vector<OpExample> int8_examples(const char* kind, bool same_quant) {
           example({2, 1, 4, 5}, {3, 1, 5}, FT_ACT_RELU6)};
 }
 
+// Scales whose ratios are no simple fractions: no sum lies half way.
+OpExample line_example(const char* kind) {
+  return {.inputs = {s8({3, 50}, 0.0537211f, -3), s8({3, 50}, 0.0312943f, 11)},
+          .attrs = {{"kind", kind}, {"act", FT_ACT_RELU}},
+          .out_quant = {QuantParams::per_tensor(0.0610123f, -20)},
+          .note = kind};
+}
+
 std::vector<OpExample> examples() {
   std::vector<OpExample> all;
   const auto add = [&all](std::vector<OpExample> more) {
@@ -212,6 +221,7 @@ std::vector<OpExample> examples() {
     add(float_examples(kind, -1, 1));
     add(int8_examples(kind, false));
   }
+  add({line_example("add"), line_example("sub")});
   for (const char* kind : {"maximum", "minimum"}) {
     add(float_examples(kind, -1, 1));
     add(int8_examples(kind, true));
@@ -224,7 +234,27 @@ bool accepts_hwy(const LowerContext&, const Lowered& lowered) {
   return ft_binary_s8_hwy_accepts(&lowered.params_as<ft_binary_params>()) != 0;
 }
 
+#if defined(__x86_64__)
+bool available_vnni() { return ft_binary_s8_avx512vnni_available() != 0; }
+
+bool accepts_vnni(const LowerContext&, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_binary_params>();
+  return ft_binary_s8_avx512vnni_accepts(&p) != 0;
+}
+
+Status prepare_vnni(const LowerContext&, Lowered& lowered) {
+  ft_linear_sum sum{};
+  ft_find_linear_sum(&lowered.params_as<ft_binary_params>(), &sum);
+  lowered.add_aux<ft_linear_sum>({&sum, 1});
+  return ok_status();
+}
+#endif
+
 constexpr KernelDef kKernels[] = {
+#if defined(__x86_64__)
+    {"ft_binary_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
+     &ft_binary_s8_avx512vnni, accepts_vnni, prepare_vnni, 0, available_vnni},
+#endif
     {"ft_binary_f32_hwy", Isa::kHighway, "f32,f32->f32", &ft_binary_f32_hwy},
     {"ft_binary_s8_hwy", Isa::kHighway, "s8,s8->s8", &ft_binary_s8_hwy,
      accepts_hwy},
