@@ -80,9 +80,10 @@ void ft_conv2d_s8_avx512vnni_pack(const ft_conv_params* p, const int8_t* w,
                                   const int32_t* multiplier,
                                   const int32_t* shift, void* packed,
                                   void* channels) {
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0};
   ft_s8_pack_weights(w, p->out_c, num_runs(p), run_bytes(p), bias,
-                     p->x_zero_point, multiplier, shift, (int8_t*)packed,
-                     (ft_s8_channels*)channels);
+                     p->x_zero_point, multiplier, shift, &result,
+                     (int8_t*)packed, (ft_s8_channels*)channels);
 }
 
 /* Padded image rows under output rows oy .. oy + out_rows; outside of the image

@@ -95,6 +95,7 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
                                             const int32_t* multiplier,
                                             const int32_t* shift, void* packed,
                                             void* channels) {
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0};
   const dw_layout d = layout_of(p);
   int8_t* to = (int8_t*)packed;
   ft_s8_channels* at = (ft_s8_channels*)channels;
@@ -105,15 +106,15 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
   for (slot = 0; slot < d.period; ++slot) {
     const int32_t c = slot % p->out_c, group = slot / 64;
     const int32_t v = vector_of(slot % 64), lane = lane_of(slot % 64);
-    int32_t sum = 0;
+    ft_s8_weight_sums sums = {0, 0};
     for (tap = 0; tap < d.taps; ++tap) {
       const int8_t weight = w[tap * p->out_c + c];
       to[(((group * d.quads + tap / 4) * 4 + v) * 16 + lane) * 4 + tap % 4] =
           weight;
-      sum += weight;
+      ft_s8_add_weight(&sums, weight);
     }
-    ft_s8_set_channel(&at[group * 4 + v], lane, bias ? bias[c] : 0, sum,
-                      p->x_zero_point, multiplier[c], shift[c]);
+    ft_s8_set_channel(&at[group * 4 + v], lane, bias ? bias[c] : 0, sums,
+                      p->x_zero_point, multiplier[c], shift[c], &result);
   }
 }
 
@@ -212,22 +213,33 @@ static inline void add_quad(const uint8_t* const* taps, int32_t j,
 }
 
 static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
+  ft_s8_output line_output = r->output;
   int32_t j, group = 0;
+  line_output.zero_point = _mm512_setzero_si512();
   for (j = 0; j < d->out_bytes; j += 64) {
     const ft_s8_channels* channels = r->channels + group * 4;
     const int8_t* w = r->w + (ptrdiff_t)group * d->quads * 256;
+    const int is_line = !r->delta && channels[0].is_line &&
+                        channels[1].is_line && channels[2].is_line &&
+                        channels[3].is_line;
     __m512i acc[4];
     int32_t quad;
     int v;
     FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        _mm512_loadu_si512(channels[v].init);
+        _mm512_loadu_si512(is_line ? channels[v].line_init : channels[v].init);
     for (quad = 0; quad < d->quads; ++quad)
       add_quad(r->taps + 4 * quad, j, w + quad * 256, acc);
-    if (r->delta) add_side(d, r, j, group * 64, acc);
-    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        ft_requantize_512(acc[v], &channels[v]);
-    _mm512_mask_storeu_epi8(y + j, ft_first_bytes(d->out_bytes - j),
-                            ft_narrow_512(acc, &r->output));
+    if (is_line) {
+      FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
+          ft_requantize_line_512(acc[v], &channels[v]);
+    } else {
+      if (r->delta) add_side(d, r, j, group * 64, acc);
+      FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
+          ft_requantize_512(acc[v], &channels[v]);
+    }
+    _mm512_mask_storeu_epi8(
+        y + j, ft_first_bytes(d->out_bytes - j),
+        ft_narrow_512(acc, is_line ? &line_output : &r->output));
     if (++group == d->groups) group = 0;
   }
 }

@@ -33,8 +33,9 @@ void ft_fully_connected_s8_avx512vnni_pack(const ft_fully_connected_params* p,
                                            const int32_t* multiplier,
                                            const int32_t* shift, void* packed,
                                            void* channels) {
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 1};
   ft_s8_pack_weights(w, p->n, 1, p->k, bias, p->x_zero_point, multiplier, shift,
-                     (int8_t*)packed, (ft_s8_channels*)channels);
+                     &result, (int8_t*)packed, (ft_s8_channels*)channels);
 }
 
 void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {

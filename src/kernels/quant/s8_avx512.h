@@ -72,6 +72,22 @@ static inline __m512i ft_requantize_512(__m512i acc, const ft_s8_channels* c) {
       _mm512_loadu_si512(c->right));
 }
 
+/* Channels with c->is_line, from sums that began at c->line_init; the zero
+ * point is in the result. */
+static inline __m512i ft_requantize_line_512(__m512i x,
+                                             const ft_s8_channels* c) {
+  enum { FT_DOWN = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC };
+  const __mmask16 above =
+      _mm512_cmpgt_epi32_mask(x, _mm512_loadu_si512(c->split));
+  __m512 q = _mm512_cvtepi32_ps(x);
+  q = _mm512_mask_fmadd_round_ps(q, above, _mm512_loadu_ps(c->scale[1]),
+                                 _mm512_loadu_ps(c->offset[1]), FT_DOWN);
+  q = _mm512_mask_fmadd_round_ps(q, (__mmask16)~above,
+                                 _mm512_loadu_ps(c->scale[0]),
+                                 _mm512_loadu_ps(c->offset[0]), FT_DOWN);
+  return _mm512_cvt_roundps_epi32(q, FT_DOWN);
+}
+
 /* ft_requantize_once of the low 32 bits of eight 64-bit lanes; `total` lies in
  * the same lanes. Results lie in the low halves. */
 static inline __m512i ft_round_once_512(__m512i a, __m512i m, __m512i total) {

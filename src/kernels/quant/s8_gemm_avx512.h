@@ -69,6 +69,18 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
   return ft_round_to_acc_512(sum);
 }
 
+/* acc = requantize(acc), still int32, with the zero point. */
+static inline __attribute__((always_inline)) void ft_s8_requantize_lines(
+    const ft_s8_gemm* g, int32_t panel, const int kRows, const int kPanels,
+    __m512i acc[8][4]) {
+  int i, v;
+  FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
+    const ft_s8_channels* c = &g->channels[panel + v];
+    FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+        ft_requantize_line_512(acc[i][v], c);
+  }
+}
+
 /* acc = requantize(acc + side), still int32. */
 static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
@@ -99,7 +111,7 @@ static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
 /* 4 / kPanels rows are narrowed to bytes at a time. */
 static inline __attribute__((always_inline)) void ft_s8_store_tile(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
-    const int kPanels, __m512i acc[8][4]) {
+    const int kPanels, const ft_s8_output* output, __m512i acc[8][4]) {
   const __m512i order =
       _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
   const int kGroup = 4 / kPanels, kWidth = kPanels * FT_S8_PANEL;
@@ -115,7 +127,7 @@ static inline __attribute__((always_inline)) void ft_s8_store_tile(
       const int row = i + v / kPanels;
       q[v] = row < kRows ? acc[row][v % kPanels] : _mm512_setzero_si512();
     }
-    bytes = ft_narrow_512(q, &g->output);
+    bytes = ft_narrow_512(q, output);
     /* Channels 0..3 of the four vectors lie together: back to one order. */
     if (g->n == kWidth) {
       _mm512_mask_storeu_epi8(y, ft_first_bytes(count * kWidth),
@@ -133,6 +145,14 @@ static inline __attribute__((always_inline)) void ft_s8_store_tile(
   }
 }
 
+/* Lines hold for sums without a side. */
+static inline int ft_s8_is_line(const ft_s8_gemm* g, int32_t panel,
+                                int32_t panels) {
+  int32_t v, is_line = g->rank == 0 && !g->gain;
+  for (v = 0; v < panels; ++v) is_line &= g->channels[panel + v].is_line;
+  return is_line;
+}
+
 /* Rows first .. first + kRows, kPanels panels from `panel`; both counts are
  * constants at each call, at most 8, and 1, 2 or 4. */
 static inline __attribute__((always_inline)) void ft_s8_tile(
@@ -140,6 +160,7 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
     const int kPanels) {
   const ptrdiff_t panel_bytes = (ptrdiff_t)g->runs_y * g->runs_x * g->run4 * 64;
   const int8_t* w = g->w + panel * panel_bytes;
+  const int is_line = ft_s8_is_line(g, panel, kPanels);
   const uint8_t* from[8];
   __m512i acc[8][4];
   int32_t iy, ix;
@@ -148,7 +169,8 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
   FT_UNROLL_C for (i = 0; i < kRows; ++i) {
     from[i] = g->x + g->at[first + i];
     FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
-        _mm512_loadu_si512(g->channels[panel + v].init);
+        _mm512_loadu_si512(is_line ? g->channels[panel + v].line_init
+                                   : g->channels[panel + v].init);
   }
   for (iy = 0; iy < g->runs_y; ++iy) {
     for (ix = 0; ix < g->runs_x; ++ix) {
@@ -170,8 +192,15 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
       }
     }
   }
-  ft_s8_requantize_tile(g, first, panel, kRows, kPanels, acc);
-  ft_s8_store_tile(g, first, panel, kRows, kPanels, acc);
+  if (is_line) {
+    ft_s8_output output = g->output;
+    output.zero_point = _mm512_setzero_si512();
+    ft_s8_requantize_lines(g, panel, kRows, kPanels, acc);
+    ft_s8_store_tile(g, first, panel, kRows, kPanels, &output, acc);
+  } else {
+    ft_s8_requantize_tile(g, first, panel, kRows, kPanels, acc);
+    ft_s8_store_tile(g, first, panel, kRows, kPanels, &g->output, acc);
+  }
 }
 
 static void ft_s8_run_gemm(const ft_s8_gemm* g) {
@@ -211,8 +240,8 @@ static inline size_t ft_s8_packed_bytes(int32_t n, int32_t runs, int32_t run) {
 static void ft_s8_pack_weights(const int8_t* w, int32_t n, int32_t runs,
                                int32_t run, const int32_t* bias,
                                int32_t zero_point, const int32_t* multiplier,
-                               const int32_t* shift, int8_t* packed,
-                               ft_s8_channels* channels) {
+                               const int32_t* shift, const ft_s8_result* result,
+                               int8_t* packed, ft_s8_channels* channels) {
   const int32_t run4 = (run + 3) / 4, k4 = runs * run4;
   int32_t c, l;
   memset(packed, 0, ft_s8_packed_bytes(n, runs, run));
@@ -221,14 +250,14 @@ static void ft_s8_pack_weights(const int8_t* w, int32_t n, int32_t runs,
   for (c = 0; c < n; ++c) {
     const int32_t panel = c / FT_S8_PANEL, i = c % FT_S8_PANEL;
     int8_t* to = packed + (ptrdiff_t)panel * k4 * 64 + i * 4;
-    int32_t sum = 0;
+    ft_s8_weight_sums sums = {0, 0};
     for (l = 0; l < runs * run; ++l, ++w) {
       const int32_t at = l % run;
       to[(ptrdiff_t)(l / run * run4 + at / 4) * 64 + at % 4] = *w;
-      sum += *w;
+      ft_s8_add_weight(&sums, *w);
     }
-    ft_s8_set_channel(&channels[panel], i, bias ? bias[c] : 0, sum, zero_point,
-                      multiplier[c], shift[c]);
+    ft_s8_set_channel(&channels[panel], i, bias ? bias[c] : 0, sums, zero_point,
+                      multiplier[c], shift[c], result);
   }
 }
 
