@@ -11,6 +11,8 @@
 
 #include "base/random.h"
 #include "exec/session.h"
+#include "ops/all_ops.h"
+#include "ops/append.h"
 #include "tests/count_allocations.h"
 #include "tests/real_inputs.h"
 #include "train/answers.h"
@@ -20,9 +22,18 @@
 namespace ft {
 namespace {
 
-MethodSettings settings_of(const char* method, int num_classes) {
+MethodSettings settings_of(const std::string& method, int num_classes) {
   MethodSettings settings;
   settings.method = method;
+  if (method == "parallel") {  // a bottleneck's variant
+    settings.method = "bottleneck";
+    settings.own["variant"] = method;
+  }
+  if (method.starts_with("sparse")) {
+    settings.method = "sparse";
+    settings.own["density"] = "0.1";
+    if (method == "sparse channels") settings.own["granularity"] = "channel";
+  }
   settings.r = 4;
   settings.num_classes = num_classes;
   return settings;
@@ -82,7 +93,7 @@ void expect_deployed_forward(const char* model, const MethodSettings& method) {
 
 TEST_P(IntegerStep, ForwardEqualsMixedBitForBit) {
   FT_SKIP_WITHOUT(model_path(GetParam()));
-  for (const char* method : {"lora", "ia3"})
+  for (const char* method : {"lora", "parallel", "sparse", "ia3"})
     expect_deployed_forward(GetParam(), settings_of(method, 0));
 }
 
@@ -104,7 +115,8 @@ TEST_P(IntegerStep, KnowsNoFloat) {
   const std::set<std::string> checked = checked_kernels();
   ASSERT_FALSE(checked.empty());
   for (const char* method :
-       {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "ia3", "head"}) {
+       {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "parallel", "ia3",
+        "sparse", "sparse channels", "head"}) {
     const std::string model = GetParam(), name = method;
     if (model == "ad01_int8" && name == "head") continue;
     // The large models have the ops of the small ones.
@@ -168,19 +180,16 @@ std::vector<double> fine_values(Session& s, const AdapterTensor& t) {
 }
 
 // One plain step of SGD moves every parameter by its gradient.
-std::vector<std::vector<double>> gradients(const std::string& model,
-                                           const char* name,
+std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
                                            Precision precision) {
-  auto base = load_base(model_path(model), precision, 2);
-  const bool classes = natural_loss(base->graph, {}) != Loss::kMse;
+  const bool classes = natural_loss(base, {}) != Loss::kMse;
   const MethodSettings method = settings_of(name, classes ? 5 : 0);
   const OptimizerSettings opt{.optimizer = "sgd", .momentum = 0};
-  auto step =
-      compile_training(base->graph, {.method = method,
-                                     .optimizer = opt,
-                                     .loss = natural_loss(base->graph, method),
-                                     .plan = {},
-                                     .precision = precision});
+  auto step = compile_training(base, {.method = method,
+                                      .optimizer = opt,
+                                      .loss = natural_loss(base, method),
+                                      .plan = {},
+                                      .precision = precision});
   EXPECT_TRUE(step.ok()) << step.status().message();
   // LoRA's B must not be zero, or A has no gradient; VeRA's are products of
   // two small ones unless they are large.
@@ -188,6 +197,7 @@ std::vector<std::vector<double>> gradients(const std::string& model,
   const bool gains = name == std::string("ia3");
   const float scale = name == std::string("vera") ? 0.5f : 0.02f;
   for (const AdapterTensor& t : step->adapted.tensors) {
+    if (t.param == kNone) continue;  // a mask
     const Random random(1, t.name);
     const Shape shape = step->program.graph.value(t.param).type.shape;
     std::vector<float> values(static_cast<size_t>(shape.num_elements()));
@@ -210,7 +220,7 @@ std::vector<std::vector<double>> gradients(const std::string& model,
                 [](const AdapterTensor& t) { return !t.trainable; });
   for (const AdapterTensor& t : step->adapted.tensors)
     before.push_back(fine_values(s, t));
-  const float lr = model == "ad01_int8" ? 1e-5f : 1e-3f;
+  const float lr = classes ? 1e-3f : 1e-5f;
   if (precision == Precision::kInteger)
     std::ranges::copy(
         integer_hyper_values(
@@ -227,12 +237,31 @@ std::vector<std::vector<double>> gradients(const std::string& model,
   return moved;
 }
 
+void expect_equal_gradients(const std::vector<std::vector<double>>& mixed,
+                            const std::vector<std::vector<double>>& integer) {
+  ASSERT_EQ(mixed.size(), integer.size());
+  for (size_t i = 0; i < mixed.size(); ++i) {
+    double dot = 0, a = 0, b = 0;
+    for (size_t k = 0; k < mixed[i].size(); ++k) {
+      dot += mixed[i][k] * integer[i][k];
+      a += std::pow(mixed[i][k], 2);
+      b += std::pow(integer[i][k], 2);
+    }
+    // The forward passes differ too, where a side's rounding flips a bit.
+    EXPECT_GE(dot / std::sqrt(a * b), 0.98) << "tensor " << i;
+    EXPECT_NEAR(std::sqrt(b / a), 1, 0.05) << "tensor " << i;
+  }
+}
+
 TEST(IntegerTraining, GradientsAreThoseOfMixed) {
   const std::pair<const char*, const char*> cases[] = {
       {"demo", "lora"},
       {"demo", "vera"},
       {"demo", "bitfit"},
       {"demo", "bottleneck"},
+      {"demo", "parallel"},
+      {"demo", "sparse"},
+      {"demo", "sparse channels"},
       {"demo", "ia3"},
       {"ad01_int8", "ia3"},
       {"ad01_int8", "lora"},
@@ -241,20 +270,11 @@ TEST(IntegerTraining, GradientsAreThoseOfMixed) {
   for (const auto& [model, method] : cases) {
     if (!std::filesystem::exists(model_path(model))) continue;
     SCOPED_TRACE(method);
-    const auto mixed = gradients(model, method, Precision::kMixed);
-    const auto integer = gradients(model, method, Precision::kInteger);
-    ASSERT_EQ(mixed.size(), integer.size());
-    for (size_t i = 0; i < mixed.size(); ++i) {
-      double dot = 0, a = 0, b = 0;
-      for (size_t k = 0; k < mixed[i].size(); ++k) {
-        dot += mixed[i][k] * integer[i][k];
-        a += std::pow(mixed[i][k], 2);
-        b += std::pow(integer[i][k], 2);
-      }
-      // The forward passes differ too, where a side's rounding flips a bit.
-      EXPECT_GE(dot / std::sqrt(a * b), 0.98) << model << " tensor " << i;
-      EXPECT_NEAR(std::sqrt(b / a), 1, 0.05) << model << " tensor " << i;
-    }
+    SCOPED_TRACE(model);
+    const auto base = load_base(model_path(model), Precision::kMixed, 2);
+    ASSERT_TRUE(base.ok());
+    expect_equal_gradients(gradients(base->graph, method, Precision::kMixed),
+                           gradients(base->graph, method, Precision::kInteger));
   }
 }
 
@@ -332,6 +352,78 @@ TEST(IntegerTraining, LearnsLikeMixedAndRepeatsItself) {
     if (optimizer == std::string("sgd")) continue;
     EXPECT_EQ(integer.adapter,
               train_demo(method, Precision::kInteger, optimizer).adapter);
+  }
+}
+
+// A temporal net of int8 ops: padding in time, dilated convolutions side by
+// side, their sum and their concatenation.
+class Tcn {
+ public:
+  Tcn() {
+    const ValueId x = graph_.add_input("x", type({1, 1, 12, 4}));
+    const ValueId left = conv(padded(x, 2), "left", 4, 4, 1);
+    const ValueId right = conv(padded(x, 4), "right", 4, 4, 2);
+    const ValueId sum =
+        add(ops::kBinary, {left, right}, {{"kind", "add"}}, "sum");
+    const ValueId both =
+        add(ops::kConcat, {sum, left}, {{"axis", 3}}, "concat");
+    const ValueId mirror = add(ops::kPad, {both},
+                               {{"before", Ints{0, 0, 2, 0}},
+                                {"after", Ints{0, 0, 0, 0}},
+                                {"mode", "reflect"}},
+                               "mirror");
+    const ValueId top = conv(mirror, "top", 8, 3, 1);
+    graph_.outputs = {add(ops::kFullyConnected,
+                          {top, weight("fc/w", {5, 36}, 36), kNone}, {}, "fc")};
+  }
+  const Graph& graph() const { return graph_; }
+
+ private:
+  using Ints = std::vector<int64_t>;
+  static TensorType type(const Shape& shape) {
+    return {.dtype = DType::kS8,
+            .shape = shape,
+            .quant = QuantParams::per_tensor(0.02f, 3)};
+  }
+  ValueId add(const OpDef& op, const std::vector<ValueId>& inputs,
+              const Attrs& attrs, const std::string& name) {
+    const auto y = append(graph_, op, inputs, attrs,
+                          {.name = name, .out_quant = {type({1}).quant}});
+    EXPECT_TRUE(y.ok()) << y.status().message();
+    return y.ok() ? *y : kNone;
+  }
+  ValueId weight(const std::string& name, const Shape& shape, int64_t fan_in) {
+    const Random random(4, name);
+    std::vector<int8_t> q(static_cast<size_t>(shape.num_elements()));
+    for (size_t i = 0; i < q.size(); ++i)
+      q[i] = static_cast<int8_t>(static_cast<int>(random.below(i, 255)) - 127);
+    const float scale = 0.02f / std::sqrt(static_cast<float>(fan_in));
+    return graph_.add_owned(ValueKind::kConstant, name,
+                            {.dtype = DType::kS8,
+                             .shape = shape,
+                             .quant = QuantParams::per_tensor(scale, 0)},
+                            q);
+  }
+  ValueId padded(ValueId x, int64_t before) {
+    return add(ops::kPad, {x},
+               {{"before", Ints{0, 0, before, 0}}, {"after", Ints{0, 0, 0, 0}}},
+               "pad" + std::to_string(before));
+  }
+  ValueId conv(ValueId x, const std::string& name, int64_t in, int64_t out,
+               int64_t dilation) {
+    return add(ops::kConv2d,
+               {x, weight(name + "/w", {out, 1, 3, in}, 3 * in), kNone},
+               {{"dilation_w", dilation}}, name);
+  }
+  Graph graph_;
+};
+
+TEST(IntegerTraining, GradientsOfATemporalNetAreThoseOfMixed) {
+  const Tcn tcn;
+  for (const char* method : {"lora", "parallel", "ia3"}) {
+    SCOPED_TRACE(method);
+    expect_equal_gradients(gradients(tcn.graph(), method, Precision::kMixed),
+                           gradients(tcn.graph(), method, Precision::kInteger));
   }
 }
 

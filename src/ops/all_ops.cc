@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
 #include "ops/fake_quantize.h"
 
@@ -101,6 +102,11 @@ constexpr const OpDef* kAllOps[] = {
     &kBfpAdd,
     &kBfpMul,
     &kBfpRelu,
+    &kBfpConcat,
+    &kBfpGatherGrad,
+    &kBfpSparseConv2d,
+    &kBfpSparseConv2dValuesGrad,
+    &kBfpSparseConv2dInputGrad,
     &kBfpActivationGrad,
     &kBfpReduce,
     &kBfpBroadcastTo,

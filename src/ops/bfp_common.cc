@@ -127,8 +127,10 @@ TwinView::TwinView(const NodeView& node, std::vector<size_t> inputs)
       view_.inputs.push_back(nullptr);
       continue;
     }
-    types_.push_back(
-        {.dtype = DType::kF32, .shape = node.shape(i), .quant = {}});
+    const bool index = node.in(i).dtype == DType::kS32;
+    types_.push_back({.dtype = index ? DType::kS32 : DType::kF32,
+                      .shape = node.shape(i),
+                      .quant = {}});
     view_.inputs.push_back(&types_.back());
   }
 }

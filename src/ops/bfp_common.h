@@ -56,7 +56,7 @@ void add_accumulator_scales(const NodeView& node, int64_t out_c, double factor,
                             bool side_in_x_units, Lowered& lowered);
 
 // The view that the twin's rules see: chosen inputs, as float32 of the same
-// shape.
+// shape, or int32 where they are indices.
 class TwinView {
  public:
   TwinView(const NodeView& node, std::vector<size_t> inputs);

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "ops/append.h"
+#include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
 #include "ops/every_op.h"
 
@@ -69,6 +70,15 @@ const std::vector<Pair>& pairs() {
       {&kBfpAvgPool2dGrad, &kAvgPool2dGrad, {{0, 1}}},
       {&kBfpAdd, &kBinary, {{0, 1}, {2, 3}}},
       {&kBfpMul, &kBinary, {{0, 1}, {2, 3}}},
+      {&kBfpSparseConv2d, &kSparseConv2d, {{0, 4}, {1, 2}, {3, 5}}},
+      {&kBfpSparseConv2dValuesGrad,
+       &kSparseConv2dValuesGrad,
+       {{0, 4}, {1, 2}, {3, 6}}},
+      {&kBfpSparseConv2dInputGrad,
+       &kSparseConv2dInputGrad,
+       {{0, 1}, {2, 3}, {4, 6}}},
+      {&kBfpGatherGrad, &kGatherGrad, {{0, 1}, {2, 4}}},
+      {&kBfpConcat, &kConcat, {{0, 1}, {2, 3}, {4, 5}}},
   };
   return kPairs;
 }
@@ -90,28 +100,33 @@ std::vector<double> twin_result(const Pair& pair, const Example& x,
                                 const Attrs& attrs) {
   Graph graph;
   std::vector<ValueId> inputs;
-  std::vector<std::vector<double>> data;
+  std::vector<std::vector<double>> reals(pair.inputs.size());
+  std::vector<std::span<const std::byte>> data(pair.inputs.size());
   for (const auto& [value, exponent] : pair.inputs) {
     const ValueId v = input_at(x, value);
-    if (v == kNone) {
-      inputs.push_back(kNone);
-      data.emplace_back();
-      continue;
+    const size_t i = inputs.size();
+    inputs.push_back(kNone);
+    if (v == kNone) continue;
+    const TensorType& type = x.graph.value(v).type;
+    const bool index = type.dtype == DType::kS32;
+    data[i] = x.values[static_cast<size_t>(v)].bytes();
+    if (!index) {
+      reals[i] = real_of(x, v, input_at(x, exponent));
+      data[i] = std::as_bytes(std::span(reals[i]));
     }
-    data.push_back(real_of(x, v, input_at(x, exponent)));
-    inputs.push_back(graph.add_input(fmt::format("x{}", value),
-                                     {.dtype = DType::kF64,
-                                      .shape = x.graph.value(v).type.shape,
-                                      .quant = {}}));
+    inputs[i] = graph.add_input(fmt::format("x{}", value),
+                                {.dtype = index ? DType::kS32 : DType::kF64,
+                                 .shape = type.shape,
+                                 .quant = {}});
   }
+  while (inputs.back() == kNone) inputs.pop_back();
   const auto y = append(graph, *pair.twin, inputs, attrs);
   EXPECT_TRUE(y.ok()) << y.status().message();
   Buffers values;
   fill_missing(graph, values, {}, 1);
-  for (size_t i = 0; i < data.size(); ++i)
+  for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i] != kNone)
-      values[static_cast<size_t>(inputs[i])].assign(
-          std::as_bytes(std::span(data[i])));
+      values[static_cast<size_t>(inputs[i])].assign(data[i]);
   const Status status = evaluate(graph, values);
   EXPECT_TRUE(status.ok()) << status.message();
   const auto real = values[static_cast<size_t>(*y)].as<double>();

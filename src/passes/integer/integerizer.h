@@ -79,6 +79,8 @@ class Integerizer {
   Status weight_grad(const Node& node);
   Status depthwise_input_grad(const Node& node);
   Status gain_grad(const Node& node);
+  Status sparse(const Node& node);
+  Status sparse_input_grad(const Node& node);
   Status avg_pool_grad(const Node& node);
   Status max_pool_grad(const Node& node);
 
@@ -89,6 +91,11 @@ class Integerizer {
   Status reduce(const Node& node);
   Status broadcast_to(const Node& node);
   Status movement(const Node& node);
+  Result<Bfp> joined(const std::string& name, std::span<const Bfp> parts,
+                     int64_t axis);
+  Status concat(const Node& node);
+  Status pad(const Node& node);
+  Status gather_grad(const Node& node);
   Status dequantize(const Node& node);
   Status quantize(const Node& node);
 

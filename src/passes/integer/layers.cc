@@ -1,6 +1,7 @@
 #include "kernels/kernel.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
+#include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
 #include "passes/integer/integerizer.h"
 
@@ -118,6 +119,28 @@ Status Integerizer::gain_grad(const Node& node) {
   }
   inputs.push_back(add_state(node));
   return become(node, kBfpGainGrad, std::move(inputs), node.attrs, true);
+}
+
+// A sparse update's sums, or the gradient of its values.
+Status Integerizer::sparse(const Node& node) {
+  const bool is_gradient = node.op == &kSparseConv2dValuesGrad;
+  FT_TRY(const Bfp x, in(node, 0));
+  FT_TRY(const Bfp other, wide(node, 1));
+  std::vector<ValueId> inputs = {x.mantissa, other.mantissa, other.exponent,
+                                 node.inputs[2], x.exponent};
+  if (is_gradient) inputs.push_back(add_state(node));
+  return become(node,
+                is_gradient ? kBfpSparseConv2dValuesGrad : kBfpSparseConv2d,
+                std::move(inputs), node.attrs, is_gradient);
+}
+
+Status Integerizer::sparse_input_grad(const Node& node) {
+  FT_TRY(const Bfp dy, wide(node, 0));
+  FT_TRY(const Bfp values, wide(node, 1));
+  return become(node, kBfpSparseConv2dInputGrad,
+                {dy.mantissa, dy.exponent, values.mantissa, values.exponent,
+                 node.inputs[2], add_state(node)},
+                node.attrs, true);
 }
 
 // The few weights of a depthwise layer are widened and take up the delta.

@@ -1,6 +1,9 @@
+#include <fmt/format.h>
+
 #include "kernels/kernel.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
+#include "ops/bfp_ops.h"
 #include "passes/integer/integerizer.h"
 
 namespace ft {
@@ -16,20 +19,17 @@ Status Integerizer::activation_grad(const Node& node) {
 // Sums and products.
 Status Integerizer::binary(const Node& node) {
   const std::string kind(node.attrs.get_word("kind"));
-  if ((kind != "add" && kind != "mul") ||
-      node.attrs.get_int("act") != FT_ACT_NONE)
-    return unknown(node, " but plain sums and products");
+  if (kind != "add" && kind != "mul")
+    return unknown(node, " but sums and products");
   FT_TRY(const Bfp a, spread(node, 0));
   FT_TRY(const Bfp b, spread(node, 1));
   const bool is_gradient = a.is_gradient || b.is_gradient;
-  if (kind == "add")
-    return become(node, kBfpAdd,
-                  {a.mantissa, a.exponent, b.mantissa, b.exponent}, {},
-                  is_gradient);
-  return become(node, kBfpMul,
-                {a.mantissa, a.exponent, b.mantissa, b.exponent,
-                 maybe_state(node, is_gradient)},
-                {}, is_gradient);
+  std::vector<ValueId> inputs = {a.mantissa, a.exponent, b.mantissa,
+                                 b.exponent};
+  if (kind == "mul") inputs.push_back(maybe_state(node, is_gradient));
+  FT_TRY(const Bfp y, emit(kind == "add" ? kBfpAdd : kBfpMul, node.name,
+                           std::move(inputs), {}, is_gradient));
+  return activate(node, y);
 }
 
 // A bottleneck's side on an int8 activation. int8 has no more digits than a
@@ -67,6 +67,68 @@ Status Integerizer::movement(const Node& node) {
                                          node.attrs, {.name = node.name}));
   for (size_t i = 0; i < outputs.size(); ++i)
     map_[node.outputs[i]] = {outputs[i], x.exponent, x.is_gradient};
+  return ok_status();
+}
+
+Result<Bfp> Integerizer::joined(const std::string& name,
+                                std::span<const Bfp> parts, int64_t axis) {
+  std::vector<ValueId> inputs;
+  bool is_gradient = false;
+  for (const Bfp& part : parts) {
+    inputs.push_back(part.mantissa);
+    inputs.push_back(part.exponent);
+    is_gradient = is_gradient || part.is_gradient;
+  }
+  return emit(kBfpConcat, name, std::move(inputs), {{"axis", axis}},
+              is_gradient);
+}
+
+Status Integerizer::concat(const Node& node) {
+  std::vector<Bfp> parts;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    FT_TRY(parts.emplace_back(), wide(node, i));
+  }
+  FT_TRY(map_[node.outputs[0]],
+         joined(node.name, parts, node.attrs.get_int("axis")));
+  return ok_status();
+}
+
+Status Integerizer::gather_grad(const Node& node) {
+  FT_TRY(const Bfp dy, wide(node, 0));
+  return become(node, kBfpGatherGrad,
+                {dy.mantissa, dy.exponent, node.inputs[1], add_state(node)},
+                node.attrs, true);
+}
+
+// Zeros need no exponent; any other constant has its own, and comes in one
+// dimension after the other as a part beside the tensor.
+Status Integerizer::pad(const Node& node) {
+  const double value = node.attrs.get_real("value", 0);
+  if (value == 0 || node.attrs.get_word("mode", "constant") != "constant")
+    return movement(node);
+  FT_TRY(Bfp x, wide(node, 0));
+  const auto fill = [&](int axis, int64_t count, const char* where) {
+    Shape shape = graph_.value(x.mantissa).type.shape;
+    shape.set(axis, count);
+    const ValueId v = graph_.add_owned(
+        ValueKind::kConstant, fmt::format("{}/{}{}", node.name, where, axis),
+        {.dtype = DType::kF32, .shape = shape, .quant = {}},
+        std::vector<float>(static_cast<size_t>(shape.num_elements()),
+                           static_cast<float>(value)));
+    return as_constant(v);
+  };
+  const auto before = node.attrs.get_ints("before");
+  const auto after = node.attrs.get_ints("after");
+  for (size_t d = 0; d < before.size(); ++d) {
+    const auto axis = static_cast<int>(d);
+    std::vector<Bfp> parts{x};
+    if (before[d] > 0)
+      parts.insert(parts.begin(), fill(axis, before[d], "before"));
+    if (after[d] > 0) parts.push_back(fill(axis, after[d], "after"));
+    if (parts.size() == 1) continue;
+    FT_TRY(x, joined(fmt::format("{}/axis{}", node.name, d), parts, axis));
+  }
+  map_[node.outputs[0]] = x;
   return ok_status();
 }
 
