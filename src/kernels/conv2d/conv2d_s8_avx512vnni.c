@@ -86,28 +86,34 @@ void ft_conv2d_s8_avx512vnni_pack(const ft_conv_params* p, const int8_t* w,
                      (int8_t*)packed, (ft_s8_channels*)channels);
 }
 
+/* No window reads row `r` of a strip: strides leave it out. */
+static int is_skipped(const ft_conv_params* p, int32_t r) {
+  return p->dilation_h == 1 && r % p->stride_h >= p->k_h;
+}
+
 /* Padded image rows under output rows oy .. oy + out_rows; outside of the image
  * real 0. */
 static void copy_strip(const ft_conv_params* p, const conv_strip* s,
                        const int8_t* image, int32_t oy, int32_t out_rows,
                        uint8_t* row) {
-  const int zero = p->x_zero_point + 128;
+  const uint8_t zero = (uint8_t)(p->x_zero_point + 128);
   const int32_t left = p->pad_left < s->width ? p->pad_left : s->width;
   const int32_t room = s->width - left;
   const int32_t columns = p->in_w < room ? p->in_w : room;
+  const int32_t begin = left * p->in_c, count = columns * p->in_c;
   const int32_t y0 = oy * p->stride_h - p->pad_top;
   int32_t r;
   for (r = 0; r < image_rows(p, out_rows); ++r, row += s->row_bytes) {
     const int32_t iy = y0 + r * p->dilation_h;
+    if (is_skipped(p, r)) continue;
     if (iy < 0 || iy >= p->in_h) {
-      memset(row, zero, (size_t)s->row_bytes);
+      ft_fill_bytes(row, s->row_bytes, zero);
       continue;
     }
-    memset(row, zero, (size_t)(left * p->in_c));
-    ft_copy_unsigned(image + (ptrdiff_t)iy * p->in_w * p->in_c,
-                     columns * p->in_c, row + left * p->in_c);
-    memset(row + (left + columns) * p->in_c, zero,
-           (size_t)((room - columns) * p->in_c));
+    ft_fill_bytes(row, begin, zero);
+    ft_copy_unsigned(image + (ptrdiff_t)iy * p->in_w * p->in_c, count,
+                     row + begin);
+    ft_fill_bytes(row + begin + count, s->row_bytes - begin - count, zero);
   }
 }
 
@@ -136,20 +142,30 @@ static void set_product(const ft_conv_params* p, const ft_args* args,
   g->bias_outside = p->gain_bias ? NULL : (const int32_t*)args->in[2];
 }
 
-/* Where the windows of g->rows pixels begin, from pixel `first` of a strip. */
+/* Where the windows of g->rows pixels begin, from pixel `first` of a strip:
+ * output row by output row, 16 pixels at a time. */
 static void find_windows(const ft_conv_params* p, const conv_strip* s,
                          int32_t first, ft_s8_gemm* g) {
-  const ptrdiff_t step_x = (ptrdiff_t)p->stride_w * p->in_c;
-  const ptrdiff_t step_y = (ptrdiff_t)p->stride_h * s->row_bytes;
-  int32_t ox = first % p->out_w, i;
-  ptrdiff_t row = first / p->out_w * step_y;
-  for (i = 0; i < g->rows; ++i) {
-    g->at[i] = (int32_t)(row + ox * step_x);
-    if (++ox < p->out_w) continue;
-    ox = 0;
+  const int64_t step_x = (int64_t)p->stride_w * p->in_c;
+  const int64_t step_y = (int64_t)p->stride_h * s->row_bytes;
+  const __m512i steps = _mm512_mullo_epi32(
+      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+      _mm512_set1_epi32((int32_t)step_x));
+  int64_t row = first / p->out_w * step_y;
+  int32_t ox = first % p->out_w, i = 0, j;
+  while (i < g->rows) {
+    const int32_t left = g->rows - i, ahead = p->out_w - ox;
+    const int32_t count = left < ahead ? left : ahead;
+    for (j = 0; j < count; j += 16)
+      _mm512_storeu_si512(
+          g->at + i + j,
+          _mm512_add_epi32(
+              _mm512_set1_epi32((int32_t)(row + (ox + j) * step_x)), steps));
+    i += count;
     row += step_y;
+    ox = 0;
   }
-  for (; i < FT_S8_BLOCK; ++i) g->at[i] = g->at[g->rows - 1];
+  for (j = g->at[i - 1]; i < FT_S8_BLOCK; ++i) g->at[i] = j;
 }
 
 void ft_conv2d_s8_avx512vnni(const void* params, const ft_args* args) {

@@ -173,4 +173,11 @@ static inline void ft_copy_unsigned(const int8_t* x, int32_t count,
       out, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), sign));
 }
 
+/* memset() of few bytes. */
+static inline void ft_fill_bytes(uint8_t* out, int32_t count, uint8_t value) {
+  const __m512i v = _mm512_set1_epi8((char)value);
+  for (; count >= 64; count -= 64, out += 64) _mm512_storeu_si512(out, v);
+  if (count > 0) _mm512_mask_storeu_epi8(out, ft_first_bytes(count), v);
+}
+
 #endif /* FT_KERNELS_QUANT_S8_AVX512_H_ */

@@ -9,8 +9,9 @@
 
 #include "kernels/quant/s8_avx512.h"
 
-/* Rows of a block. A multiple of the tiles' heights, 6 and 8. */
-enum { FT_S8_BLOCK = 48 };
+/* Rows of a block and of the highest tile. A block is a multiple of the tiles'
+ * heights, 6, 8 and 12. */
+enum { FT_S8_BLOCK = 48, FT_S8_TILE = 12 };
 
 typedef struct {
   int32_t rows, n;
@@ -18,7 +19,7 @@ typedef struct {
    * x + at[i] + iy * step_y + ix * step_x. Tiles are computed whole: all of
    * at[] points to readable bytes. */
   int32_t runs_y, runs_x, run4, step_y, step_x;
-  int32_t at[FT_S8_BLOCK];
+  int32_t at[FT_S8_BLOCK + 16]; /* the end is room for whole vectors */
   const uint8_t* x;
   const int8_t* w;
   const ft_s8_channels* channels; /* [panels] */
@@ -72,7 +73,7 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
 /* acc = requantize(acc), still int32, with the zero point. */
 static inline __attribute__((always_inline)) void ft_s8_requantize_lines(
     const ft_s8_gemm* g, int32_t panel, const int kRows, const int kPanels,
-    __m512i acc[8][4]) {
+    __m512i acc[FT_S8_TILE][4]) {
   int i, v;
   FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
     const ft_s8_channels* c = &g->channels[panel + v];
@@ -84,7 +85,7 @@ static inline __attribute__((always_inline)) void ft_s8_requantize_lines(
 /* acc = requantize(acc + side), still int32. */
 static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
-    const int kPanels, __m512i acc[8][4]) {
+    const int kPanels, __m512i acc[FT_S8_TILE][4]) {
   int i, v;
   FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
     const ft_s8_channels* c = &g->channels[panel + v];
@@ -111,7 +112,7 @@ static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
 /* 4 / kPanels rows are narrowed to bytes at a time. */
 static inline __attribute__((always_inline)) void ft_s8_store_tile(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
-    const int kPanels, const ft_s8_output* output, __m512i acc[8][4]) {
+    const int kPanels, const ft_s8_output* output, __m512i acc[FT_S8_TILE][4]) {
   const __m512i order =
       _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
   const int kGroup = 4 / kPanels, kWidth = kPanels * FT_S8_PANEL;
@@ -154,15 +155,15 @@ static inline int ft_s8_is_line(const ft_s8_gemm* g, int32_t panel,
 }
 
 /* Rows first .. first + kRows, kPanels panels from `panel`; both counts are
- * constants at each call, at most 8, and 1, 2 or 4. */
+ * constants at each call, at most FT_S8_TILE, and 1, 2 or 4. */
 static inline __attribute__((always_inline)) void ft_s8_tile(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
     const int kPanels) {
   const ptrdiff_t panel_bytes = (ptrdiff_t)g->runs_y * g->runs_x * g->run4 * 64;
   const int8_t* w = g->w + panel * panel_bytes;
   const int is_line = ft_s8_is_line(g, panel, kPanels);
-  const uint8_t* from[8];
-  __m512i acc[8][4];
+  const uint8_t* from[FT_S8_TILE];
+  __m512i acc[FT_S8_TILE][4];
   int32_t iy, ix;
   ptrdiff_t l;
   int i, v;
@@ -218,8 +219,8 @@ static void ft_s8_run_gemm(const ft_s8_gemm* g) {
     for (first = 0; first < g->rows; first += 8)
       ft_s8_tile(g, first, panel, 8, 2);
   for (; panel < panels; ++panel)
-    for (first = 0; first < g->rows; first += 8)
-      ft_s8_tile(g, first, panel, 8, 1);
+    for (first = 0; first < g->rows; first += FT_S8_TILE)
+      ft_s8_tile(g, first, panel, FT_S8_TILE, 1);
 }
 
 /* lora_b [n, rank] -> [rank][padded n] */
