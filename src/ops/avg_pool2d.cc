@@ -33,7 +33,14 @@ std::vector<OpExample> grad_examples() {
                  {"in_w", 5}}}};
 }
 
+bool accepts_hwy(const LowerContext&, const Lowered& lowered) {
+  return ft_avg_pool2d_s8_hwy_accepts(&lowered.params_as<ft_pool2d_params>()) !=
+         0;
+}
+
 constexpr KernelDef kRows[] = {
+    {"ft_avg_pool2d_s8_hwy", Isa::kHighway, "s8->s8", &ft_avg_pool2d_s8_hwy,
+     accepts_hwy},
     {"ft_avg_pool2d_f32_c99", Isa::kC99, "f32->f32", &ft_avg_pool2d_f32_c99},
     {"ft_avg_pool2d_f64_c99", Isa::kC99, "f64->f64", &ft_avg_pool2d_f64_c99},
     {"ft_avg_pool2d_s8_c99", Isa::kC99, "s8->s8", &ft_avg_pool2d_s8_c99},

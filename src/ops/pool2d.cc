@@ -157,7 +157,8 @@ std::vector<OpExample> pool2d_examples() {
       {.inputs = {f32({1, 6, 4, 3})}, .attrs = relu6, .low = -9, .high = 20},
       {.inputs = {s8({2, 5, 3, 4}, 0.1f, -5)}, .attrs = global},
       {.inputs = {s8({2, 7, 5, 3}, 0.1f, 9)}, .attrs = padded},
-      {.inputs = {s8({1, 6, 4, 3}, 0.05f, -20)}, .attrs = relu6}};
+      {.inputs = {s8({1, 6, 4, 3}, 0.05f, -20)}, .attrs = relu6},
+      {.inputs = {s8({1, 4, 3, 85}, 0.05f, -20)}, .attrs = relu}};
 }
 
 }  // namespace ft

@@ -45,6 +45,9 @@ static inline ft_pool2d_window ft_pool2d_window_at(const ft_pool2d_params* p,
 void ft_avg_pool2d_f32_c99(const void* params, const ft_args* args);
 void ft_avg_pool2d_f64_c99(const void* params, const ft_args* args);
 void ft_avg_pool2d_s8_c99(const void* params, const ft_args* args);
+/* Windows of which sums are exact as floats. */
+int ft_avg_pool2d_s8_hwy_accepts(const ft_pool2d_params* p);
+void ft_avg_pool2d_s8_hwy(const void* params, const ft_args* args);
 void ft_avg_pool2d_grad_f32_c99(const void* params, const ft_args* args);
 void ft_avg_pool2d_grad_f64_c99(const void* params, const ft_args* args);
 void ft_max_pool2d_f32_c99(const void* params, const ft_args* args);
