@@ -113,8 +113,13 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
           weight;
       ft_s8_add_weight(&sums, weight);
     }
-    ft_s8_set_channel(&at[group * 4 + v], lane, bias ? bias[c] : 0, sums,
-                      p->x_zero_point, multiplier[c], shift[c], &result);
+    if (slot < p->out_c)
+      ft_s8_set_channel(&at[group * 4 + v], lane, bias ? bias[c] : 0, sums,
+                        p->x_zero_point, multiplier[c], shift[c], &result);
+    else
+      ft_s8_repeat_channel(&at[group * 4 + v], lane,
+                           &at[c / 64 * 4 + vector_of(c % 64)],
+                           lane_of(c % 64));
   }
 }
 
@@ -219,17 +224,18 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
   for (j = 0; j < d->out_bytes; j += 64) {
     const ft_s8_channels* channels = r->channels + group * 4;
     const int8_t* w = r->w + (ptrdiff_t)group * d->quads * 256;
-    const int is_line = !r->delta && channels[0].is_line &&
-                        channels[1].is_line && channels[2].is_line &&
-                        channels[3].is_line;
+    const int lines = r->delta ? 0 : ft_s8_num_lines(channels, 4);
     __m512i acc[4];
     int32_t quad;
     int v;
     FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        _mm512_loadu_si512(is_line ? channels[v].line_init : channels[v].init);
+        _mm512_loadu_si512(lines ? channels[v].line_init : channels[v].init);
     for (quad = 0; quad < d->quads; ++quad)
       add_quad(r->taps + 4 * quad, j, w + quad * 256, acc);
-    if (is_line) {
+    if (lines == 1) {
+      FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
+          ft_requantize_one_line_512(acc[v], &channels[v]);
+    } else if (lines) {
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
           ft_requantize_line_512(acc[v], &channels[v]);
     } else {
@@ -239,7 +245,7 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
     }
     _mm512_mask_storeu_epi8(
         y + j, ft_first_bytes(d->out_bytes - j),
-        ft_narrow_512(acc, is_line ? &line_output : &r->output));
+        ft_narrow_512(acc, lines ? &line_output : &r->output));
     if (++group == d->groups) group = 0;
   }
 }

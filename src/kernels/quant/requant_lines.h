@@ -31,7 +31,8 @@ typedef struct {
 /* What the lines give for `x`; clamping to q_low and q_high comes later. */
 int32_t ft_requant_line_at(const ft_requant_lines* lines, int32_t x);
 
-/* Returns 0 if no such lines were found. Takes microseconds. */
+/* Returns 0 if no such lines were found; where one is enough, both are it.
+ * Takes about 10 microseconds. */
 int ft_find_requant_lines(const ft_requant* r, ft_requant_lines* lines);
 
 #ifdef __cplusplus

@@ -156,34 +156,44 @@ int32_t ft_requant_line_at(const ft_requant_lines* lines, int32_t x) {
   return floor_of_line(x, lines->scale[above], lines->offset[above]);
 }
 
+/* Line `i` of a layer of which `middle` is the last level that the lower one
+ * has to reach. */
+static int find_half(const ft_requant* r, const steps* s, int i, int32_t middle,
+                     int64_t split, double scale, ft_requant_lines* lines) {
+  half_line h;
+  h.r = r;
+  h.s = s;
+  h.center = lines->center;
+  h.begin = i ? split + 1 : r->least;
+  h.end = i || split > r->most ? r->most : split;
+  h.first = i && middle > 0 ? middle : 1;
+  h.last = i || middle == s->levels ? s->levels : middle + 1;
+  return find_line(&h, (float)scale, &lines->scale[i], &lines->offset[i]);
+}
+
 int ft_find_requant_lines(const ft_requant* r, ft_requant_lines* lines) {
   const double scale = ldexp((double)r->multiplier, r->shift - 31);
   const int64_t center = scale > 0 ? center_of(r, scale) : 0;
   /* Halves are rounded away from zero: no line is right on both sides of it. */
-  const int32_t middle = r->q_low >= r->zero_point ? (r->q_high - r->q_low) / 2
-                                                   : r->zero_point - r->q_low;
-  half_line h[2];
+  const int is_relu = r->q_low >= r->zero_point;
+  const int32_t middle =
+      is_relu ? (r->q_high - r->q_low) / 2 : r->zero_point - r->q_low;
   steps s;
   int64_t split;
-  int i;
   if (r->shift > 0 || !(scale > 0) || r->q_high - r->q_low >= FT_MAX_LEVELS ||
       middle < 0 || middle > r->q_high - r->q_low ||
       !is_small(r, scale, center) || !find_steps(r, scale, &s))
     return 0;
+  lines->center = (int32_t)center;
+  lines->split = 0;
+  if (is_relu && find_half(r, &s, 0, s.levels, r->most, scale, lines)) {
+    lines->scale[1] = lines->scale[0];
+    lines->offset[1] = lines->offset[0];
+    return 1;
+  }
   /* Below the first sum of the level above `middle`. */
   split = s.at[middle + 1] - 1 - (s.at[middle + 1] - s.at[middle]) / 2;
-  for (i = 0; i < 2; ++i) {
-    h[i].r = r;
-    h[i].s = &s;
-    h[i].center = center;
-    h[i].begin = i ? split + 1 : r->least;
-    h[i].end = i || split > r->most ? r->most : split;
-    h[i].first = i && middle > 0 ? middle : 1;
-    h[i].last = i || middle == s.levels ? s.levels : middle + 1;
-    if (!find_line(&h[i], (float)scale, &lines->scale[i], &lines->offset[i]))
-      return 0;
-  }
-  lines->center = (int32_t)center;
   lines->split = (int32_t)(split - center);
-  return 1;
+  return find_half(r, &s, 0, middle, split, scale, lines) &&
+         find_half(r, &s, 1, middle, split, scale, lines);
 }

@@ -99,6 +99,20 @@ TEST(RequantLines, EqualTheReferenceAtTheEndsOfLongRanges) {
   EXPECT_GT(found, 20);
 }
 
+// Below zero all sums give the same: there are no halves to tell apart.
+TEST(RequantLines, OneLineIsEnoughForRelu) {
+  Draws d;
+  for (int32_t right = 1; right <= 8; ++right) {
+    ft_requant r = random_requant(d, right);
+    r.zero_point = r.q_low = -128;
+    r.q_high = 127;
+    ft_requant_lines lines{};
+    ASSERT_TRUE(ft_find_requant_lines(&r, &lines));
+    EXPECT_EQ(lines.scale[0], lines.scale[1]) << right;
+    EXPECT_EQ(lines.offset[0], lines.offset[1]) << right;
+  }
+}
+
 TEST(RequantLines, RefusesWhatLinesCannotGive) {
   const ft_requant good{.multiplier = 1 << 30,
                         .shift = -6,

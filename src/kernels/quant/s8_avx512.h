@@ -72,11 +72,13 @@ static inline __m512i ft_requantize_512(__m512i acc, const ft_s8_channels* c) {
       _mm512_loadu_si512(c->right));
 }
 
+/* Exactly floor, see requant_lines.h. */
+enum { FT_DOWN = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC };
+
 /* Channels with c->is_line, from sums that began at c->line_init; the zero
  * point is in the result. */
 static inline __m512i ft_requantize_line_512(__m512i x,
                                              const ft_s8_channels* c) {
-  enum { FT_DOWN = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC };
   const __mmask16 above =
       _mm512_cmpgt_epi32_mask(x, _mm512_loadu_si512(c->split));
   __m512 q = _mm512_cvtepi32_ps(x);
@@ -86,6 +88,25 @@ static inline __m512i ft_requantize_line_512(__m512i x,
                                  _mm512_loadu_ps(c->scale[0]),
                                  _mm512_loadu_ps(c->offset[0]), FT_DOWN);
   return _mm512_cvt_roundps_epi32(q, FT_DOWN);
+}
+
+/* The same for channels with c->is_one_line. */
+static inline __m512i ft_requantize_one_line_512(__m512i x,
+                                                 const ft_s8_channels* c) {
+  const __m512 q =
+      _mm512_fmadd_round_ps(_mm512_cvtepi32_ps(x), _mm512_loadu_ps(c->scale[0]),
+                            _mm512_loadu_ps(c->offset[0]), FT_DOWN);
+  return _mm512_cvt_roundps_epi32(q, FT_DOWN);
+}
+
+/* How many lines the channels of some panels need; 0: they have none. */
+static inline int ft_s8_num_lines(const ft_s8_channels* c, int32_t panels) {
+  int32_t v, is_line = 1, is_one = 1;
+  for (v = 0; v < panels; ++v) {
+    is_line &= c[v].is_line;
+    is_one &= c[v].is_one_line;
+  }
+  return is_line ? 2 - is_one : 0;
 }
 
 /* ft_requantize_once of the low 32 bits of eight 64-bit lanes; `total` lies in

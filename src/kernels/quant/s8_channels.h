@@ -19,9 +19,9 @@ typedef struct {
    * the center, and the lines. */
   int32_t line_init[FT_S8_PANEL], split[FT_S8_PANEL];
   float scale[2][FT_S8_PANEL], offset[2][FT_S8_PANEL];
-  int32_t is_plain; /* all left 0 and all right in 1 .. 22 */
-  int32_t is_line;
-  int32_t unused[FT_S8_PANEL - 2]; /* the next panel is aligned as this one */
+  int32_t is_plain;                /* all left 0 and all right in 1 .. 22 */
+  int32_t is_line, is_one_line;    /* both lines are the same */
+  int32_t unused[FT_S8_PANEL - 3]; /* the next panel is aligned as this one */
 } ft_s8_channels;
 
 /* What the lines of a layer's channels share. */
@@ -39,8 +39,8 @@ static inline void ft_s8_clear_channels(ft_s8_channels* c) {
     c->line_init[i] = c->split[i] = 0;
     c->scale[0][i] = c->scale[1][i] = c->offset[0][i] = c->offset[1][i] = 0;
   }
-  c->is_plain = c->is_line = 1;
-  for (i = 0; i < FT_S8_PANEL - 2; ++i) c->unused[i] = 0;
+  c->is_plain = c->is_line = c->is_one_line = 1;
+  for (i = 0; i < FT_S8_PANEL - 3; ++i) c->unused[i] = 0;
 }
 
 /* Sums of the channel's int8 weights below and above 0. */
@@ -67,9 +67,11 @@ static inline void ft_s8_set_lines(ft_s8_channels* c, int i,
   r.least = init + 255 * (int64_t)sums.negative;
   r.most = init + 255 * (int64_t)sums.positive;
   if (!c->is_line || !ft_find_requant_lines(&r, &lines)) {
-    c->is_line = 0;
+    c->is_line = c->is_one_line = 0;
     return;
   }
+  if (lines.scale[0] != lines.scale[1] || lines.offset[0] != lines.offset[1])
+    c->is_one_line = 0;
   c->line_init[i] = c->init[i] - lines.center;
   c->split[i] = lines.split;
   c->scale[0][i] = lines.scale[0];
@@ -92,6 +94,25 @@ static inline void ft_s8_set_channel(ft_s8_channels* c, int i, int32_t bias,
   c->half[i] = right > 0 ? (int32_t)(1u << (right - 1)) : 0;
   if (shift > 0 || right < 1 || right > 22) c->is_plain = 0;
   ft_s8_set_lines(c, i, sums, result);
+}
+
+/* Channel `j` of `from` again, without looking for its lines. */
+static inline void ft_s8_repeat_channel(ft_s8_channels* c, int i,
+                                        const ft_s8_channels* from, int j) {
+  c->init[i] = from->init[j];
+  c->multiplier[i] = from->multiplier[j];
+  c->half[i] = from->half[j];
+  c->right[i] = from->right[j];
+  c->left[i] = from->left[j];
+  c->line_init[i] = from->line_init[j];
+  c->split[i] = from->split[j];
+  c->scale[0][i] = from->scale[0][j];
+  c->scale[1][i] = from->scale[1][j];
+  c->offset[0][i] = from->offset[0][j];
+  c->offset[1][i] = from->offset[1][j];
+  c->is_plain &= from->is_plain;
+  c->is_line &= from->is_line;
+  c->is_one_line &= from->is_one_line;
 }
 
 #endif /* FT_KERNELS_QUANT_S8_CHANNELS_H_ */

@@ -70,15 +70,21 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
   return ft_round_to_acc_512(sum);
 }
 
-/* acc = requantize(acc), still int32, with the zero point. */
+/* acc = requantize(acc), still int32, with the zero point; lines hold for sums
+ * without a side. */
 static inline __attribute__((always_inline)) void ft_s8_requantize_lines(
-    const ft_s8_gemm* g, int32_t panel, const int kRows, const int kPanels,
-    __m512i acc[FT_S8_TILE][4]) {
+    const ft_s8_gemm* g, int32_t panel, int lines, const int kRows,
+    const int kPanels, __m512i acc[FT_S8_TILE][4]) {
   int i, v;
   FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
     const ft_s8_channels* c = &g->channels[panel + v];
-    FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
-        ft_requantize_line_512(acc[i][v], c);
+    if (lines == 1) {
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+          ft_requantize_one_line_512(acc[i][v], c);
+    } else {
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+          ft_requantize_line_512(acc[i][v], c);
+    }
   }
 }
 
@@ -146,14 +152,6 @@ static inline __attribute__((always_inline)) void ft_s8_store_tile(
   }
 }
 
-/* Lines hold for sums without a side. */
-static inline int ft_s8_is_line(const ft_s8_gemm* g, int32_t panel,
-                                int32_t panels) {
-  int32_t v, is_line = g->rank == 0 && !g->gain;
-  for (v = 0; v < panels; ++v) is_line &= g->channels[panel + v].is_line;
-  return is_line;
-}
-
 /* Rows first .. first + kRows, kPanels panels from `panel`; both counts are
  * constants at each call, at most FT_S8_TILE, and 1, 2 or 4. */
 static inline __attribute__((always_inline)) void ft_s8_tile(
@@ -161,7 +159,9 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
     const int kPanels) {
   const ptrdiff_t panel_bytes = (ptrdiff_t)g->runs_y * g->runs_x * g->run4 * 64;
   const int8_t* w = g->w + panel * panel_bytes;
-  const int is_line = ft_s8_is_line(g, panel, kPanels);
+  const int is_plain_sum = g->rank == 0 && !g->gain;
+  const int lines =
+      is_plain_sum ? ft_s8_num_lines(g->channels + panel, kPanels) : 0;
   const uint8_t* from[FT_S8_TILE];
   __m512i acc[FT_S8_TILE][4];
   int32_t iy, ix;
@@ -169,9 +169,8 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
   int i, v;
   FT_UNROLL_C for (i = 0; i < kRows; ++i) {
     from[i] = g->x + g->at[first + i];
-    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
-        _mm512_loadu_si512(is_line ? g->channels[panel + v].line_init
-                                   : g->channels[panel + v].init);
+    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] = _mm512_loadu_si512(
+        lines ? g->channels[panel + v].line_init : g->channels[panel + v].init);
   }
   for (iy = 0; iy < g->runs_y; ++iy) {
     for (ix = 0; ix < g->runs_x; ++ix) {
@@ -193,10 +192,10 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
       }
     }
   }
-  if (is_line) {
+  if (lines) {
     ft_s8_output output = g->output;
     output.zero_point = _mm512_setzero_si512();
-    ft_s8_requantize_lines(g, panel, kRows, kPanels, acc);
+    ft_s8_requantize_lines(g, panel, lines, kRows, kPanels, acc);
     ft_s8_store_tile(g, first, panel, kRows, kPanels, &output, acc);
   } else {
     ft_s8_requantize_tile(g, first, panel, kRows, kPanels, acc);
