@@ -103,6 +103,7 @@ constexpr const OpDef* kAllOps[] = {
     &kBfpMul,
     &kBfpRelu,
     &kBfpConcat,
+    &kBfpFakeQuantize,
     &kBfpGatherGrad,
     &kBfpSparseConv2d,
     &kBfpSparseConv2dValuesGrad,

@@ -6,7 +6,7 @@
 
 namespace ft::ops {
 
-extern const OpDef kBfpConcat, kBfpGatherGrad;
+extern const OpDef kBfpConcat, kBfpFakeQuantize, kBfpGatherGrad;
 extern const OpDef kBfpSparseConv2d, kBfpSparseConv2dValuesGrad,
     kBfpSparseConv2dInputGrad;
 

@@ -70,6 +70,28 @@ Steps minmax_steps(const Quantizer& quantizer, const Shape& shape,
   return steps;
 }
 
+Steps power_of_two_steps(const Quantizer& quantizer, const Shape& shape,
+                         std::span<const float> values) {
+  const QuantGroups groups = groups_of(quantizer, shape);
+  std::vector<float> most(static_cast<size_t>(groups.groups), 0.0f);
+  for (size_t i = 0; i < values.size(); ++i) {
+    float& m =
+        most[static_cast<size_t>(groups.group_of(static_cast<int64_t>(i)))];
+    m = std::max(m, std::abs(values[i]));
+  }
+  Steps steps;
+  const auto qmax = static_cast<float>(quantizer.qmax());
+  for (const float m : most) {
+    int exponent = 0;
+    // m < 2^exponent; one step less than qmax needs is tried first.
+    std::frexp(m, &exponent);
+    exponent -= quantizer.bits;
+    while (m > 0 && std::nearbyint(std::ldexp(m, -exponent)) > qmax) ++exponent;
+    steps.scale.push_back(m > 0 ? std::ldexp(1.0f, exponent) : 1.0f);
+  }
+  return steps;
+}
+
 std::vector<float> quantized_values(const Quantizer& quantizer,
                                     const Shape& shape,
                                     std::span<const float> values,

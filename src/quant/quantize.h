@@ -23,6 +23,12 @@ Steps minmax_steps(const Quantizer& quantizer, const Shape& shape,
                    std::span<const float> log_ratio = {},
                    std::span<const float> shift = {});
 
+// The smallest powers of two with which each group's values fit, halves rounded
+// to even; 1 for a group of zeros. Of a symmetric quantizer of integers: what
+// integer training rounds to (kernels/bfp_fake_quantize/).
+Steps power_of_two_steps(const Quantizer& quantizer, const Shape& shape,
+                         std::span<const float> values);
+
 // The nearest values that can be stored: (q - zero_point) * scale, or rounded
 // to float16 or bfloat16. Values beyond the last step saturate.
 std::vector<float> quantized_values(const Quantizer& quantizer,

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "kernels/bfp_fake_quantize/bfp_fake_quantize.h"
 
 namespace ft {
 namespace {
@@ -76,6 +77,47 @@ TEST(QuantizedValues, StayTheSameWhenQuantizedAgain) {
     const auto once = quantized_values(q, shape, values, steps_of(values));
     EXPECT_EQ(quantized_values(q, shape, once, steps_of(once)), once) << text;
     EXPECT_EQ(steps_of(once).scale, steps_of(values).scale) << text;
+  }
+}
+
+// What an integer step computed with is what the file will hold.
+TEST(PowerOfTwoSteps, AreThoseOfIntegerTraining) {
+  const Shape shape{12, 35};
+  const Random random(7, "mantissas");
+  for (const char* text : {"int8/channel", "int8/tensor", "int4/block32",
+                           "int2/channel", "int16/channel"}) {
+    const Quantizer q = quantizer(text);
+    const QuantGroups g = groups_of(q, shape);
+    std::vector<int16_t> x(420), y(420);
+    std::vector<float> real;
+    for (size_t i = 0; i < x.size(); ++i) {
+      // Rows of all sizes, the first of zeros.
+      x[i] = static_cast<int16_t>(
+          (static_cast<int>(random.below(i, 65535)) - 32767) *
+              static_cast<int>(i / 35) / 11 >>
+          (i / 35 % 8 * 2));
+      real.push_back(std::ldexp(static_cast<float>(x[i]), -20));
+    }
+    std::vector<int32_t> scratch(static_cast<size_t>(g.groups));
+    int32_t exponent = -20, y_exponent = 0;
+    const ft_fake_quantize_params p{.count = 420,
+                                    .row = static_cast<int32_t>(g.row),
+                                    .block = static_cast<int32_t>(g.block),
+                                    .groups = static_cast<int32_t>(g.groups),
+                                    .qmin = q.qmin(),
+                                    .qmax = q.qmax(),
+                                    .symmetric = 1,
+                                    .grad_scale = 1};
+    void* const in[] = {x.data(), &exponent};
+    void* const out[] = {y.data(), &y_exponent};
+    const ft_args args{
+        .in = in, .aux = nullptr, .out = out, .scratch = scratch.data()};
+    ft_bfp_fake_quantize_c99(&p, &args);
+    const Steps steps = power_of_two_steps(q, shape, real);
+    const auto stored = quantized_values(q, shape, real, steps);
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_EQ(stored[i], std::ldexp(y[i], y_exponent)) << text << " " << i;
+    EXPECT_EQ(power_of_two_steps(q, shape, stored).scale, steps.scale);
   }
 }
 

@@ -205,17 +205,30 @@ Result<std::vector<LearnedSteps>> quantize_adapter(
   return learned;
 }
 
+namespace {
+
+void store(const Quantizer& quantizer, Steps steps, AdapterEntry& entry) {
+  entry.quantizer = quantizer;
+  entry.values = quantized_values(quantizer, entry.shape, entry.values, steps);
+  entry.scale = std::move(steps.scale);
+  entry.zero_point = std::move(steps.zero_point);
+}
+
+}  // namespace
+
 void quantize_entry(const Quantizer& quantizer,
                     std::span<const float> log_ratio,
                     std::span<const float> shift, AdapterEntry& entry) {
-  entry.quantizer = quantizer;
   Steps steps;
   if (quantizer.is_integer())
     steps =
         minmax_steps(quantizer, entry.shape, entry.values, log_ratio, shift);
-  entry.values = quantized_values(quantizer, entry.shape, entry.values, steps);
-  entry.scale = std::move(steps.scale);
-  entry.zero_point = std::move(steps.zero_point);
+  store(quantizer, std::move(steps), entry);
+}
+
+void quantize_integer_entry(const Quantizer& quantizer, AdapterEntry& entry) {
+  store(quantizer, power_of_two_steps(quantizer, entry.shape, entry.values),
+        entry);
 }
 
 }  // namespace ft

@@ -56,4 +56,7 @@ void quantize_entry(const Quantizer& quantizer,
                     std::span<const float> log_ratio,
                     std::span<const float> shift, AdapterEntry& entry);
 
+// The same of integer training, whose steps are powers of two.
+void quantize_integer_entry(const Quantizer& quantizer, AdapterEntry& entry);
+
 }  // namespace ft

@@ -70,14 +70,27 @@ struct Adapted {
   std::vector<LearnedSteps> learned;
 };
 
+// What a step without floats can round to: integers with steps of powers of
+// two.
+Status check_integer_storage(const AdapterStorage& storage) {
+  if (storage.is_f32()) return ok_status();
+  const Quantizer& q = storage.quantizer;
+  if (!q.is_integer())
+    return usage_error(fmt::format(
+        "--precision integer trains adapters stored as f32 or as integers "
+        "(--adapter-dtype int2 to int8 or int16), not as {}",
+        q.dtype_name()));
+  if (q.symmetric && !storage.learn_steps) return ok_status();
+  return usage_error(
+      "--precision integer stores integers with steps of powers of two: leave "
+      "out --adapter-asymmetric and --learn-steps");
+}
+
 Result<Adapted> adapt(const Graph& base,
                       std::span<const MethodSettings> methods,
                       Precision precision, const AdapterStorage& storage) {
-  if (precision == Precision::kInteger && !storage.is_f32())
-    return usage_error(fmt::format(
-        "--adapter-dtype {} is simulated in floats, which --precision integer "
-        "has none of; convert the trained adapter with 'fieldtune export'",
-        storage.quantizer.dtype_name()));
+  if (precision == Precision::kInteger)
+    FT_TRY_STATUS(check_integer_storage(storage));
   Adapted a{.graph = base.clone(), .adapted = {}, .learned = {}};
   FT_TRY_STATUS(apply_methods(a.graph, methods, a.adapted));
   FT_TRY(a.learned, quantize_adapter(a.graph, a.adapted, storage));

@@ -21,20 +21,26 @@ std::span<const float> values_of(Session& session, const CompiledStep& step,
 
 // What the step computed with becomes what the file holds.
 Status quantize_entries(Session& session, const CompiledStep& step,
-                        const AdapterStorage& storage, Adapter& adapter) {
+                        const StepSettings& settings, Adapter& adapter) {
+  const AdapterStorage& storage = settings.storage;
   if (storage.is_f32()) return ok_status();
   const auto& tensors = step.adapted.tensors;
   FT_TRY(const auto chosen, quantized_tensors(tensors, storage));
   for (size_t i = 0; i < chosen.size(); ++i) {
     if (!chosen[i]) continue;
+    AdapterEntry& entry = *std::ranges::find(adapter.tensors, tensors[i].name,
+                                             &AdapterEntry::name);
+    if (settings.precision == Precision::kInteger) {
+      quantize_integer_entry(storage.quantizer, entry);
+      continue;
+    }
     const auto learned =
         std::ranges::find(step.learned, tensors[i].name, &LearnedSteps::tensor);
     const bool found = learned != step.learned.end();
     quantize_entry(storage.quantizer,
                    values_of(session, step, found ? learned->log_ratio : kNone),
                    values_of(session, step, found ? learned->shift : kNone),
-                   *std::ranges::find(adapter.tensors, tensors[i].name,
-                                      &AdapterEntry::name));
+                   entry);
   }
   return ok_status();
 }
@@ -61,7 +67,7 @@ Result<Adapter> trained_adapter(Session& session, const CompiledStep& step,
          .shape = t.file_shape(),
          .values = to_file_layout(t, adapter_values(session, t))});
   }
-  FT_TRY_STATUS(quantize_entries(session, step, settings.storage, adapter));
+  FT_TRY_STATUS(quantize_entries(session, step, settings, adapter));
   adapter.metadata = to_metadata(settings.method);
   adapter.metadata.insert(step.adapted.metadata.begin(),
                           step.adapted.metadata.end());

@@ -146,7 +146,10 @@ def test_usage(tmp_path):
     refused("need an --adapter-dtype", "--adapter-vectors")
     refused("no adapter tensor matches 'nowhere'", *INT8, "--adapter-f32",
             "nowhere")  # fmt: skip
-    refused("has none of", *INT8, "--precision", "integer")
+    integer = ["--precision", "integer"]
+    refused("as integers", "--adapter-dtype", "f16", *integer)
+    refused("powers of two", *INT8, "--learn-steps", *integer)
+    refused("powers of two", *INT8, "--adapter-asymmetric", *integer)
     done = run("export", tmp_path / "x.safetensors", *INT8, "--out", tmp_path)
     assert done.returncode == 2 and "--to fieldtune" in done.stderr
 

@@ -57,6 +57,22 @@ typedef struct {
   float grad_scale;  /* of fake_quantize_step_grad */
 } ft_fake_quantize_params;
 
+/* Consecutive elements of one group; a walk begins with {0, 0, -1}. */
+typedef struct {
+  int32_t begin, end, group;
+} ft_group_run;
+
+static inline int ft_next_group_run(const ft_fake_quantize_params* p,
+                                    ft_group_run* run) {
+  int32_t left;
+  if (run->end >= p->count) return 0;
+  run->begin = run->end;
+  left = p->row - run->begin % p->row;
+  run->end = run->begin + (left < p->block ? left : p->block);
+  if (++run->group >= p->groups) run->group = 0;
+  return 1;
+}
+
 enum { FT_ROUND_FLOAT16 = 0, FT_ROUND_BFLOAT16 = 1 };
 typedef struct {
   int32_t count;

@@ -5,21 +5,6 @@
 /* Sums are taken over so many elements before they are added up. */
 enum { kPiece = 256 };
 
-/* Consecutive elements of one group. */
-typedef struct {
-  int32_t begin, end, group;
-} run_t;
-
-static int next_run(const ft_fake_quantize_params* p, run_t* run) {
-  int32_t left;
-  if (run->end >= p->count) return 0;
-  run->begin = run->end;
-  left = p->row - run->begin % p->row;
-  run->end = run->begin + (left < p->block ? left : p->block);
-  if (++run->group >= p->groups) run->group = 0;
-  return 1;
-}
-
 /* Half to even; what lies beyond any quantizer is clamped before. NaN: low. */
 static ft_real round_even(ft_real v) {
   const ft_real limit = 1048576, magic = FT_R(12582912.0);
@@ -60,13 +45,13 @@ static ft_real short_scale(ft_real scale, int32_t span) {
  * lower end in `low`. */
 static void find_ranges(const ft_fake_quantize_params* p, const ft_real* x,
                         ft_real* width, ft_real* low) {
-  run_t run = {0, 0, -1};
+  ft_group_run run = {0, 0, -1};
   int32_t i;
   for (i = 0; i < p->groups; ++i) {
     width[i] = 0;
     if (low) low[i] = 0;
   }
-  while (next_run(p, &run)) {
+  while (ft_next_group_run(p, &run)) {
     ft_real least = low ? low[run.group] : 0, most = width[run.group];
     for (i = run.begin; i < run.end; ++i) {
       const ft_real v = low ? x[i] : FT_FABS(x[i]);
@@ -105,8 +90,8 @@ void FT_NAME(fake_quantize)(const void* params, const ft_args* args) {
   const ft_real* scale = (const ft_real*)args->in[1];
   const ft_real* zero_point = (const ft_real*)args->in[2];
   ft_real* y = (ft_real*)args->out[0];
-  run_t run = {0, 0, -1};
-  while (next_run(p, &run)) {
+  ft_group_run run = {0, 0, -1};
+  while (ft_next_group_run(p, &run)) {
     const ft_real s = scale[run.group];
     const ft_real z = zero_point_of(p, zero_point, run.group);
     const ft_real low = (ft_real)p->qmin - z, high = (ft_real)p->qmax - z;
@@ -123,8 +108,8 @@ void FT_NAME(fake_quantize_grad)(const void* params, const ft_args* args) {
   const ft_real* scale = (const ft_real*)args->in[2];
   const ft_real* zero_point = (const ft_real*)args->in[3];
   ft_real* dx = (ft_real*)args->out[0];
-  run_t run = {0, 0, -1};
-  while (next_run(p, &run)) {
+  ft_group_run run = {0, 0, -1};
+  while (ft_next_group_run(p, &run)) {
     const ft_real s = scale[run.group];
     const ft_real z = zero_point_of(p, zero_point, run.group);
     const ft_real low = (ft_real)p->qmin - z, high = (ft_real)p->qmax - z;
@@ -163,14 +148,14 @@ void FT_NAME(fake_quantize_step_grad)(const void* params, const ft_args* args) {
   const ft_real* zero_point = (const ft_real*)args->in[3];
   ft_real* dscale = (ft_real*)args->out[0];
   ft_real* dzero = zero_point ? (ft_real*)args->out[1] : NULL;
-  run_t run = {0, 0, -1};
+  ft_group_run run = {0, 0, -1};
   ft_real unused = 0;
   int32_t i, part;
   for (i = 0; i < p->groups; ++i) {
     dscale[i] = 0;
     if (dzero) dzero[i] = 0;
   }
-  while (next_run(p, &run)) {
+  while (ft_next_group_run(p, &run)) {
     const ft_real z = zero_point_of(p, zero_point, run.group);
     for (i = run.begin; i < run.end; i += part) {
       part = run.end - i < kPiece ? run.end - i : kPiece;

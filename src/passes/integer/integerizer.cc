@@ -10,6 +10,7 @@
 #include "ops/append.h"
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
+#include "ops/fake_quantize.h"
 #include "passes/integerize.h"
 
 namespace ft {
@@ -214,6 +215,8 @@ std::span<const Integerizer::Rule> Integerizer::rules() {
       {&kGatherGrad, &I::gather_grad},
       {&kConcat, &I::concat},
       {&kPad, &I::pad},
+      {&kMinmaxQuantizer, &I::minmax_quantizer},
+      {&kFakeQuantize, &I::fake_quantize},
       {&kDequantize, &I::dequantize},
       {&kQuantize, &I::quantize},
       {&kSoftmax, &I::softmax},

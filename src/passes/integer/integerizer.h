@@ -96,6 +96,8 @@ class Integerizer {
   Status concat(const Node& node);
   Status pad(const Node& node);
   Status gather_grad(const Node& node);
+  Status minmax_quantizer(const Node& node);
+  Status fake_quantize(const Node& node);
   Status dequantize(const Node& node);
   Status quantize(const Node& node);
 

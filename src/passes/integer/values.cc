@@ -132,6 +132,20 @@ Status Integerizer::pad(const Node& node) {
   return ok_status();
 }
 
+// Powers of two, which the rounding itself finds: no value of its own.
+Status Integerizer::minmax_quantizer(const Node& node) {
+  if (node.outputs.size() > 1) return unknown(node, " with zero points");
+  for (size_t i = 1; i < node.inputs.size(); ++i)
+    if (node.inputs[i] != kNone) return unknown(node, " with learned steps");
+  return ok_status();
+}
+
+Status Integerizer::fake_quantize(const Node& node) {
+  FT_TRY(const Bfp x, wide(node, 0));
+  return become(node, kBfpFakeQuantize, {x.mantissa, x.exponent}, node.attrs,
+                x.is_gradient);
+}
+
 Status Integerizer::dequantize(const Node& node) {
   FT_TRY(map_[node.outputs[0]], in(node, 0));
   return ok_status();
