@@ -14,7 +14,10 @@ namespace ft::cli {
 namespace {
 
 // "--use-rslora" for "use_rslora".
+// The optimizer has betas of its own.
 std::string option_name(std::string_view setting) {
+  if (setting == "beta1" || setting == "beta2")
+    return "--importance-" + std::string(setting);
   std::string name = "--" + std::string(setting);
   std::ranges::replace(name, '_', '-');
   return name;

@@ -75,6 +75,11 @@ class Job {
     if (job_.method.new_head && classes == 0)
       return usage_error("--new-head needs data with classes");
     FT_TRY(MethodSettings method, job_.method.settings(classes, job_.seed));
+    fill_total_updates(method,
+                       count_updates(data_->split.train.size(),
+                                     static_cast<size_t>(job_.method.batch),
+                                     job_.optimizer.settings.accumulate,
+                                     job_.optimizer.epochs));
     FT_TRY(const BaseModel base,
            load_base(job_.model, precision_, job_.method.batch,
                      job_.method.seq_len));
@@ -225,6 +230,7 @@ class Job {
                      .seed = job_.seed,
                      .patience = job_.optimizer.patience,
                      .shuffle = !job_.optimizer.in_order,
+                     .first_result = first_result(settings_.method),
                      .optimizer = job_.optimizer.settings});
     FT_TRY_STATUS(trainer.check());
     if (job_.resume) {
@@ -234,6 +240,7 @@ class Job {
     }
     FT_TRY(stop_, run_steps(trainer));
     steps_done_ = trainer.state().step;
+    if (trainer.state().best_epoch >= 0) best_loss_ = trainer.state().best_loss;
     outcome_.history = trainer.state().history;
     if (stop_ == StopReason::kInterrupted) {
       FT_TRY_STATUS(save(trainer));
@@ -351,16 +358,6 @@ class Job {
     return static_cast<double>(*middle);
   }
 
-  double loss_after() const {
-    const auto& history = outcome_.history;
-    if (history.empty()) return std::nan("");
-    const auto best =
-        std::ranges::min_element(history, {}, [](const EpochRecord& r) {
-          return std::isnan(r.val_loss) ? r.train_loss : r.val_loss;
-        });
-    return std::isnan(best->val_loss) ? best->train_loss : best->val_loss;
-  }
-
   void fill_fields() {
     Json& f = outcome_.fields;
     f = plan_fields(step_.program);
@@ -380,7 +377,7 @@ class Job {
       f["auc_after"] = outcome_.after.auc;
     }
     f["samples"] = outcome_.evaluated ? outcome_.after.samples : 0;
-    f["loss_after"] = number_or_null(loss_after());
+    f["loss_after"] = number_or_null(best_loss_);
     if (data_->samples.label_size > 1) {
       f["loss_before"] = number_or_null(outcome_.before.loss);
       f["loss_after"] = number_or_null(outcome_.after.loss);
@@ -417,6 +414,7 @@ class Job {
   StopReason stop_ = StopReason::kFinished;
   std::string message_;
   int64_t steps_done_ = 0;
+  double best_loss_ = std::nan("");  // of the epoch that was kept
   std::vector<float> step_ms_;
   std::vector<double> losses_;  // of the steps of this call
 };

@@ -78,7 +78,10 @@ Status apply_one(Graph& graph, const MethodSettings& settings, size_t index,
     adapted.tensors.push_back(std::move(t));
   }
   if (now.head != kNone) adapted.head = now.head;
-  adapted.metadata = std::move(now.metadata);  // the last one is trained
+  // Only the last adapter is trained.
+  adapted.metadata = std::move(now.metadata);
+  adapted.penalty = now.penalty;
+  adapted.ranks = std::move(now.ranks);
   return ok_status();
 }
 

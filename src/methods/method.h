@@ -84,10 +84,23 @@ struct AdapterTensor {
   Shape file_shape() const { return flat.rank() > 0 ? flat : permuted_shape(); }
 };
 
+// A column of B, a singular value and a row of A for each of r ranks.
+struct RankTriplet {
+  ValueId a = kNone, b = kNone, e = kNone;  // [r, ...], [rows, r], [r]
+};
+// For methods whose training decides which ranks stay: the attributes are those
+// of ops adalora_score and adalora_allocate.
+struct RankAllocation {
+  std::vector<RankTriplet> triplets;
+  Attrs score, schedule;
+};
+
 struct AdaptedGraph {
   std::vector<AdapterTensor> tensors;
   // What the file of the (last) adapter should say beside the settings.
   std::map<std::string, std::string> metadata;
+  ValueId penalty = kNone;  // [1], which training adds to the loss
+  RankAllocation ranks;
   NodeId head = kNone;  // the new head's node, if one was made
 };
 
@@ -131,6 +144,13 @@ struct MethodDef {
   // MethodSettings::weight scales what the method adds; false: it takes no
   // weight but 1.
   bool weighted = false;
+  // The setting that counts the updates of a whole training; where it is 0,
+  // training fills it in.
+  const SettingDef* total_updates = nullptr;
+  // Updates before which the values are not what the method promises (ranks
+  // that are still to go): training keeps no epoch that ends before, if it can.
+  // nullptr: 0.
+  int64_t (*first_result)(const MethodSettings& settings) = nullptr;
 };
 
 std::span<const MethodDef* const> all_methods();
@@ -140,6 +160,10 @@ Result<const MethodDef*> find_method(std::string_view name);
 // method has or what the value may be.
 Status set_setting(const MethodDef& method, std::string_view name,
                    std::string_view text, MethodSettings& settings);
+
+// What MethodDef::total_updates and first_result say of a training.
+void fill_total_updates(MethodSettings& settings, int64_t updates);
+int64_t first_result(const MethodSettings& settings);
 
 // Copies tensors between parameters and file layout. Every tensor must be
 // there with the right number of elements and only finite values.

@@ -5,14 +5,14 @@
 
 namespace ft {
 
-extern const MethodDef kLora, kLoraFa, kVera, kIa3, kBitfit, kNorm, kBottleneck,
-    kSparse, kPrompt, kPrefix, kHead, kFull;
+extern const MethodDef kLora, kLoraFa, kAdalora, kVera, kIa3, kBitfit, kNorm,
+    kBottleneck, kSparse, kPrompt, kPrefix, kHead, kFull;
 
 namespace {
 
 constexpr const MethodDef* kMethods[] = {
-    &kLora,       &kLoraFa, &kVera,   &kIa3,    &kBitfit, &kNorm,
-    &kBottleneck, &kSparse, &kPrompt, &kPrefix, &kHead,   &kFull};
+    &kLora,       &kLoraFa, &kAdalora, &kVera,   &kIa3,  &kBitfit, &kNorm,
+    &kBottleneck, &kSparse, &kPrompt,  &kPrefix, &kHead, &kFull};
 
 // Walks the elements in file order and hands (file index, view index) on.
 template <class F>
@@ -61,6 +61,20 @@ Status set_setting(const MethodDef& method, std::string_view name,
   return usage_error(fmt::format(
       "method {} has no setting '{}'; {}", method.name, name,
       names.empty() ? "it has none of its own" : "it has: " + names));
+}
+
+void fill_total_updates(MethodSettings& settings, int64_t updates) {
+  const auto method = find_method(settings.method);
+  if (!method.ok() || (*method)->total_updates == nullptr) return;
+  const SettingDef& setting = *(*method)->total_updates;
+  if (settings.integer(setting) == 0)
+    settings.own[std::string(setting.name)] = fmt::format("{}", updates);
+}
+
+int64_t first_result(const MethodSettings& settings) {
+  const auto method = find_method(settings.method);
+  if (!method.ok() || (*method)->first_result == nullptr) return 0;
+  return (*method)->first_result(settings);
 }
 
 std::string peft_key(const std::string& module, std::string_view what) {

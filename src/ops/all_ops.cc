@@ -5,6 +5,7 @@
 #include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
 #include "ops/fake_quantize.h"
+#include "ops/rank_allocation.h"
 
 namespace ft::ops {
 namespace {
@@ -88,6 +89,10 @@ constexpr const OpDef* kAllOps[] = {
     &kSgdUpdate,
     &kAdamwUpdate,
     &kAdamw8bitUpdate,
+    // Ranks.
+    &kAdaloraScore,
+    &kAdaloraAllocate,
+    &kAdaloraPrune,
     // Training in integers.
     &kBfpSideConv2d,
     &kBfpSideDepthwiseConv2d,

@@ -115,14 +115,18 @@ Status check_arity(const Graph& graph, NodeId id) {
 }
 
 Status check_reads(const Graph& graph, NodeId id, const Progress& progress) {
-  for (const ValueId in : graph.node(id).inputs) {
+  const Node& node = graph.node(id);
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const ValueId in = node.inputs[i];
+    // A second update of a value, in order, is no reader.
+    const bool updates = i < 32 && (node.op->mutates >> i & 1) != 0;
     if (in == kNone) continue;
     const auto at = static_cast<size_t>(in);
     if (!progress.readable[at])
       return broken(fmt::format("{} reads {} before anyone produces it",
                                 describe(graph, id),
                                 describe_value(graph, in)));
-    if (progress.mutated_by[at] != kNone)
+    if (progress.mutated_by[at] != kNone && !updates)
       return broken(fmt::format("{} reads {}, which node {} has updated",
                                 describe(graph, id), describe_value(graph, in),
                                 progress.mutated_by[at]));

@@ -12,6 +12,7 @@
 #include "methods/method.h"
 #include "train/peft_biases.h"
 #include "train/peft_prompts.h"
+#include "train/peft_ranks.h"
 #include "train/peft_types.h"
 
 namespace ft {
@@ -133,7 +134,7 @@ class PeftReader {
                     value.dump(), type_.peft_type));
   }
 
-  Result<double> number(const char* key, double preset) const {
+  Result<double> number(std::string_view key, double preset) const {
     const auto at = config_.find(key);
     if (at == config_.end() || at->is_null()) return preset;
     if (!at->is_number())
@@ -143,7 +144,7 @@ class PeftReader {
 
   // The tensors say which modules are adapted and with which rank.
   Status read_modules(const MethodDef& method) {
-    FT_TRY(const double rank, number("r", 8));
+    FT_TRY(const double rank, number(type_.rank_key, type_.rank_preset));
     FT_TRY(const double alpha,
            number("lora_alpha", type_.has_alpha ? 8 : 2 * rank));
     settings_.lora_alpha = alpha;
@@ -161,7 +162,7 @@ class PeftReader {
                pattern_value(patterns, module, "alpha_pattern"));
         if (own_alpha) settings_.alpha_pattern.emplace_back(module, *own_alpha);
       }
-      if (method.default_rank > 0 && t.name.ends_with(".lora_A.weight") &&
+      if (method.default_rank > 0 && t.name.ends_with(type_.rank_suffix) &&
           t.shape.rank() > 0 && t.shape[0] != settings_.r)
         settings_.rank_pattern.emplace_back(module,
                                             static_cast<int>(t.shape[0]));
@@ -236,6 +237,8 @@ Status read_settings(const Json& config, const PeftType& type,
   if (has_virtual_tokens(type)) return read_peft_prompts(config, type, adapter);
   if (type.peft_type == "LORA" && trains_biases(config))
     return read_peft_biases(adapter);
+  if (type.peft_type == "ADALORA")
+    FT_TRY_STATUS(read_peft_ranks(config, adapter));
   return PeftReader(config, type, adapter).run();
 }
 
@@ -281,7 +284,7 @@ void write_modules(const Adapter& adapter, const PeftType& type,
       continue;
     }
     targets.insert(module);
-    if (!t.name.ends_with(".lora_A.weight")) continue;
+    if (!t.name.ends_with(type.rank_suffix)) continue;
     if (t.shape[0] != settings.r) ranks[escaped(module)] = t.shape[0];
     const double alpha = settings.alpha_of(module);
     if (alpha != settings.lora_alpha) alphas[escaped(module)] = alpha;
@@ -289,7 +292,7 @@ void write_modules(const Adapter& adapter, const PeftType& type,
   config["target_modules"] = targets;
   config["modules_to_save"] = saved.empty() ? Json() : Json(saved);
   if (!has_rank) return;
-  config["r"] = settings.r;
+  config[std::string(type.rank_key)] = settings.r;
   if (!type.has_alpha) return;
   config["lora_alpha"] = settings.lora_alpha;
   config["rank_pattern"] = ranks;
@@ -353,6 +356,8 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
     FT_TRY_STATUS(write_peft_biases(copy, config));
   else
     FT_TRY_STATUS(write_settings(adapter, *type, settings, *method, config));
+  if (type->peft_type == "ADALORA")
+    FT_TRY_STATUS(write_peft_ranks(settings.r, copy, config));
   copy.metadata["format"] = "pt";  // PEFT's loader asks for it
   for (AdapterEntry& t : copy.tensors) t.quantizer = {};  // as PEFT has them
   FT_TRY(auto tensors, encode_adapter(copy));

@@ -114,6 +114,96 @@ TEST(Peft, MalformedFilesAreRefused) {
   EXPECT_FALSE(read_with("alpha_pattern", {{"conv", "x"}}).ok());
 }
 
+// An adapter of a method with these tensors, as PEFT would have written it.
+Result<Adapter> exchanged(
+    const MethodSettings& s,
+    const std::vector<std::pair<std::string, Shape>>& tensors,
+    const Json& change = Json::object()) {
+  Adapter adapter{.metadata = to_metadata(s), .tensors = {}};
+  for (const auto& [name, shape] : tensors)
+    adapter.tensors.push_back(
+        {name, shape,
+         std::vector<float>(static_cast<size_t>(shape.num_elements()), 0.5f)});
+  const PeftFiles files = to_peft(adapter, "base").value();
+  Json config = Json::parse(files.config);
+  config.update(change);
+  adapter.metadata = {{"format", "pt"}};
+  return from_peft(config.dump(), encode_adapter(adapter).value(), "test");
+}
+
+MethodSettings of_method(const char* method, int r) {
+  MethodSettings s;
+  s.method = method;
+  s.r = r;
+  s.lora_alpha = 2.0 * r;
+  return s;
+}
+
+TEST(Peft, VariantsOfLoraKeepTheirSettings) {
+  MethodSettings s = of_method("lora", 2);
+  s.own = {{"use_qalora", "true"},
+           {"qalora_group_size", "4"},
+           {"use_rslora", "true"}};
+  const auto back =
+      exchanged(s, {{"base_model.model.fc.lora_A.weight", {2, 3}},
+                    {"base_model.model.fc.lora_B.weight", {5, 2}}});
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  const auto settings = settings_from_metadata(back->metadata).value();
+  for (const auto& [name, text] : s.own)
+    EXPECT_EQ(settings.own.at(name), text) << name;
+}
+
+TEST(Peft, Ia3KnowsItsInputsByNameAndShape) {
+  MethodSettings s = of_method("ia3", 0);
+  s.own["feedforward_modules"] = "fc2";
+  const std::vector<std::pair<std::string, Shape>> tensors = {
+      {"base_model.model.fc1.ia3_l", {7, 1}},
+      {"base_model.model.fc2.ia3_l", {1, 7}}};
+  const auto back = exchanged(s, tensors);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  const auto settings = settings_from_metadata(back->metadata).value();
+  EXPECT_EQ(settings.own.at("feedforward_modules"), "fc2");
+  const auto by_pattern =
+      exchanged(s, tensors, {{"feedforward_modules", ".*2"}});
+  ASSERT_TRUE(by_pattern.ok()) << by_pattern.status().message();
+  const auto wrong = exchanged(s, tensors, {{"feedforward_modules", {"fc1"}}});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_NE(wrong.status().message().find("fc1.ia3_l"), std::string::npos);
+  EXPECT_FALSE(exchanged(s, tensors, {{"feedforward_modules", "("}}).ok());
+  EXPECT_FALSE(exchanged(s, tensors, {{"feedforward_modules", {3}}}).ok());
+}
+
+TEST(Peft, VeraNeedsTheSharedMatrices) {
+  std::vector<std::pair<std::string, Shape>> tensors = {
+      {"base_model.model.fc.vera_lambda_b", {5}},
+      {"base_model.model.fc.vera_lambda_d", {2}},
+      {"base_model.vera_A", {2, 6}},
+      {"base_model.vera_B", {5, 2}}};
+  const auto back = exchanged(of_method("vera", 2), tensors);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  const auto settings = settings_from_metadata(back->metadata).value();
+  EXPECT_EQ(settings.r, 2);
+  EXPECT_EQ(settings.lora_alpha, 4);
+  tensors.pop_back();
+  const auto lacking = exchanged(of_method("vera", 2), tensors);
+  ASSERT_FALSE(lacking.ok());
+  EXPECT_NE(lacking.status().message().find("vera_B"), std::string::npos);
+}
+
+TEST(Peft, AdaloraTellsWhichRanksAreLeft) {
+  const auto back = exchanged(of_method("adalora", 3),
+                              {{"base_model.model.fc.1.lora_A", {2, 6}},
+                               {"base_model.model.fc.1.lora_B", {5, 2}},
+                               {"base_model.model.fc.1.lora_E", {2, 1}},
+                               {"base_model.model.conv.lora_A", {3, 6}},
+                               {"base_model.model.conv.lora_B", {5, 3}},
+                               {"base_model.model.conv.lora_E", {3, 1}}});
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  const auto settings = settings_from_metadata(back->metadata).value();
+  EXPECT_EQ(settings.rank_of("conv"), 3);
+  EXPECT_EQ(settings.rank_of("fc.1"), 2);
+}
+
 TEST(Peft, AMethodThatPeftDoesNotHaveIsNotExported) {
   Adapter adapter = example();
   adapter.metadata["method"] = "full";

@@ -9,6 +9,8 @@ constexpr std::string_view kVeraSuffixes[] = {".vera_lambda_b",
                                               ".vera_lambda_d"};
 constexpr std::string_view kVeraShared[] = {"base_model.vera_A",
                                             "base_model.vera_B"};
+constexpr std::string_view kAdaloraSuffixes[] = {".lora_A", ".lora_B",
+                                                 ".lora_E"};
 constexpr std::string_view kIa3Suffixes[] = {".ia3_l"};
 
 constexpr std::string_view kNormSuffixes[] = {".ln_tuning_layers.weight",
@@ -25,6 +27,13 @@ constexpr PeftType kTypes[] = {
      .suffixes = kLoraSuffixes,
      .has_alpha = true},
     {"VERA", "vera", kVeraSuffixes, kVeraShared},
+    {.peft_type = "ADALORA",
+     .method = "adalora",
+     .suffixes = kAdaloraSuffixes,
+     .has_alpha = true,
+     .rank_key = "init_r",
+     .rank_preset = 12,
+     .rank_suffix = ".lora_A"},
     {"IA3", "ia3", kIa3Suffixes},
     {"LORA", "bitfit", {}},
     {"LN_TUNING", "norm", kNormSuffixes},

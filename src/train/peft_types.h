@@ -15,6 +15,9 @@ struct PeftType {
   // Tensors that belong to no module, by their whole names.
   std::span<const std::string_view> shared = {};
   bool has_alpha = false;  // lora_alpha, rank_pattern and alpha_pattern
+  std::string_view rank_key = "r";
+  int rank_preset = 8;  // where the folder says none
+  std::string_view rank_suffix = ".lora_A.weight";  // tensors [rank, ...]
 };
 std::span<const PeftType> peft_types();
 
@@ -36,8 +39,9 @@ inline constexpr std::array<std::string_view, 24> kPeftNoEffect = {
 
 // Settings that are read elsewhere, or that the tensors answer: which modules
 // are adapted, with which rank.
-inline constexpr std::array<std::string_view, 9> kPeftRead = {
+inline constexpr std::array<std::string_view, 10> kPeftRead = {
     "r",
+    "init_r",
     "lora_alpha",
     "alpha_pattern",
     "rank_pattern",

@@ -114,7 +114,11 @@ Result<CompiledStep> compile_step(const Graph& base,
   FT_TRY(Adapted a, adapt_for_training(base, settings));
   Graph& graph = a.graph;
   FT_TRY(const ValueId answer, real_answer(graph));
-  FT_TRY(const ValueId loss, append_loss(graph, settings.loss, answer));
+  FT_TRY(ValueId loss, append_loss(graph, settings.loss, answer));
+  if (a.adapted.penalty != kNone) {
+    FT_TRY(loss, append(graph, ops::kBinary, {loss, a.adapted.penalty},
+                        {{"kind", "add"}}, {.name = "loss/penalized"}));
+  }
   graph.outputs = {loss};
   if (settings.loss == Loss::kSoftmaxCrossEntropy &&
       !answers_every_token(graph, answer))
@@ -123,7 +127,7 @@ Result<CompiledStep> compile_step(const Graph& base,
   remove_dead_nodes(graph);
   const ValueId hyper = add_hyper_input(graph);
   const NodeId first_backward = graph.num_nodes();
-  Updates updates(settings.optimizer, hyper);
+  Updates updates(settings.optimizer, a.adapted.ranks, hyper);
   FT_TRY_STATUS(append_backward(graph, loss, params_of(a.adapted, a.learned),
                                 [&](Graph& g, ValueId p, ValueId grad) {
                                   return updates.ready(g, p, grad);

@@ -157,6 +157,28 @@ TEST(Trainer, ADivergedRunStopsAtThatStepWithFiniteParameters) {
   }
 }
 
+TEST(Trainer, EpochsBeforeTheMethodsResultAreNotKept) {
+  Fixture run;
+  run.settings.optimizer.lr = 0;  // no epoch is better than the first
+  run.settings.epochs = 6;
+  run.settings.patience = 2;
+  run.settings.first_result = 3 * 9;  // updates of three epochs
+  Trainer trainer = run.trainer();
+  EXPECT_EQ(trainer.run(kAlways).value(), StopReason::kPatience);
+  EXPECT_EQ(trainer.state().best_epoch, 2);
+  EXPECT_EQ(trainer.state().history.size(), 5u);
+  run.settings.first_result = 6 * 9 + 1;
+  const Status status = run.trainer().check();
+  EXPECT_EQ(status.code(), Code::kUsage);
+  EXPECT_NE(status.message().find("update 55"), std::string::npos);
+}
+
+TEST(Trainer, CountsUpdatesOfWholeBatches) {
+  EXPECT_EQ(count_updates(19, 2, 1, 3), 27);
+  EXPECT_EQ(count_updates(19, 2, 4, 3), 6);
+  EXPECT_EQ(count_updates(1, 2, 1, 3), 0);
+}
+
 TEST(Trainer, StopsWithoutImprovement) {
   Fixture run;
   run.settings.optimizer.lr = 0;

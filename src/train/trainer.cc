@@ -40,6 +40,11 @@ size_t params_bytes_of(const Program& program) {
 
 }  // namespace
 
+int64_t count_updates(size_t samples, size_t batch, int64_t accumulate,
+                      int epochs) {
+  return whole_updates(samples / batch, accumulate) / accumulate * epochs;
+}
+
 Trainer::Trainer(Session& train, std::span<Session> validation,
                  const Samples& samples, std::vector<size_t> train_indices,
                  std::vector<size_t> val_indices, Task task,
@@ -69,6 +74,12 @@ Status Trainer::check() const {
         train_indices_.size(),
         batch_ * static_cast<size_t>(settings_.optimizer.accumulate), batch_,
         settings_.optimizer.accumulate));
+  if (const int64_t updates = total_steps() / settings_.optimizer.accumulate;
+      updates < settings_.first_result)
+    return usage_error(fmt::format(
+        "the method reaches its result at update {}, but this training makes "
+        "{}: give more --epochs, or the method fewer updates",
+        settings_.first_result, updates));
   const Shape& target = session_.program().inputs[kTargetInput].type.shape;
   if (samples_.label_size > 1) {
     if (static_cast<size_t>(target.num_elements()) ==
@@ -213,8 +224,14 @@ Status Trainer::finish_epoch() {
   return ok_status();
 }
 
+bool Trainer::counts(int epoch) const {
+  return (epoch + 1) * steps_per_epoch_ / settings_.optimizer.accumulate >=
+         settings_.first_result;
+}
+
 void Trainer::keep_best(double loss) {
-  if (state_.best_epoch >= 0 && loss >= state_.best_loss) {
+  const int best = state_.best_epoch;
+  if (best >= 0 && counts(best) && loss >= state_.best_loss) {
     ++state_.epochs_without_gain;
     return;
   }

@@ -3,7 +3,8 @@
 //
 // Deterministic: everything depends on the settings, the data and the seed
 // only. After each epoch the parameters are kept if they are the best so far,
-// by validation loss where there is validation data, else by training loss.
+// by validation loss where there is validation data, else by training loss. A
+// method may say from which update on epochs can be compared.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,9 @@ struct TrainSettings {
   uint64_t seed = 0;
   int patience = 0;     // epochs without improvement before stopping; 0: never
   bool shuffle = true;  // false: samples in their own order, every epoch
+  // Epochs that end before so many updates are not compared with others: the
+  // next one takes their place (MethodDef::first_result).
+  int64_t first_result = 0;
   OptimizerSettings optimizer;
 };
 
@@ -52,6 +56,10 @@ struct Progress {
 };
 
 enum class StopReason { kFinished, kPatience, kInterrupted, kDiverged };
+
+// Updates that a training of so many samples makes.
+int64_t count_updates(size_t samples, size_t batch, int64_t accumulate,
+                      int epochs);
 
 class Trainer {
  public:
@@ -86,6 +94,7 @@ class Trainer {
   bool diverged() const;
   Status finish_epoch();
   void keep_best(double loss);
+  bool counts(int epoch) const;
   void restore_best();
   std::span<std::byte> params();
 

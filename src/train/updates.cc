@@ -19,6 +19,11 @@ Status Updates::ready(Graph& graph, ValueId param, ValueId grad) {
 }
 
 Status Updates::finish(Graph& graph) {
+  FT_TRY_STATUS(finish_waiting(graph));
+  return ranks_.finish(graph, append_own());
+}
+
+Status Updates::finish_waiting(Graph& graph) {
   if (waiting_.empty()) return ok_status();
   if (settings_.clip_per_sample > 0) {
     FT_TRY_STATUS(clip_norm(graph, settings_.clip_per_sample, "of_run"));
@@ -72,8 +77,16 @@ Status Updates::clip_norm(Graph& graph, double max_norm, const char* what) {
   return ok_status();
 }
 
+RankAllocator::Update Updates::append_own() const {
+  return [this](Graph& graph, ValueId param, ValueId grad) {
+    return append_update(graph, settings_, hyper_, param, grad);
+  };
+}
+
 Status Updates::update(Graph& graph, const Gradient& g) {
-  return append_update(graph, settings_, hyper_, g.param, g.grad);
+  if (ranks_.owns(g.param))
+    return ranks_.ready(graph, g.param, g.grad, append_own());
+  return append_own()(graph, g.param, g.grad);
 }
 
 }  // namespace ft

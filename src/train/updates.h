@@ -14,14 +14,17 @@
 #include "base/result.h"
 #include "ir/graph.h"
 #include "train/optimizer.h"
+#include "train/rank_allocation.h"
 
 namespace ft {
 
 class Updates {
  public:
-  // `settings` must outlive the object; `hyper` is add_hyper_input()'s.
-  Updates(const OptimizerSettings& settings, ValueId hyper)
-      : settings_(settings), hyper_(hyper) {}
+  // `settings` and `ranks` must outlive the object; `hyper` is
+  // add_hyper_input()'s.
+  Updates(const OptimizerSettings& settings, const RankAllocation& ranks,
+          ValueId hyper)
+      : settings_(settings), hyper_(hyper), ranks_(ranks, hyper) {}
 
   // As append_backward() calls it.
   Status ready(Graph& graph, ValueId param, ValueId grad);
@@ -36,10 +39,13 @@ class Updates {
   Status accumulate(Graph& graph, Gradient& g);
   Status clip_value(Graph& graph, Gradient& g);
   Status clip_norm(Graph& graph, double max_norm, const char* what);
+  Status finish_waiting(Graph& graph);
   Status update(Graph& graph, const Gradient& g);
+  RankAllocator::Update append_own() const;
 
   const OptimizerSettings& settings_;
   ValueId hyper_;
+  RankAllocator ranks_;
   std::vector<Gradient> waiting_;  // for a norm
 };
 

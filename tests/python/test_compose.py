@@ -54,8 +54,12 @@ class Stack:
         state = peft.get_peft_model_state_dict(model, adapter_name=name)
         targets = json.dumps(sorted(config.target_modules))
         alpha = str(getattr(config, "lora_alpha", 2 * config.r))
-        return self.save(name, state, method, r=str(config.r),
-                         lora_alpha=alpha, target_modules=targets)  # fmt: skip
+        own = {}
+        if method == "adalora":
+            own = {"target_r": str(config.target_r)}
+        return self.save(name, state, method, lora_alpha=alpha,
+                         r=str(getattr(config, "init_r", config.r)),
+                         target_modules=targets, **own)  # fmt: skip
 
     def run(self, adapters, *options, model=None, fails=False):
         x = self.x.transpose(0, 2, 3, 1) if self.x.ndim == 4 else self.x
@@ -135,18 +139,22 @@ def test_weights_are_those_of_add_weighted_adapter(stack):
     assert relative(stack.merged(paths, *weights), want) <= BAR
 
 
-def test_lora_vera_and_bitfit_together(mlp):
+def test_lora_vera_adalora_and_bitfit_together(mlp):
     """PEFT's own delta weights of each, added to the base's."""
     lora = peft.LoraConfig(r=2, lora_alpha=4, target_modules=mlp.layers)
     vera = peft.VeraConfig(r=3, target_modules=mlp.layers[:2])
+    ada = peft.AdaLoraConfig(
+        init_r=3, target_r=2, total_step=9, lora_alpha=5, target_modules=mlp.layers
+    )
     parts = []
-    for name, method, config in [("a", "lora", lora), ("b", "vera", vera)]:
+    for name, method, config in [("a", "lora", lora), ("b", "vera", vera),
+                                 ("d", "adalora", ada)]:  # fmt: skip
         model = peft.get_peft_model(make_net("mlp"), config, adapter_name=name)
         randomize(model)
         parts.append((model, mlp.save_peft(model, name, method, config)))
     want = make_net("mlp").double()
-    weights = [1.0, -0.5, 1.0]
-    for (model, _), weight, name in zip(parts, weights, "ab"):
+    weights = [1.0, -0.5, 0.7, 1.0]
+    for (model, _), weight, name in zip(parts, weights, "abd"):
         for layer in mlp.layers:
             wrapped = getattr(model.base_model.model, layer)
             if hasattr(wrapped, "get_delta_weight"):

@@ -31,6 +31,13 @@ def lora(**settings):
     )
 
 
+def adalora(targets):
+    return peft.AdaLoraConfig(
+        init_r=RANK, target_r=RANK, lora_alpha=ALPHA, total_step=1,
+        target_modules=targets,
+    )  # fmt: skip
+
+
 def ia3(feedforward=()):
     return lambda targets: peft.IA3Config(
         target_modules=targets, feedforward_modules=list(feedforward)
@@ -77,6 +84,13 @@ METHODS = {
         kinds=("mlp",),
         prepare=use_qalora,
         loads=False,
+    ),
+    # Without the penalty and before anything is pruned; test_adalora.py.
+    "adalora": Method(
+        "adalora",
+        adalora,
+        True,
+        {"target_r": str(RANK), "orth_reg_weight": "0", "total_step": "1"},
     ),
     "vera": Method(
         "vera",

@@ -106,6 +106,14 @@ METHODS = {
     "rslora": Method("lora", lora(use_rslora=True), {"use_rslora": "true"}),
     "dora": Method("lora", lora(use_dora=True), {"use_dora": "true"}),
     "lora-fa": Method("lora-fa", lora(), frozen=("lora_A",)),
+    "adalora": Method(
+        "adalora",
+        lambda kind: peft.AdaLoraConfig(
+            init_r=RANK, target_r=RANK, lora_alpha=ALPHA, total_step=1,
+            target_modules=LINEAR[kind],
+        ),
+        {"target_r": str(RANK), "orth_reg_weight": "0", "total_step": "1"},
+    ),
     "vera": Method(
         "vera",
         lambda kind: peft.VeraConfig(
@@ -278,9 +286,9 @@ class Case:
         for key, value in self.settings.items():
             own += ["--" + key.replace("_", "-")]
             own += [] if value == "true" else [value]
-        if self.method.name.startswith(("lora", "vera")):
+        if self.method.name.startswith(("lora", "adalora", "vera")):
             own += ["--rank", RANK]
-        if self.method.name.startswith("lora"):
+        if self.method.name.startswith(("lora", "adalora")):
             own += ["--alpha", ALPHA]
         if self.targets:
             own += ["--target-modules", ",".join(self.targets)]
