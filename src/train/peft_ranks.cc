@@ -122,12 +122,14 @@ Status read_peft_ranks(const Json& config, Adapter& adapter) {
     ++modules;
     FT_TRY_STATUS(check_rank(patterns, init_r, module, t));
   }
-  for (const auto& [name, kept] : patterns.items())
-    if (std::ranges::none_of(adapter.tensors, [&](const AdapterEntry& t) {
-          return t.name == std::string(kPrefix) + name;
-        }))
-      return invalid_input(fmt::format(
-          "{} names '{}', which it has no tensor for", kPattern, name));
+  for (const auto& pattern : patterns.items()) {
+    const std::string tensor = std::string(kPrefix) + pattern.key();
+    if (std::ranges::find(adapter.tensors, tensor, &AdapterEntry::name) ==
+        adapter.tensors.end())
+      return invalid_input(
+          fmt::format("{} names '{}', which it has no tensor for", kPattern,
+                      pattern.key()));
+  }
   std::erase_if(adapter.tensors, [](const AdapterEntry& t) {
     return t.shape.num_elements() == 0;
   });
