@@ -17,8 +17,9 @@ constexpr uint64_t kSeed = 11;
 class Draws {
  public:
   int32_t between(int32_t low, int32_t high) {
-    return low + static_cast<int32_t>(random_.below(
-                     n_++, static_cast<uint32_t>(high - low + 1)));
+    const int64_t span = int64_t{high} - low + 1;
+    return static_cast<int32_t>(
+        low + int64_t{random_.below(n_++, static_cast<uint32_t>(span))});
   }
 
  private:
@@ -81,7 +82,8 @@ TEST(RequantLines, EqualTheReferenceAtTheEndsOfLongRanges) {
   Draws d;
   int found = 0;
   for (int round = 0; round < 60; ++round) {
-    ft_requant r = random_requant(d, d.between(8, 31));
+    ft_requant r = random_requant(d, 8);
+    r.shift = -d.between(8, 31);
     r.least = -d.between(1, 1 << 30);
     r.most = d.between(1, 1 << 30);
     ft_requant_lines lines{};
