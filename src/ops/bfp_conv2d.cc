@@ -63,7 +63,12 @@ Status lower(const LowerContext& context, Lowered& lowered) {
     const FixedFactor f = fixed_factor(factor_of(node, 4) / factor);
     lowered.add_aux<int32_t>(std::array{f.multiplier, f.exponent});
   }
-  return finish(node, conv, 0, factor, lowered);
+  FT_TRY_STATUS(finish(node, conv, 0, factor, lowered));
+  if (is_s8(node, 0))
+    lowered.scratch_bytes +=
+        static_cast<size_t>(node.shape(1).num_elements() / conv.out_c) *
+        sizeof(int16_t);
+  return ok_status();
 }
 
 // Scales of int8 weights, one each output channel or one for all.
@@ -149,7 +154,11 @@ Result<std::vector<TensorType>> infer_weight_grad(const NodeView& node) {
 }
 
 Status lower_weight_grad(const LowerContext& context, Lowered& lowered) {
-  return lower_pair(context, kConv2dWeightGrad, 1, lowered);
+  FT_TRY_STATUS(lower_pair(context, kConv2dWeightGrad, 1, lowered));
+  if (is_s8(context.view, 0))
+    lowered.scratch_bytes +=
+        static_cast<size_t>(context.view.out(0).shape.back()) * sizeof(int32_t);
+  return ok_status();
 }
 
 Result<std::vector<TensorType>> infer_dw_weight_grad(const NodeView& node) {

@@ -74,6 +74,9 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   lowered.set_params(p);
   FT_TRY_STATUS(add_requantization(node, sizes.out_c, false, lowered));
   lowered.aux.pop_back();  // the float scale of a float side
+  lowered.scratch_bytes =
+      static_cast<size_t>(node.shape(1).num_elements() / sizes.out_c) *
+      sizeof(int16_t);
   if (!node.has(3)) return ok_status();
   add_accumulator_scales(node, sizes.out_c,
                          factor_of(node, 3) * factor_of(node, 5) *

@@ -23,6 +23,9 @@ typedef void (*ft_bfp_row_fn)(const void* context, int32_t row, int64_t* acc);
 
 /* Bits of v's binary digits; 0 for 0. */
 static inline int32_t ft_bit_length(uint64_t v) {
+#if defined(__GNUC__)
+  return v == 0 ? 0 : 64 - __builtin_clzll(v);
+#else
   int32_t bits = 0;
   if (v >> 32) v >>= 32, bits += 32;
   if (v >> 16) v >>= 16, bits += 16;
@@ -30,6 +33,7 @@ static inline int32_t ft_bit_length(uint64_t v) {
   if (v >> 4) v >>= 4, bits += 4;
   if (v >> 2) v >>= 2, bits += 2;
   return bits + (int32_t)(v >> 1) + (v != 0);
+#endif
 }
 
 static inline uint64_t ft_magnitude(int64_t v) {
@@ -46,6 +50,8 @@ static inline int32_t ft_clamp_exponent(int64_t e) {
 static inline int64_t ft_shift_round(int64_t v, int32_t shift) {
   const uint64_t limit = (uint64_t)1 << 62;
   uint64_t u = ft_magnitude(v);
+  if (shift > 0 && shift <= 62 && u <= limit) /* nearly always */
+    return (v + ((int64_t)1 << (shift - 1)) - (v < 0)) >> shift;
   if (shift > 63) return 0;
   if (shift > 0) u = (u + ((uint64_t)1 << (shift - 1))) >> shift;
   if (shift < 0 && u != 0)
@@ -62,10 +68,10 @@ static inline int16_t ft_saturate_s16(int64_t v) {
  * v is rounded to 31 bits first where it has more. */
 static inline int32_t ft_bfp_scale(int64_t v, int32_t multiplier,
                                    int32_t exponent) {
-  const int32_t spare = ft_bit_length(ft_magnitude(v)) - 31;
   const int32_t limit = 1 << 30;
   int64_t q;
-  if (spare > 0) {
+  if (v > INT32_MAX || v < -INT32_MAX) {
+    const int32_t spare = ft_bit_length(ft_magnitude(v)) - 31;
     v = ft_shift_round(v, spare);
     exponent += spare;
   }

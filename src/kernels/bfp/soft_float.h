@@ -57,22 +57,37 @@ static inline ft_soft ft_soft_div(ft_soft a, ft_soft b) {
   return ft_soft_of(shifted / b.m, a.e - b.e - 32);
 }
 
-/* Square root of a >= 0: one bit of the result a turn. */
-static inline ft_soft ft_soft_sqrt(ft_soft a) {
-  const int32_t odd = a.e & 1;
-  uint64_t rest = (uint64_t)a.m << (30 + odd), root = 0;
-  uint64_t bit = (uint64_t)1 << 60;
-  if (a.m <= 0) return ft_soft_of(0, 0);
+/* floor(sqrt(v)) for 2^28 <= v < 2^31, one bit of the result a turn and without
+ * a branch, as no two bits are alike; `rest` becomes what is left. */
+static inline uint32_t ft_root_of_31_bits(uint32_t v, uint32_t* rest) {
+  uint32_t root = 0, bit = (uint32_t)1 << 30;
   while (bit != 0) {
-    if (rest >= root + bit) {
-      rest -= root + bit;
-      root = (root >> 1) + bit;
-    } else {
-      root >>= 1;
-    }
+    const uint32_t mask = (uint32_t)0 - (uint32_t)(v >= root + bit);
+    v -= (root + bit) & mask;
+    root = (root >> 1) + (bit & mask);
     bit >>= 2;
   }
-  return ft_soft_of((int64_t)root, (a.e - odd) / 2 - 15);
+  *rest = v;
+  return root;
+}
+
+/* floor(sqrt(v)) for 2^58 <= v < 2^61: the lower half of its bits by one
+ * division of 32 bits (Zimmermann, "Karatsuba Square Root", 1999). */
+static inline uint32_t ft_root_of_61_bits(uint64_t v) {
+  uint32_t rest, root = ft_root_of_31_bits((uint32_t)(v >> 30), &rest);
+  const uint32_t next = (rest << 15) + ((uint32_t)(v >> 15) & 32767);
+  const uint32_t q = next / (2 * root);
+  const int64_t left = (int64_t)(next - q * 2 * root) * 32768 +
+                       (int64_t)(v & 32767) - (int64_t)q * q;
+  return (root << 15) + q - (left < 0);
+}
+
+/* Square root of a >= 0. */
+static inline ft_soft ft_soft_sqrt(ft_soft a) {
+  const int32_t odd = a.e & 1;
+  if (a.m <= 0) return ft_soft_of(0, 0);
+  return ft_soft_of(ft_root_of_61_bits((uint64_t)a.m << (30 + odd)),
+                    (a.e - odd) / 2 - 15);
 }
 
 enum { FT_SOFT_LOWEST = -100, FT_SOFT_EXPONENTS = 127 };

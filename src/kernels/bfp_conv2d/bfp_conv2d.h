@@ -17,9 +17,10 @@
  *   out: dw int16 [out_c, k_h, k_w, in_c / groups], dw_exp
  *
  * `predicted` is updated in place. Scratch: int64 for a row of the output (its
- * last dimension); the input gradient adds int32 [in_c] and int16 [out_c]. Sums
- * with int8 weights stay in int32: dy is shortened by `guard` bits first, as
- * many as the longest sum asks for. */
+ * last dimension); with int8 x bfp_conv2d adds int16 [k_h, k_w, in_c / groups]
+ * and the weight gradient int32 [in_c / groups]; the input gradient adds int32
+ * [in_c] and int16 [out_c]. Sums with int8 weights stay in int32: dy is
+ * shortened by `guard` bits first, as many as the longest sum asks for. */
 #ifndef FT_KERNELS_BFP_CONV2D_H_
 #define FT_KERNELS_BFP_CONV2D_H_
 

@@ -24,12 +24,12 @@ static void add_s8(const context* c, const int8_t* w, int32_t tap) {
   const int32_t out_per_group = p->out_c / p->groups;
   int32_t co, i;
   for (co = 0; co < p->out_c; ++co) {
-    const int32_t g = c->scaled[co];
+    const int16_t g = c->scaled[co];
     const int8_t* FT_RESTRICT ws =
         w + (co * p->k_h * p->k_w + tap) * in_per_group;
     int32_t* FT_RESTRICT to = c->acc32 + co / out_per_group * in_per_group;
     if (g == 0) continue;
-    for (i = 0; i < in_per_group; ++i) to[i] += g * ws[i];
+    for (i = 0; i < in_per_group; ++i) to[i] += g * (int16_t)ws[i];
   }
 }
 

@@ -1,18 +1,34 @@
 #include "kernels/bfp/bfp.h"
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
 
+/* Products of 16 and 9 bits whose sum fits 32. */
+enum { TERMS = 256 };
+
 typedef struct {
   const ft_bfp_conv2d_params* p;
   const void* x;
   const int16_t* dy;
+  int32_t* part; /* [in_c / groups], of an int8 x */
 } context;
 
-static void add_run(const void* x, int32_t first, int32_t count, int32_t zero,
-                    int64_t g, int is_s8, int64_t* FT_RESTRICT acc) {
-  const int8_t* x8 = (const int8_t*)x + first;
-  const int16_t* x16 = (const int16_t*)x + first;
+static void add_s8(const int8_t* FT_RESTRICT x, int32_t count, int16_t zero,
+                   int16_t g, int32_t* FT_RESTRICT part) {
   int32_t i;
-  for (i = 0; i < count; ++i) acc[i] += g * (is_s8 ? x8[i] - zero : x16[i]);
+  for (i = 0; i < count; ++i) part[i] += g * (int16_t)(x[i] - zero);
+}
+
+static void add_s16(const int16_t* FT_RESTRICT x, int32_t count, int32_t g,
+                    int64_t* FT_RESTRICT acc) {
+  int32_t i;
+  for (i = 0; i < count; ++i) acc[i] += g * x[i];
+}
+
+static void flush(int32_t* part, int32_t count, int64_t* acc) {
+  int32_t i;
+  for (i = 0; i < count; ++i) {
+    acc[i] += part[i];
+    part[i] = 0;
+  }
 }
 
 /* Row (co, ky, kx): all input channels of one kernel element. */
@@ -25,20 +41,25 @@ static void fill_row(const void* ctx, int32_t row, int64_t* acc) {
   const int32_t first = co / (p->out_c / p->groups) * in_per_group;
   const int32_t pixels = ft_num_pixels(p);
   ft_cursor at = ft_cursor_at(p, 0);
-  int32_t i;
+  int32_t i, terms = 0;
   for (i = 0; i < in_per_group; ++i) acc[i] = 0;
+  for (i = 0; c->part && i < in_per_group; ++i) c->part[i] = 0;
   for (i = 0; i < pixels; ++i, ft_cursor_next(p, &at)) {
     const ft_window win = ft_cursor_window(p, &at);
-    const int64_t g = c->dy[(ptrdiff_t)i * p->out_c + co];
+    const int16_t g = c->dy[(ptrdiff_t)i * p->out_c + co];
     const int inside = ky >= win.ky_begin && ky < win.ky_end &&
                        kx >= win.kx_begin && kx < win.kx_end;
     const int32_t from = inside ? ft_x_index(p, &win, ky, kx) + first : 0;
     if (!inside || g == 0) continue;
-    if (c->p->is_s8)
-      add_run(c->x, from, in_per_group, p->x_zero_point, g, 1, acc);
-    else
-      add_run(c->x, from, in_per_group, 0, g, 0, acc);
+    if (!c->part) {
+      add_s16((const int16_t*)c->x + from, in_per_group, g, acc);
+      continue;
+    }
+    add_s8((const int8_t*)c->x + from, in_per_group, (int16_t)p->x_zero_point,
+           g, c->part);
+    if (++terms % TERMS == 0) flush(c->part, in_per_group, acc);
   }
+  if (c->part) flush(c->part, in_per_group, acc);
 }
 
 void ft_bfp_conv2d_weight_grad_c99(const void* params, const ft_args* args) {
@@ -51,6 +72,9 @@ void ft_bfp_conv2d_weight_grad_c99(const void* params, const ft_args* args) {
   c.p = p;
   c.x = args->in[0];
   c.dy = (const int16_t*)args->in[1];
+  c.part = p->is_s8
+               ? (int32_t*)((int64_t*)args->scratch + conv->in_c / conv->groups)
+               : NULL;
   shift = ft_bfp_rows(fill_row, &c, conv->out_c * conv->k_h * conv->k_w,
                       conv->in_c / conv->groups, (int64_t*)args->scratch,
                       (int32_t*)args->in[4], (int16_t*)args->out[0]);

@@ -17,6 +17,32 @@ static void add_row(const ft_bfp_matmul_params* p, const void* b, int64_t at,
     acc[j] += v * (is_s8 ? b8[j * stride] - zero : b16[j * stride]);
 }
 
+enum { BLOCK = 4 };
+
+/* BLOCK columns of a row of int16 operands, b's columns next to each other:
+ * sums stay in registers. */
+static void fill_block(const ft_bfp_matmul_params* p, const int16_t* a,
+                       int32_t a_col, const int16_t* b, int64_t* acc) {
+  int64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  int32_t l;
+  for (l = 0; l < p->k; ++l, a += a_col, b += p->n) {
+    const int32_t v = *a;
+    s0 += v * b[0];
+    s1 += v * b[1];
+    s2 += v * b[2];
+    s3 += v * b[3];
+  }
+  acc[0] = s0;
+  acc[1] = s1;
+  acc[2] = s2;
+  acc[3] = s3;
+}
+
+static int is_blocked(const ft_bfp_matmul_params* p) {
+  return !p->a_is_s8 && !p->b_is_s8 && !p->has_share && !p->trans_b &&
+         p->n % BLOCK == 0;
+}
+
 /* Row (t, i) of c: a's values times rows of b. */
 static void fill_row(const void* ctx, int32_t row, int64_t* acc) {
   const context* c = (const context*)ctx;
@@ -27,6 +53,12 @@ static void fill_row(const void* ctx, int32_t row, int64_t* acc) {
   const int64_t a_at = (int64_t)t * p->m * p->k + (int64_t)i * a_row;
   const int64_t b_at = p->broadcast_b ? 0 : (int64_t)t * p->k * p->n;
   int32_t j, l;
+  if (is_blocked(p)) {
+    for (j = 0; j < p->n; j += BLOCK)
+      fill_block(p, (const int16_t*)c->a + a_at, a_col,
+                 (const int16_t*)c->b + b_at + j, acc + j);
+    return;
+  }
   for (j = 0; j < p->n; ++j) acc[j] = 0;
   for (l = 0; l < p->k; ++l) {
     const int64_t from = a_at + (int64_t)l * a_col;

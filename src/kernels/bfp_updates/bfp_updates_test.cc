@@ -27,6 +27,26 @@ void set_pair(double v, int32_t* pair) {
   pair[1] = s.e;
 }
 
+TEST(SoftFloat, RootsAreFloors) {
+  const Random random(5, "roots");
+  std::vector<uint64_t> values = {uint64_t{1} << 58, (uint64_t{1} << 61) - 1};
+  for (uint64_t i = 0; i < 100000; ++i) {
+    const uint64_t high = random.bits(2 * i);
+    const uint64_t v = (high << 32 | random.bits(2 * i + 1)) >> 3;
+    values.push_back(std::max(v, uint64_t{1} << 58));
+    // Squares and their neighbours below.
+    const uint64_t root = (uint64_t{1} << 29) + random.bits(i) % 959119000;
+    values.push_back(root * root);
+    values.push_back(root * root - 1);
+  }
+  for (const uint64_t v : values) {
+    if (v < uint64_t{1} << 58 || v >= uint64_t{1} << 61) continue;
+    const uint64_t root = ft_root_of_61_bits(v);
+    ASSERT_LE(root * root, v);
+    ASSERT_GT((root + 1) * (root + 1), v) << v;
+  }
+}
+
 TEST(SoftFloat, ComputesTo29Bits) {
   const Random random(1, "soft");
   for (uint64_t i = 0; i < 20000; ++i) {

@@ -9,13 +9,11 @@
 
 #include <stdint.h>
 
-/* round(a * b / 2^31), half away from zero, saturated. */
+/* round(a * b / 2^31), halves up, saturated: what the reference's division of a
+ * nudged product amounts to. */
 static inline int32_t ft_rounding_doubling_high_mul(int32_t a, int32_t b) {
-  int64_t ab, nudge;
   if (a == b && a == INT32_MIN) return INT32_MAX;
-  ab = (int64_t)a * b;
-  nudge = ab >= 0 ? (1 << 30) : (1 - (1 << 30));
-  return (int32_t)((ab + nudge) / ((int64_t)1 << 31));
+  return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
 
 /* round(x / 2^exponent), half away from zero; 0 <= exponent <= 31. */
