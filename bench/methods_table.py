@@ -27,6 +27,12 @@ SKIPPED = ROOT / "bench" / "results" / "methods_skipped.json"
 PRECISIONS = ["f32", "mixed", "integer"]
 RATES = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
 SEEDS = [1, 2, 3]
+# Methods that are settings of another.
+VARIANTS = {
+    "rslora": ["--method", "lora", "--use-rslora"],
+    "dora": ["--method", "lora", "--use-dora"],
+    "qalora": ["--method", "lora", "--use-qalora"],
+}
 # LoRA stored in fewer bits: trained for it, or quantized when it is done.
 STORED = [(dtype, when) for dtype in ("int8", "int4") for when in
           ("while training", "after training")]
@@ -92,8 +98,7 @@ def train(task, precision, options, stored=None):
 def best_rate(runs, task, method):
     """Of `RATES` the one that does best on the tuning data."""
     def score(rate):
-        options = [*task.tune, "--method", method, "--lr", rate,
-                   "--seed", 0]
+        options = [*task.tune, *choice(method), "--lr", rate, "--seed", 0]
         key = f"tuning {task.name} {method} {rate} {task.epochs}"
         row = runs.get(key, lambda: train(task, "f32", options))
         if "refused" in row:
@@ -106,7 +111,7 @@ def best_rate(runs, task, method):
 
 def measure(runs, task, method, precision, seed, stored=None):
     rate = best_rate(runs, task, method)
-    options = [*task.train, "--method", method, "--lr", rate, "--seed", seed]
+    options = [*task.train, *choice(method), "--lr", rate, "--seed", seed]
     key = f"{task.name} {method} {precision} {seed} {rate} {task.epochs}"
     row = runs.get(" ".join([key, *(stored or ())]),
                    lambda: train(task, precision, options, stored))
@@ -126,7 +131,13 @@ def wanted(methods):
 
 
 def known_methods():
-    return [m["name"] for m in cli.run_json("methods")["methods"]]
+    names = [m["name"] for m in cli.run_json("methods")["methods"]]
+    return names + list(VARIANTS)
+
+
+def choice(method):
+    """The options that choose it."""
+    return VARIANTS.get(method, ["--method", method])
 
 
 def base_parameters(task, precision):

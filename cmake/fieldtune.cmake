@@ -8,7 +8,9 @@ set(CMAKE_C_STANDARD 99)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+endif()
 
 option(FT_WERROR "Treat warnings as errors" ON)
 set(FT_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
@@ -20,7 +22,9 @@ if(CCACHE)
 endif()
 
 find_package(PkgConfig REQUIRED)
-find_package(GTest REQUIRED)
+if(PROJECT_IS_TOP_LEVEL)
+  find_package(GTest REQUIRED)
+endif()
 find_package(CLI11 REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
@@ -35,8 +39,8 @@ find_library(DNNL_LIBRARY dnnl REQUIRED)
 
 # Compiler flags of everything that is ours.
 add_library(ft_flags INTERFACE)
-target_include_directories(ft_flags INTERFACE ${CMAKE_SOURCE_DIR}/src
-                                              ${CMAKE_SOURCE_DIR}/include)
+target_include_directories(ft_flags INTERFACE ${PROJECT_SOURCE_DIR}/src
+                                              ${PROJECT_SOURCE_DIR}/include)
 target_compile_options(
   ft_flags
   INTERFACE -Wall -Wextra -Wpedantic -Wconversion
@@ -61,22 +65,29 @@ function(ft_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ft_flags)
-  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src
-                                            ${CMAKE_SOURCE_DIR}/include)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src
+                                            ${PROJECT_SOURCE_DIR}/include)
 endfunction()
 
-add_custom_target(cpp_tests)  # every C++ test, but not the command
+if(PROJECT_IS_TOP_LEVEL)
+  add_custom_target(cpp_tests)  # every C++ test, but not the command
+endif()
 
 # ft_tests(NAME SOURCES x_test.cc ... DEPS ...) makes one GoogleTest binary NAME
 # and registers it with ctest under that name. Test paths to real inputs come
-# from the environment (see tests/real_inputs.h).
+# from the environment (see tests/real_inputs.h). A project that embeds this one
+# has tests of its own.
 function(ft_tests name)
+  if(NOT PROJECT_IS_TOP_LEVEL)
+    return()
+  endif()
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest
                                         GTest::gtest_main ft_flags)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name}
-                             PRIVATE FT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+                             PRIVATE FT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_dependencies(cpp_tests ${name})
-  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()

@@ -28,7 +28,7 @@ function(ft_fuzzer name)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   add_dependencies(fuzzers ${name})
 
-  set(corpus ${CMAKE_BINARY_DIR}/corpus/${name})
+  set(corpus ${PROJECT_BINARY_DIR}/corpus/${name})
   file(MAKE_DIRECTORY ${corpus})
   file(GLOB seeds ${ARG_SEEDS})
   foreach(seed ${seeds})

@@ -11,11 +11,12 @@ import sys
 
 ORDER = [["base"], ["ir", "kernels"], ["ops"],
          ["autodiff", "methods", "quant", "passes", "formats"],
-         ["plan"], ["exec", "codegen"], ["train"], ["cli"]]
+         ["plan"], ["exec", "codegen"], ["train"], ["api"], ["cli"]]
 # Layers beside the row: what they may see, and who may see them.
 MAY_INCLUDE = {"kernels": {"base"}, "adapters": {"base", "ir", "formats"},
                "data": {"base", "kernels"}}
-SEEN_BY = {"adapters": {"train", "cli"}, "data": {"train", "cli"}}
+SEEN_BY = {"adapters": {"train", "api", "cli"},
+           "data": {"train", "api", "cli"}}
 
 
 def allowed():

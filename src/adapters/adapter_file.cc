@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "adapters/stored_tensor.h"
 #include "base/file.h"
 
@@ -12,6 +14,18 @@ namespace {
 constexpr const char *kFormatVersion = "1", *kIntegerVersion = "2";
 
 }  // namespace
+
+std::vector<std::string> recorded_words(const Metadata& metadata,
+                                        const std::string& key) {
+  const auto at = metadata.find(key);
+  if (at == metadata.end()) return {};
+  const auto list = nlohmann::json::parse(at->second, nullptr, false);
+  std::vector<std::string> words;
+  if (list.is_array())
+    for (const auto& w : list)
+      if (w.is_string()) words.push_back(w.get<std::string>());
+  return words;
+}
 
 std::string Adapter::get(const std::string& key) const {
   const auto at = metadata.find(key);

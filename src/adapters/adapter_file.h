@@ -38,6 +38,10 @@ struct AdapterEntry {
 
 using Metadata = std::map<std::string, std::string>;
 
+// A list of words in metadata; empty where it is absent or malformed.
+std::vector<std::string> recorded_words(const Metadata& metadata,
+                                        const std::string& key);
+
 struct Adapter {
   // At least format_version, base_sha256 and method.
   Metadata metadata;

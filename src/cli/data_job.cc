@@ -141,17 +141,6 @@ std::string recorded(const Metadata& metadata, const char* key) {
   return at == metadata.end() ? std::string() : at->second;
 }
 
-// A list of words in metadata; empty where it is absent or malformed.
-std::vector<std::string> recorded_words(const Metadata& metadata,
-                                        const char* key) {
-  const Json list = Json::parse(recorded(metadata, key), nullptr, false);
-  std::vector<std::string> words;
-  if (list.is_array())
-    for (const Json& w : list)
-      if (w.is_string()) words.push_back(w.get<std::string>());
-  return words;
-}
-
 // Flags that the user left out are filled from the adapter.
 DataFlags completed(DataFlags flags, const Metadata& metadata) {
   const auto fill = [&](std::string& flag, const char* key) {

@@ -78,7 +78,8 @@ Status measure(const MergeJob& job, const AdaptedModel& model,
          evaluate_program(model.step.program, data, job.data.threads));
   FT_TRY(const TfliteModel in_float, merged_float_model(job.model, input));
   FT_TRY(outcome.merged_f32, evaluate_model(in_float, data, job));
-  FT_TRY(const TfliteModel merged, import_tflite(file, {.batch = 1}));
+  FT_TRY(const TfliteModel merged,
+         import_tflite(file, {.dynamic_range = true, .batch = 1}));
   FT_TRY(outcome.merged_file, evaluate_model(merged, data, job));
   outcome.classes = data.data->set.classes;
   const bool int8 =

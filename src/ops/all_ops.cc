@@ -4,7 +4,6 @@
 
 #include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
-#include "ops/fake_quantize.h"
 #include "ops/rank_allocation.h"
 
 namespace ft::ops {

@@ -17,6 +17,8 @@ extern const OpDef kTransposeConv2d;
 extern const OpDef kFullyConnected;
 extern const OpDef kSparseConv2d, kSparseConv2dValuesGrad,
     kSparseConv2dInputGrad;
+// Of their gains, and of their weights with an update.
+extern const OpDef kGainGrad, kWeightNorm;
 extern const OpDef kMatmul;  // C = alpha * op(A) op(B), batched
 // Sequences.
 extern const OpDef kLstm, kLstmGrad;
@@ -26,6 +28,9 @@ extern const OpDef kAvgPool2d, kAvgPool2dGrad, kMaxPool2d, kMaxPool2dGrad;
 extern const OpDef kBinary, kUnary, kUnaryGrad, kActivationGrad;
 // x + u of an inserted layer, x int8 or float.
 extern const OpDef kResidualAdd;
+// Rounding of float values to what a file can store.
+extern const OpDef kMinmaxQuantizer, kFakeQuantize, kFakeQuantizeGrad,
+    kFakeQuantizeStepGrad, kRoundFloat;
 // Rows of the last axis.
 extern const OpDef kSoftmax, kSoftmaxGrad, kLogSoftmax, kLogSoftmaxGrad;
 extern const OpDef kLayerNorm, kLayerNormGrad;

@@ -16,10 +16,6 @@
 
 namespace ft::ops {
 
-// Of these layers' gains, and of their weights with an update. Emitted here and
-// by methods.
-extern const OpDef kGainGrad, kWeightNorm;
-
 // |x - zero point| <= 255 and |w| <= 128: longer sums may overflow int32.
 constexpr int64_t kMaxInt8SumLength = 65536;
 

@@ -5,7 +5,6 @@
 // share a step (kernels/fake_quantize/fake_quantize.h), `qmin` and `qmax` the
 // integers there are. `saturates` 0 promises that no element lies outside (its
 // step comes from minmax_quantizer): the gradient then passes as it is.
-#include "ops/fake_quantize.h"
 
 #include <cmath>
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "ops/every_op.h"
-#include "ops/fake_quantize.h"
+#include "ops/all_ops.h"
 #include "ops/gradient.h"
 #include "ops/print.h"
 #include "ops/verify.h"

@@ -165,7 +165,11 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
   if (any) {
     FT_TRY(model.precision, common_precision(model.adapters));
   }
-  FT_TRY(model.base, load_base(model_path, model.precision, 1, seq_len));
+  // Alone it answers as deployed; with adapters, as it was trained.
+  FT_TRY(model.base, any ? load_base(model_path, model.precision, 1, seq_len)
+                         : open_base_model(model_path, {.dynamic_range = true,
+                                                        .batch = 1,
+                                                        .seq_len = seq_len}));
   for (const LoadedAdapter& a : model.adapters)
     FT_TRY_STATUS(check_base(a.adapter, model.base.sha256));
   if (!any) {

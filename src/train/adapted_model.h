@@ -45,9 +45,10 @@ Result<LoadedAdapter> open_adapter(const AdapterChoice& choice);
 Result<std::vector<LoadedAdapter>> open_adapters(
     std::span<const AdapterChoice> choices);
 
-// Without adapters the base alone, and with weight 0 for all of them the same
-// bits. `seq_len` 0 is the adapter's. Refuses adapters of another base, of
-// different precisions, with missing or surplus tensors, or of other shapes.
+// Without adapters the base alone, as LiteRT would run it, and with weight 0
+// for all of them the same bits. `seq_len` 0 is the adapter's. Refuses adapters
+// of another base, of different precisions, with missing or surplus tensors, or
+// of other shapes.
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
                                         std::span<const AdapterChoice> choices,
                                         const PlanOptions& plan,

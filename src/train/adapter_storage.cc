@@ -9,7 +9,6 @@
 
 #include "ops/all_ops.h"
 #include "ops/append.h"
-#include "ops/fake_quantize.h"
 #include "quant/quantize.h"
 
 namespace ft {

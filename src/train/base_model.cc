@@ -67,8 +67,9 @@ Result<BaseModel> open_tflite(const std::string& path,
   if (options.seq_len != 0)
     return usage_error("--seq-len is for models that read tokens, not .tflite");
   FT_TRY(TfliteModel model,
-         import_tflite(
-             path, {.dequantize = options.dequantize, .batch = options.batch}));
+         import_tflite(path, {.dequantize = options.dequantize,
+                              .dynamic_range = options.dynamic_range,
+                              .batch = options.batch}));
   return BaseModel{.graph = std::move(model.graph),
                    .sha256 = std::move(model.sha256),
                    .file_bytes = model.file_bytes,

@@ -23,8 +23,10 @@ struct BaseModel {
 
 struct BaseModelOptions {
   bool dequantize = false;  // float activations and weights of an int8 model
-  int batch = 0;            // samples in one run; 0: as in the file, else 1
-  int seq_len = 0;          // tokens in a sample; 0: see SequenceShape
+  // As deployed where float activations meet int8 weights; see ImportOptions.
+  bool dynamic_range = false;
+  int batch = 0;    // samples in one run; 0: as in the file, else 1
+  int seq_len = 0;  // tokens in a sample; 0: see SequenceShape
 };
 
 // Maps the file; the graph keeps the mapping alive. Fails with one sentence

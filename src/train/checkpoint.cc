@@ -83,7 +83,9 @@ Status save_checkpoint(const std::string& path, const std::string& fingerprint,
       {"epoch_loss_sum", to_hex(state.epoch_loss_sum)},
       {"best_epoch", fmt::format("{}", state.best_epoch)},
       {"best_loss", to_hex(state.best_loss)},
-      {"epochs_without_gain", fmt::format("{}", state.epochs_without_gain)}};
+      {"epochs_without_gain", fmt::format("{}", state.epochs_without_gain)},
+      {"answer_low", to_hex(state.answer_low)},
+      {"answer_high", to_hex(state.answer_high)}};
   const std::vector<SafetensorsEntry> entries = {
       bytes_entry("persistent", persistent),
       bytes_entry("best_params", state.best_params),
@@ -120,6 +122,8 @@ Result<TrainState> load_checkpoint(const std::string& path,
   FT_TRY_STATUS(read_double(parsed.metadata, "best_loss", state.best_loss));
   FT_TRY_STATUS(read_int(parsed.metadata, "epochs_without_gain",
                          state.epochs_without_gain));
+  FT_TRY_STATUS(read_double(parsed.metadata, "answer_low", state.answer_low));
+  FT_TRY_STATUS(read_double(parsed.metadata, "answer_high", state.answer_high));
   FT_TRY(state.history, read_history(*history));
   state.best_params.assign(best->data.begin(), best->data.end());
   std::ranges::copy(region->data, persistent.begin());

@@ -40,6 +40,16 @@ void write_features(std::span<std::byte> input, const TensorType& type,
   }
 }
 
+void write_hyper(Session& session, const OptimizerSettings& settings,
+                 int64_t step, int64_t total_steps, uint64_t seed) {
+  if (session.program().inputs[kHyperInput].type.dtype == DType::kF32)
+    std::ranges::copy(hyper_values(settings, step, total_steps),
+                      session.input_as<float>(kHyperInput).begin());
+  else
+    std::ranges::copy(integer_hyper_values(settings, step, total_steps, seed),
+                      session.input_as<int32_t>(kHyperInput).begin());
+}
+
 Status check_samples(const Program& program, const Samples& samples) {
   const TensorType& type = program.inputs[0].type;
   if (type.dtype != DType::kF32 && type.dtype != DType::kS8 &&

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "exec/session.h"
+#include "train/optimizer.h"
 
 namespace ft {
 
@@ -35,6 +36,14 @@ struct Samples {
 // the same where it has a scale (a target's grid), else (token ids) truncated.
 void write_features(std::span<std::byte> input, const TensorType& type,
                     size_t slot, std::span<const float> features);
+
+// Inputs of a training program behind the model's own.
+inline constexpr size_t kTargetInput = 1, kHyperInput = 2;
+
+// Writes what run `step` out of `total_steps` needs of the optimizer; `seed` is
+// of the stochastic rounding of integer precision.
+void write_hyper(Session& session, const OptimizerSettings& settings,
+                 int64_t step, int64_t total_steps, uint64_t seed);
 
 // Fails if samples of this size cannot be fed to the program's first input.
 Status check_samples(const Program& program, const Samples& samples);

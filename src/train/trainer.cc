@@ -13,8 +13,6 @@
 namespace ft {
 namespace {
 
-// Index of the target and hyper inputs, which follow the model's own input.
-constexpr size_t kTargetInput = 1, kHyperInput = 2;
 // A loss this many times the first epoch's mean will not come back.
 constexpr double kExploded = 1e4;
 
@@ -146,18 +144,8 @@ void Trainer::feed(size_t first) {
     write_features(session_.input(kTargetInput),
                    session_.program().inputs[kTargetInput].type, slot, target);
   }
-  feed_hyper();
-}
-
-void Trainer::feed_hyper() {
-  const auto& s = settings_.optimizer;
-  if (session_.program().inputs[kHyperInput].type.dtype == DType::kF32)
-    std::ranges::copy(hyper_values(s, state_.step, total_steps()),
-                      session_.input_as<float>(kHyperInput).begin());
-  else
-    std::ranges::copy(
-        integer_hyper_values(s, state_.step, total_steps(), settings_.seed),
-        session_.input_as<int32_t>(kHyperInput).begin());
+  write_hyper(session_, settings_.optimizer, state_.step, total_steps(),
+              settings_.seed);
 }
 
 void Trainer::run_step() {

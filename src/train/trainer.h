@@ -47,6 +47,8 @@ struct TrainState {
   int epochs_without_gain = 0;
   std::vector<std::byte> best_params;  // the parameters' part of the region
   std::vector<EpochRecord> history;
+  // Range of the answers so far, where no one can look at the samples again.
+  double answer_low = 0, answer_high = 0;
 };
 
 struct Progress {
@@ -89,7 +91,6 @@ class Trainer {
  private:
   void start_epoch(int epoch);
   void feed(size_t first);
-  void feed_hyper();
   void run_step();
   bool diverged() const;
   Status finish_epoch();

@@ -76,8 +76,7 @@ def test_an_autoencoder_learns_what_is_normal(run_example, tmp_path):
 @pytest.mark.parametrize("example, task",
                          [("digits", "mnist1000"), ("bearings", "cwru")])
 def test_example_adapts_its_model(run_example, tmp_path, example, task):
-    if not (make_base_models.FOLDER / f"{task}_int8.tflite").exists():
-        pytest.skip("no base model: run tools/make_base_models.py (a minute)")
+    make_base_models.make(task, make_base_models.FOLDER)
     base, adapted, merged = figures_of(run_example(example, tmp_path),
                                        "accuracy")
     assert adapted > base + 0.15

@@ -1,10 +1,10 @@
 """The eight MLPerf Tiny models through `fieldtune run` against LiteRT.
 
 int8 outputs must equal those of LiteRT's reference kernels bit for bit, on 500
-random inputs and on all real ones that are here; float outputs within 1e-5. The
-hybrid keyword file, whose activations LiteRT quantizes on the fly and we do not,
-within 0.05 of each probability on spoken keywords. The figures, and how far
-LiteRT's own kernels are from each other, go to build/results/int8_parity.json.
+random inputs and on all real ones that are here; float outputs within 1e-5; those of the
+hybrid keyword file, whose activations are quantized on the fly, within 0.05 of
+each probability. The figures, and how far LiteRT's own kernels are from each
+other, go to build/results/int8_parity.json.
 """
 
 import numpy as np
@@ -72,13 +72,6 @@ def models(shared):
     return {path.name: path.read_bytes() for path in folder.glob("*.tflite")}
 
 
-def twice_as_fast(audio):
-    """Band-limited doubling of the sample rate."""
-    spectrum = np.fft.rfft(audio)
-    padded = np.pad(spectrum, (0, len(audio) + 1 - len(spectrum)))
-    return np.fft.irfft(padded, 2 * len(audio)) * 2
-
-
 @pytest.fixture(scope="module")
 def keywords(shared):
     """MFCC features of a yes and a no, which the model knows."""
@@ -93,7 +86,7 @@ def keywords(shared):
 def speech(shared, keywords):
     """MFCC features of all recordings, [n, 49, 10, 1]."""
     data = shared / "data"
-    clips = [twice_as_fast(tf_frontend.read_wav(p))
+    clips = [tf_frontend.twice_as_fast(tf_frontend.read_wav(p))
              for p in sorted(data.glob("fsdd/*/*.wav"))]  # fmt: skip
     if not clips:
         pytest.skip(f"real speech is absent: no WAV files below {data}/fsdd")
@@ -193,17 +186,9 @@ def test_float_is_within_1e_5(name, models, tmp_path, rows):
     assert compare(name, "random", models[name], x, tmp_path, rows) <= limit
 
 
-def test_hybrid_is_within_5_percent_on_keywords(
-    models, keywords, tmp_path, rows
-):
-    x = keywords.astype(np.float32)
-    assert compare(HYBRID, "yes, no", models[HYBRID], x, tmp_path, rows) <= 0.05
-
-
-def test_hybrid_is_as_near_as_litert_to_itself(models, speech, tmp_path, rows):
-    """On words that the model never learned its answer hangs by a thread, and
-    quantizing the activations, which we do not do, tips it. LiteRT's default
-    kernels, which quantize them otherwise, are the measure."""
+def test_hybrid_is_within_5_percent(models, speech, tmp_path, rows):
+    """LiteRT's default kernels, which quantize the activations otherwise than
+    its reference, are no nearer."""
     x = speech.astype(np.float32)
     want = LiteRt(models[HYBRID]).run(x)
     ours = np.abs(run_fieldtune(models[HYBRID], x, tmp_path) - want)
@@ -220,4 +205,4 @@ def test_hybrid_is_as_near_as_litert_to_itself(models, speech, tmp_path, rows):
         "litert_xnnpack_max_difference": float(theirs.max()),
     })  # fmt: skip
     print(rows[-1])
-    assert ours.mean() <= theirs.mean()
+    assert ours.max() <= 0.05

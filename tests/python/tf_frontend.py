@@ -57,3 +57,10 @@ def mlperf_kws(audio, rate=16000, clip=16000):
     magnitude = stft_magnitude(audio, 480, 320, 512)
     mel = magnitude @ mel_matrix(40, 257, rate, 20.0, 4000.0)
     return mfccs_from_log_mel(np.log(mel + 1e-6))[:, :10]
+
+
+def twice_as_fast(audio):
+    """Band-limited doubling of the sample rate."""
+    spectrum = np.fft.rfft(audio)
+    padded = np.pad(spectrum, (0, len(audio) + 1 - len(spectrum)))
+    return np.fft.irfft(padded, 2 * len(audio)) * 2

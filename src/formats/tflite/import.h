@@ -23,6 +23,11 @@ struct ImportOptions {
   // Turns an int8 graph into a float one: weights dequantized, activations
   // float32 in real units (for training everything in float).
   bool dequantize = false;
+  // Quantizes float activations to int8 and back where they meet int8 weights
+  // (dynamic range quantization), as LiteRT does while running. Without it such
+  // weights become float32 and the activations stay as they are, which is what
+  // training wants. Of recurrent layers and matmul the latter always.
+  bool dynamic_range = false;
   // 0: as in the file; N: axis 0 of every input becomes N.
   int batch = 0;
 };

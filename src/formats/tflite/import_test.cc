@@ -125,48 +125,57 @@ TEST(ImportTflite, DequantizedGraphIsFloat) {
   }
 }
 
-TEST(ImportTflite, RefusesWithOneSentence) {
-  const auto refused = [](const std::string& word,
-                          const std::function<void(tfl::ModelT&)>& edit) {
-    const std::vector<std::byte> file = small_int8_model();
-    const std::unique_ptr<tfl::ModelT> model(tfl::UnPackModel(file.data()));
-    edit(*model);
-    flatbuffers::FlatBufferBuilder b;
-    tfl::FinishModelBuffer(b, tfl::Model::Pack(b, model.get()));
-    const Result<TfliteModel> result = import_tflite(
-        std::as_bytes(std::span(b.GetBufferPointer(), b.GetSize())));
-    EXPECT_NE(failure(result).find(word), std::string::npos)
-        << "wanted: " << word << "\ngot: " << failure(result);
-  };
-  const auto tensor = [](tfl::ModelT& m, size_t i) -> tfl::TensorT& {
-    return *m.subgraphs[0]->tensors[i];
-  };
+// Edits the small model and expects a refusal that says `word`.
+void refused(const std::string& word,
+             const std::function<void(tfl::ModelT&)>& edit) {
+  const std::vector<std::byte> file = small_int8_model();
+  const std::unique_ptr<tfl::ModelT> model(tfl::UnPackModel(file.data()));
+  edit(*model);
+  flatbuffers::FlatBufferBuilder b;
+  tfl::FinishModelBuffer(b, tfl::Model::Pack(b, model.get()));
+  const Result<TfliteModel> result = import_tflite(
+      std::as_bytes(std::span(b.GetBufferPointer(), b.GetSize())));
+  EXPECT_NE(failure(result).find(word), std::string::npos)
+      << "wanted: " << word << "\ngot: " << failure(result);
+}
+
+tfl::TensorT& tensor(tfl::ModelT& m, size_t i) {
+  return *m.subgraphs[0]->tensors[i];
+}
+
+TEST(ImportTflite, RefusesModelsWithOneSentence) {
   refused("version 2", [](auto& m) { m.version = 2; });
   refused("2 subgraphs", [](auto& m) {
     m.subgraphs.push_back(std::make_unique<tfl::SubGraphT>());
   });
   refused("no operators", [](auto& m) { m.subgraphs[0]->operators.clear(); });
   refused("0 inputs", [](auto& m) { m.subgraphs[0]->inputs.clear(); });
+}
+
+TEST(ImportTflite, RefusesTensorsWithOneSentence) {
   refused("needs 72 bytes",
-          [&](auto& m) { m.buffers[tensor(m, 1).buffer]->data.resize(71); });
-  refused("names buffer 999", [&](auto& m) { tensor(m, 1).buffer = 999; });
+          [](auto& m) { m.buffers[tensor(m, 1).buffer]->data.resize(71); });
+  refused("names buffer 999", [](auto& m) { tensor(m, 1).buffer = 999; });
   refused("dimension -1 in axis 1",
-          [&](auto& m) { tensor(m, 0).shape[1] = -1; });
+          [](auto& m) { tensor(m, 0).shape[1] = -1; });
   refused("changes at run time",
-          [&](auto& m) { tensor(m, 0).shape_signature[2] = -1; });
-  refused("is sparse", [&](auto& m) {
+          [](auto& m) { tensor(m, 0).shape_signature[2] = -1; });
+  refused("is sparse", [](auto& m) {
     tensor(m, 1).sparsity = std::make_unique<tfl::SparsityParametersT>();
   });
   refused("type STRING",
-          [&](auto& m) { tensor(m, 0).type = tfl::TensorType::STRING; });
+          [](auto& m) { tensor(m, 0).type = tfl::TensorType::STRING; });
   refused("no scale and zero point",
-          [&](auto& m) { tensor(m, 0).quantization.reset(); });
+          [](auto& m) { tensor(m, 0).quantization.reset(); });
   refused("has the scale -1",
-          [&](auto& m) { tensor(m, 1).quantization->scale[2] = -1; });
+          [](auto& m) { tensor(m, 1).quantization->scale[2] = -1; });
   refused("zero point 1 at index 0 of 4",
-          [&](auto& m) { tensor(m, 1).quantization->zero_point[0] = 1; });
+          [](auto& m) { tensor(m, 1).quantization->zero_point[0] = 1; });
   refused("4 scales along axis 1",
-          [&](auto& m) { tensor(m, 1).quantization->quantized_dimension = 1; });
+          [](auto& m) { tensor(m, 1).quantization->quantized_dimension = 1; });
+}
+
+TEST(ImportTflite, RefusesOperatorsWithOneSentence) {
   refused("is tensor 99",
           [](auto& m) { m.subgraphs[0]->operators[2]->inputs[0] = 99; });
   refused("read before anything computes it",
@@ -176,7 +185,7 @@ TEST(ImportTflite, RefusesWithOneSentence) {
   refused("not computed by any operator",
           [](auto& m) { m.subgraphs[0]->outputs[0] = 0; });
   refused("the file says [1, 3, 4, 4]",
-          [&](auto& m) { tensor(m, 3).shape[2] = 4; });
+          [](auto& m) { tensor(m, 3).shape[2] = 4; });
   refused("settings are missing", [](auto& m) {
     m.subgraphs[0]->operators[0]->builtin_options.Reset();
   });

@@ -117,6 +117,9 @@ class OpImport {
   std::string_view kind() const { return kind_; }  // "CONV_2D"
   const Graph& graph() const { return importer_.graph(); }
   bool dequantize() const { return importer_.options().dequantize; }
+  // Of operand i if it is int8 weights whose activations are to be quantized
+  // while running, the number of its scales; else 0.
+  Result<int64_t> dynamic_range_scales(size_t i) const;
   size_t num_inputs() const { return inputs_.size(); }
   size_t num_outputs() const { return outputs_.size(); }
   bool has_input(size_t i) const {

@@ -1,12 +1,38 @@
 // Convolutions, fully connected layers and matrix products.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "formats/tflite/importer.h"
 #include "formats/tflite/window.h"
 #include "ops/all_ops.h"
 
 namespace ft {
 namespace {
+
+// x as LiteRT's kernels for float activations and int8 weights see it: one step
+// (and zero point) for each of `rows` rows, so that its values just fit.
+// Source: tensor_utils::SymmetricQuantizeFloats and AsymmetricQuantizeFloats of
+// the TensorFlow Lite reference kernels.
+Result<ValueId> through_int8(OpImport& op, ValueId x, int64_t rows,
+                             bool asymmetric) {
+  const int64_t row = op.shape(x).num_elements() / rows;
+  const Attrs attrs{
+      {"row", row},           {"block", row},
+      {"groups", rows},       {"qmin", int64_t{asymmetric ? -128 : -127}},
+      {"qmax", int64_t{127}}, {"symmetric", int64_t{!asymmetric}}};
+  FT_TRY(auto inputs, op.inner_all(ops::kMinmaxQuantizer, {x}, attrs));
+  inputs.insert(inputs.begin(), x);
+  return op.inner(ops::kFakeQuantize, std::move(inputs), attrs);
+}
+
+// Convolutions whose weights share one step quantize symmetrically.
+Result<ValueId> conv_input(OpImport& op, ValueId x, size_t w_index) {
+  if (op.type(x).dtype != DType::kF32) return x;
+  FT_TRY(const int64_t scales, op.dynamic_range_scales(w_index));
+  if (scales == 0) return x;
+  return through_int8(op, x, op.shape(x)[0], scales > 1);
+}
 
 // x, weights and bias of a layer. int8 weights behind a float input (dynamic
 // range quantization) become float32; so does everything if asked for.
@@ -50,7 +76,8 @@ Status import_conv(OpImport& op, const OpDef& def) {
   FT_TRY(const int64_t act, act_of(op, options->fused_activation_function()));
   Attrs attrs{{"act", act}};
   set_window(attrs, window, x[1], x[2], true);
-  return op.emit(def, {layer.x, layer.w, layer.bias}, std::move(attrs));
+  FT_TRY(const ValueId input, conv_input(op, layer.x, 1));
+  return op.emit(def, {input, layer.w, layer.bias}, std::move(attrs));
 }
 
 Status import_conv_2d(OpImport& op) {
@@ -101,8 +128,15 @@ Status import_fully_connected(OpImport& op) {
   if (options->weights_format() !=
       tfl::FullyConnectedOptionsWeightsFormat::DEFAULT)
     return op.error("shuffled weights are not supported");
-  FT_TRY(const Layer layer, read_layer(op, 0, 1, 2));
+  FT_TRY(Layer layer, read_layer(op, 0, 1, 2));
   FT_TRY(const int64_t act, act_of(op, options->fused_activation_function()));
+  FT_TRY(const int64_t scales, op.dynamic_range_scales(1));
+  if (scales > 0 && op.type(layer.x).dtype == DType::kF32) {
+    const int64_t columns = std::max<int64_t>(op.shape(layer.w).back(), 1);
+    FT_TRY(layer.x,
+           through_int8(op, layer.x, op.shape(layer.x).num_elements() / columns,
+                        options->asymmetric_quantize_inputs()));
+  }
   return op.emit(
       ops::kFullyConnected, {layer.x, layer.w, layer.bias},
       {{"act", act}, {"keep_num_dims", int64_t{options->keep_num_dims()}}});

@@ -55,6 +55,13 @@ bool OpImport::is_variable(size_t i) const {
   return has_input(i) && importer_.file().tensor(inputs_[i]).is_variable();
 }
 
+Result<int64_t> OpImport::dynamic_range_scales(size_t i) const {
+  if (!importer_.options().dynamic_range || !is_constant(i)) return 0;
+  FT_TRY(const TensorType type, importer_.file().type_of(inputs_[i]));
+  if (type.dtype != DType::kS8) return 0;
+  return static_cast<int64_t>(type.quant.scale.size());
+}
+
 Status OpImport::expect(size_t min_inputs, size_t max_inputs,
                         size_t outputs) const {
   if (inputs_.size() < min_inputs || inputs_.size() > max_inputs ||
