@@ -101,10 +101,11 @@ tsan: build/tsan/build.ninja
 	$(TSAN_ENV) $(NO_ASLR) $(CTEST) --test-dir build/tsan \
 	  $(if $(filter cpp_tests,$(TSAN_TESTS)),,-R '^($(subst $(space),|,$(TSAN_TESTS)))$$')
 
-fuzz: build/fuzz/build.ninja
+fuzz: build/fuzz/build.ninja $(VENV)/.setup
 	cmake -DFT_FUZZ_SECONDS=$(FUZZ_SECONDS) build/fuzz
 	cmake --build build/fuzz --parallel $(JOBS) --target fuzzers
-	$(CTEST) --test-dir build/fuzz -L fuzz
+	$(CTEST) --test-dir build/fuzz -L fuzz; status=$$?; \
+	  $(PYTHON) bench/fuzz_page.py docs/results && exit $$status
 
 soak: build $(VENV)/.setup
 	FT_EXHAUSTIVE=1 $(CTEST) --test-dir build/release
@@ -133,6 +134,7 @@ bits: build $(VENV)/.setup $(BITS_PRESETS:%=build/%/build.ninja)
 	  cmake --build build/$$preset --parallel $(JOBS) --target fieldtune || exit 1; \
 	done
 	$(PYTHON) bench/bits.py
+	$(PYTHON) bench/bits_page.py docs/results
 
 # Runs are kept until the command changes; TABLE_ARGS=--keep takes older ones.
 table: build $(VENV)/.setup
