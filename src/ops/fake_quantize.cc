@@ -6,9 +6,10 @@
 // integers there are. `saturates` 0 promises that no element lies outside (its
 // step comes from minmax_quantizer): the gradient then passes as it is.
 
+#include "kernels/fake_quantize/fake_quantize.h"
+
 #include <cmath>
 
-#include "kernels/fake_quantize/fake_quantize.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/example_types.h"

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <set>
 
-#include "ops/every_op.h"
 #include "ops/all_ops.h"
+#include "ops/every_op.h"
 #include "ops/gradient.h"
 #include "ops/print.h"
 #include "ops/verify.h"
