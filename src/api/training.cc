@@ -45,6 +45,7 @@ Result<ft::StepSettings> step_settings(const TrainingOptions& options,
         fmt::format("batch {}: must lie between 1 and 4096", options.batch));
   ft::StepSettings s;
   FT_TRY(s.method, method_settings(options));
+  ft::fill_total_updates(s.method, options.total_steps);
   s.optimizer.optimizer = options.optimizer;
   s.optimizer.lr = options.learning_rate;
   s.optimizer.weight_decay = options.weight_decay;

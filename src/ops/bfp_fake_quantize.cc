@@ -3,9 +3,9 @@
 // whose values must be symmetric. The loop lives in kernels/bfp_fake_quantize/.
 #include "kernels/bfp_fake_quantize/bfp_fake_quantize.h"
 
+#include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/bfp_ops.h"
-#include "ops/fake_quantize.h"
 
 namespace ft::ops {
 namespace {

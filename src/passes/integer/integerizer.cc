@@ -10,7 +10,6 @@
 #include "ops/append.h"
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
-#include "ops/fake_quantize.h"
 #include "passes/integerize.h"
 
 namespace ft {
