@@ -1,5 +1,6 @@
 #include "ops/bfp_common.h"
 
+#include "kernels/conv2d/conv2d.h"
 #include "ops/conv_common.h"
 
 namespace ft::ops {
@@ -66,6 +67,10 @@ Status check_operand(const NodeView& node, size_t i, size_t exponent) {
   if (!node.has(exponent)) return ok_status();
   return node.error(fmt::format("int8 input {} has an exponent", i));
 }
+
+#if defined(__x86_64__)
+bool has_avx512vnni() { return ft_conv2d_s8_avx512vnni_available() != 0; }
+#endif
 
 double factor_of(const NodeView& node, size_t i) {
   return static_cast<double>(node.in(i).quant.scale[0]);

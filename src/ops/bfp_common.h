@@ -42,6 +42,11 @@ Status check_state(const NodeView& node, size_t i);
 // The scale of a per-tensor int8 operand, or the factor of an int16 one.
 double factor_of(const NodeView& node, size_t i);
 
+#if defined(__x86_64__)
+// For rows of kernels/bfp/row.h.
+bool has_avx512vnni();
+#endif
+
 // h, its exponent, lora_b and its exponent, from input `i` on, of a layer with
 // `rows` output pixels: all or none. Attribute lora_scaling.
 Status check_bfp_side(const NodeView& node, size_t i, int64_t rows,

@@ -284,24 +284,55 @@ std::vector<OpExample> examples_dw_weight_grad() {
 }
 
 constexpr KernelDef kKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_conv2d_avx512vnni", Isa::kAvx512Vnni, "s8->s16",
+     &ft_bfp_conv2d_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+    {"ft_bfp_conv2d_avx512vnni", Isa::kAvx512Vnni, "s16->s16",
+     &ft_bfp_conv2d_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+#endif
     {"ft_bfp_conv2d_c99", Isa::kC99, "s8->s16", &ft_bfp_conv2d_c99},
     {"ft_bfp_conv2d_c99", Isa::kC99, "s16->s16", &ft_bfp_conv2d_c99},
 };
 constexpr KernelDef kInputGradKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_conv2d_input_grad_avx512vnni", Isa::kAvx512Vnni, "s16->s16",
+     &ft_bfp_conv2d_input_grad_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+#endif
     {"ft_bfp_conv2d_input_grad_c99", Isa::kC99, "s16->s16",
      &ft_bfp_conv2d_input_grad_c99},
 };
 constexpr KernelDef kWeightGradKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni, "s8->s16",
+     &ft_bfp_conv2d_weight_grad_avx512vnni, nullptr, nullptr, 0,
+     has_avx512vnni},
+    {"ft_bfp_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni, "s16->s16",
+     &ft_bfp_conv2d_weight_grad_avx512vnni, nullptr, nullptr, 0,
+     has_avx512vnni},
+#endif
     {"ft_bfp_conv2d_weight_grad_c99", Isa::kC99, "s8->s16",
      &ft_bfp_conv2d_weight_grad_c99},
     {"ft_bfp_conv2d_weight_grad_c99", Isa::kC99, "s16->s16",
      &ft_bfp_conv2d_weight_grad_c99},
 };
 constexpr KernelDef kDwInputGradKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_depthwise_conv2d_input_grad_avx512vnni", Isa::kAvx512Vnni,
+     "s16->s16", &ft_bfp_depthwise_conv2d_input_grad_avx512vnni, nullptr,
+     nullptr, 0, has_avx512vnni},
+#endif
     {"ft_bfp_depthwise_conv2d_input_grad_c99", Isa::kC99, "s16->s16",
      &ft_bfp_depthwise_conv2d_input_grad_c99},
 };
 constexpr KernelDef kDwWeightGradKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_depthwise_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni,
+     "s8->s16", &ft_bfp_depthwise_conv2d_weight_grad_avx512vnni, nullptr,
+     nullptr, 0, has_avx512vnni},
+    {"ft_bfp_depthwise_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni,
+     "s16->s16", &ft_bfp_depthwise_conv2d_weight_grad_avx512vnni, nullptr,
+     nullptr, 0, has_avx512vnni},
+#endif
     {"ft_bfp_depthwise_conv2d_weight_grad_c99", Isa::kC99, "s8->s16",
      &ft_bfp_depthwise_conv2d_weight_grad_c99},
     {"ft_bfp_depthwise_conv2d_weight_grad_c99", Isa::kC99, "s16->s16",

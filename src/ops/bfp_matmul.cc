@@ -130,6 +130,14 @@ std::vector<OpExample> examples() {
 }
 
 constexpr KernelDef kKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_matmul_avx512vnni", Isa::kAvx512Vnni, "s16,s16->s16",
+     &ft_bfp_matmul_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+    {"ft_bfp_matmul_avx512vnni", Isa::kAvx512Vnni, "s16,s8->s16",
+     &ft_bfp_matmul_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+    {"ft_bfp_matmul_avx512vnni", Isa::kAvx512Vnni, "s8,s16->s16",
+     &ft_bfp_matmul_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+#endif
     {"ft_bfp_matmul_c99", Isa::kC99, "s16,s16->s16", &ft_bfp_matmul_c99},
     {"ft_bfp_matmul_c99", Isa::kC99, "s16,s8->s16", &ft_bfp_matmul_c99},
     {"ft_bfp_matmul_c99", Isa::kC99, "s8,s16->s16", &ft_bfp_matmul_c99},

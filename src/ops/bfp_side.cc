@@ -75,8 +75,9 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   FT_TRY_STATUS(add_requantization(node, sizes.out_c, false, lowered));
   lowered.aux.pop_back();  // the float scale of a float side
   lowered.scratch_bytes =
+      static_cast<size_t>(sizes.out_c) * sizeof(int32_t) +
       static_cast<size_t>(node.shape(1).num_elements() / sizes.out_c) *
-      sizeof(int16_t);
+          sizeof(int16_t);
   if (!node.has(3)) return ok_status();
   add_accumulator_scales(node, sizes.out_c,
                          factor_of(node, 3) * factor_of(node, 5) *
@@ -200,9 +201,18 @@ std::vector<OpExample> examples_depthwise() {
 }
 
 constexpr KernelDef kKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_side_conv2d_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
+     &ft_bfp_side_conv2d_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
+#endif
     {"ft_bfp_side_conv2d_c99", Isa::kC99, "s8,s8->s8", &ft_bfp_side_conv2d_c99},
 };
 constexpr KernelDef kDepthwiseKernels[] = {
+#if defined(__x86_64__)
+    {"ft_bfp_side_depthwise_conv2d_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
+     &ft_bfp_side_depthwise_conv2d_avx512vnni, nullptr, nullptr, 0,
+     has_avx512vnni},
+#endif
     {"ft_bfp_side_depthwise_conv2d_c99", Isa::kC99, "s8,s8->s8",
      &ft_bfp_side_depthwise_conv2d_c99},
 };

@@ -52,6 +52,8 @@ static inline int64_t ft_shift_round(int64_t v, int32_t shift) {
   uint64_t u = ft_magnitude(v);
   if (shift > 0 && shift <= 62 && u <= limit) /* nearly always */
     return (v + ((int64_t)1 << (shift - 1)) - (v < 0)) >> shift;
+  if (shift <= 0 && shift > -31 && u < (uint64_t)1 << 31)
+    return v * ((int64_t)1 << -shift);
   if (shift > 63) return 0;
   if (shift > 0) u = (u + ((uint64_t)1 << (shift - 1))) >> shift;
   if (shift < 0 && u != 0)

@@ -29,8 +29,19 @@ static inline ft_soft ft_soft_of(int64_t m, int32_t e) {
   return s;
 }
 
+/* |a.m * b.m| has 59 or 60 bits. */
 static inline ft_soft ft_soft_mul(ft_soft a, ft_soft b) {
-  return ft_soft_of((int64_t)a.m * b.m, a.e + b.e);
+  const int64_t m = (int64_t)a.m * b.m;
+  const int32_t spare = 29 + (int32_t)(ft_magnitude(m) >> 59);
+  const int64_t top = (m + ((int64_t)1 << (spare - 1)) - (m < 0)) >> spare;
+  ft_soft s;
+  s.m = (int32_t)top;
+  s.e = m == 0 ? 0 : ft_clamp_exponent((int64_t)a.e + b.e + spare);
+  if (top == 1 << 30 || top == -(1 << 30)) {
+    s.m /= 2;
+    s.e = ft_clamp_exponent((int64_t)a.e + b.e + spare + 1);
+  }
+  return s;
 }
 
 static inline ft_soft ft_soft_add(ft_soft a, ft_soft b) {

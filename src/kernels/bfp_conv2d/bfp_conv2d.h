@@ -47,8 +47,13 @@ static inline int32_t ft_gradient_source(int32_t at, int32_t pad, int32_t k,
 }
 
 void ft_bfp_conv2d_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_avx512vnni(const void* params, const ft_args* args);
 void ft_bfp_conv2d_input_grad_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_input_grad_avx512vnni(const void* params,
+                                         const ft_args* args);
 void ft_bfp_conv2d_weight_grad_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_weight_grad_avx512vnni(const void* params,
+                                          const ft_args* args);
 
 #ifdef __cplusplus
 }

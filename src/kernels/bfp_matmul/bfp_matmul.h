@@ -25,6 +25,7 @@ typedef struct {
 } ft_bfp_matmul_params;
 
 void ft_bfp_matmul_c99(const void* params, const ft_args* args);
+void ft_bfp_matmul_avx512vnni(const void* params, const ft_args* args);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@
  * aux: multiplier [out_c], shift [out_c]; side_multiplier [out_c] and
  *      side_exponent [out_c], from the unit of h b to that of the accumulator
  * out: y int8 [n, out_h, out_w, out_c]
- * Scratch: int16 [k_h, k_w, in_c / groups].
+ * Scratch: int32 [out_c], int16 [k_h, k_w, in_c / groups].
  * The sum of h b is scaled, rounded half away from zero and added before
  * requantization; the gain multiplies that sum, with the bias in it or, unless
  * conv.gain_bias, without. */
@@ -29,6 +29,7 @@ typedef struct {
 } ft_bfp_side_conv2d_params;
 
 void ft_bfp_side_conv2d_c99(const void* params, const ft_args* args);
+void ft_bfp_side_conv2d_avx512vnni(const void* params, const ft_args* args);
 
 #ifdef __cplusplus
 }

@@ -180,6 +180,11 @@ Status Integerizer::convert(const Node& node) {
   }
   for (const Rule& rule : rules())
     if (rule.op == node.op) return (this->*rule.convert)(node);
+  if (node.op == &kWeightNorm)
+    return invalid_input(fmt::format(
+        "integer training has no DoRA ('{}'): all lengths of rows would share "
+        "an exponent, which leaves short rows few bits; use --precision mixed",
+        node.name));
   return unknown(node);
 }
 

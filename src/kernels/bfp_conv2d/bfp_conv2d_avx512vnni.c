@@ -1,0 +1,2 @@
+#define FT_BFP_AVX512
+#include "kernels/bfp_conv2d/bfp_conv2d-inl.h"
