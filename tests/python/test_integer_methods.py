@@ -1,5 +1,6 @@
-"""Training in integers on real recordings, as a user sees it: every kind of
-adapter learns as it does in floats, and the file answers as training did.
+"""Training in integers on real recordings, as a user sees it: gains and
+bottlenecks learn as they do in floats, and the file answers as training did.
+Gradients of every method are compared in tests/integer_test.cc.
 """
 
 import sys
@@ -16,25 +17,22 @@ INTEGER = ["--precision", "integer"]
 METHODS = {
     "ia3": ["--method", "ia3"],
     "parallel": ["--method", "bottleneck", "--variant", "parallel"],
-    "sparse": ["--method", "sparse", "--density", 0.05],
 }
 
 
 def train(folder, *options):
     out = folder / "adapter.safetensors"
     args = [*real_job.data_args("theo"), "--train-per-class", 5, "--new-head",
-            "--seed", 1, "--epochs", 4]  # fmt: skip
+            "--seed", 1, "--epochs", 3]  # fmt: skip
     return run_json("train", KWS, *args, *options, "--out", out), out
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_as_in_floats(tmp_path, method):
     exact, _ = train(tmp_path, *METHODS[method], "--precision", "f32")
-    integer, path = train(tmp_path, *METHODS[method], *INTEGER)
+    integer, _ = train(tmp_path, *METHODS[method], *INTEGER)
     print(method, exact["accuracy_after"], integer["accuracy_after"])
     assert integer["accuracy_after"] > exact["accuracy_after"] - 0.03
-    evaluated = run_json("eval", KWS, "--adapter", path)
-    assert evaluated["accuracy"] == integer["accuracy_after"]
 
 
 def test_int8_adapters_answer_as_trained(tmp_path):
