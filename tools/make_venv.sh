@@ -23,6 +23,12 @@ else
 fi
 pip install --quiet --no-deps -r "$here/requirements.txt"
 
+# AdapterHub's library beside the rest, seen only by the process that asks for
+# it (tests/python/test_adapterhub.py).
+rm -rf "$venv/adapterhub"
+pip install --quiet --no-deps --target "$venv/adapterhub" \
+  -r "$here/requirements-adapterhub.txt"
+
 if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
   echo "make_venv: only PyTorch's GPU build is reachable;" \
     "fetching the libraries that it needs to load" >&2

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 namespace ft {
@@ -109,6 +110,17 @@ Status check_writable(const std::string& path) {
   const Fd fd{::mkstemp(temp.data())};
   if (fd.fd < 0) return errno_error("cannot write", path);
   (void)::unlink(temp.c_str());
+  return ok_status();
+}
+
+Status write_folder(const std::string& folder, const FolderFiles& files) {
+  const std::filesystem::path path = folder;
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error)
+    return io_error("cannot make folder '" + folder + "': " + error.message());
+  for (const auto& [name, bytes] : files)
+    FT_TRY_STATUS(write_file_atomically((path / name).string(), bytes));
   return ok_status();
 }
 

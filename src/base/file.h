@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -38,6 +40,11 @@ Status write_file_atomically(const std::string& path, std::string_view text);
 // kIo if the folder of `path` cannot be written to: found out before hours of
 // work rather than after.
 Status check_writable(const std::string& path);
+
+// Files of a folder by name, and the folder that has them: made if it does not
+// exist, and written in order, each atomically.
+using FolderFiles = std::vector<std::pair<std::string, std::vector<std::byte>>>;
+Status write_folder(const std::string& folder, const FolderFiles& files);
 
 Result<std::string> read_text_file(const std::string& path);
 

@@ -95,19 +95,6 @@ Status measure(const MergeJob& job, const AdaptedModel& model,
   return ok_status();
 }
 
-// A new folder; config.json comes last: with it the folder is a model.
-Status write_folder(const std::string& folder, const FolderFiles& files) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return io_error(
-        fmt::format("cannot make folder '{}': {}", folder, error.message()));
-  for (const auto& [name, bytes] : files)
-    FT_TRY_STATUS(write_file_atomically(
-        (std::filesystem::path(folder) / name).string(), bytes));
-  return ok_status();
-}
-
 Result<MergeOutcome> merge_folder(const MergeJob& job,
                                   const AdaptedModel& model,
                                   const MergeInput& input) {

@@ -18,7 +18,6 @@
 #include "train/answers.h"
 #include "train/checkpoint.h"
 #include "train/gradient_mask.h"
-#include "train/peft.h"
 #include "train/trained_adapter.h"
 
 namespace ft::cli {
@@ -84,7 +83,7 @@ class Job {
            load_base(job_.model, precision_, job_.method.batch,
                      job_.method.seq_len));
     base_sha256_ = base.sha256;
-    FT_TRY_STATUS(open_below());
+    FT_TRY_STATUS(open_below(base));
     FT_TRY_STATUS(read_init_text(base, method));
     FT_TRY(StepSettings settings,
            job_.method.step(base.graph, method, job_.optimizer.settings,
@@ -102,19 +101,21 @@ class Job {
     FT_TRY(inference_,
            compile_inference(single.graph, methods, job_.kernels.plan(),
                              precision_, settings_.storage));
-    return init_values();
+    return init_values(base);
   }
 
-  Status open_below() {
+  Status open_below(const BaseModel& base) {
     std::vector<AdapterChoice> choices;
     for (const std::string& path : job_.on_top_of) choices.push_back({path});
     FT_TRY(below_, open_adapters(choices));
-    for (const LoadedAdapter& b : below_) FT_TRY_STATUS(check_below(b));
+    for (LoadedAdapter& b : below_) {
+      FT_TRY_STATUS(fit_to_base(base, b));
+      FT_TRY_STATUS(check_below(b));
+    }
     return ok_status();
   }
 
   Status check_below(const LoadedAdapter& below) const {
-    FT_TRY_STATUS(check_base(below.adapter, base_sha256_));
     if (below.adapter.get("precision") != name_of(precision_))
       return usage_error(fmt::format(
           "--on-top-of: the adapter was trained in precision {}, not {}",
@@ -162,12 +163,12 @@ class Job {
     }
   }
 
-  Status init_values() {
+  Status init_values(const BaseModel& base) {
     FT_TRY_STATUS(install_below(step_));
     if (job_.init_adapter.empty()) return ok_status();
-    FT_TRY(const Adapter start, load_any_adapter(job_.init_adapter));
-    FT_TRY_STATUS(check_base(start, base_sha256_));
-    return install_adapter(start, step_, below_.size());
+    FT_TRY(LoadedAdapter start, open_adapter({job_.init_adapter}));
+    FT_TRY_STATUS(fit_to_base(base, start));
+    return install_adapter(start.adapter, step_, below_.size());
   }
 
   Status open_sessions() {

@@ -5,19 +5,20 @@
 // "AdapterFusion", 2021 (once a block, behind the residual sum); He et al.,
 // "Towards a Unified View of Parameter-Efficient Transfer Learning", 2022
 // (parallel: from the layer's input, added where the layer accumulates, so a
-// non-linear h in LoRA's place). Settings, tensor names and initial values are
-// AdapterHub's (W_up zero as its `mam_adapter`, so that an int8 base starts
-// with its own bits). On images the projections are 1x1 convolutions; the
-// parallel one has its layer's own window. Merging is not possible: no weight
-// of the base holds a non-linearity.
+// non-linear h in LoRA's place; parallel_block: from what the block's residual
+// sum adds to the layer's output, which is AdapterHub's parallel one).
+// Settings, tensor names and initial values are AdapterHub's (W_up zero as its
+// `mam_adapter`, so that an int8 base starts with its own bits). On images the
+// projections are 1x1 convolutions; the parallel one has its layer's own
+// window. Merging is not possible: no weight of the base holds a non-linearity.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/kernel.h"
 #include "methods/bottleneck_sites.h"
 #include "methods/head.h"
+#include "methods/norm.h"
 #include "methods/rewrite.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
@@ -46,11 +47,11 @@ constexpr SettingDef kVariant{
     "variant",
     Kind::kWord,
     "houlsby: behind each layer, pfeiffer: behind each block, parallel: beside "
-    "the layer",
+    "the layer, parallel_block: beside the block",
     "pfeiffer",
     0,
     0,
-    "houlsby pfeiffer parallel"};
+    "houlsby pfeiffer parallel parallel_block"};
 constexpr SettingDef kScaling{"scaling", Kind::kReal, "factor of what is added",
                               "1",       -1e4,        1e4};
 constexpr const SettingDef* kSettings[] = {&kVariant, &kReduction,
@@ -129,17 +130,27 @@ Attrs projection_attrs(int64_t act) {
 }
 
 int64_t width(const MethodSettings& settings, int64_t channels) {
-  const double narrow =
-      static_cast<double>(channels) / settings.real(kReduction);
-  return std::max<int64_t>(1, static_cast<int64_t>(narrow));
+  return bottleneck_width(channels, settings.real(kReduction));
 }
 
-// Behind the value that `site` names.
+// What the adapter reads: the site's value, or the norm of it.
+Result<ValueId> append_read(Graph& graph, const BottleneckSite& site) {
+  if (site.norm == kNone) return site.from;
+  const Node norm = graph.node(site.norm);
+  std::vector<ValueId> inputs = norm.inputs;
+  inputs[0] = site.from;
+  Attrs attrs = norm.attrs;
+  attrs.set(kNormOfAdapter, int64_t{1});
+  return append(graph, *norm.op, std::move(inputs), std::move(attrs),
+                {.name = site.module + "/adapter_norm"});
+}
+
+// Added to the value that `site` names.
 Status insert_sequential(Graph& graph, const BottleneckSite& site,
                          const MethodSettings& settings,
                          AdaptedGraph& adapted) {
   const std::string& name = site.module;
-  const Shape shape = graph.value(site.value).type.shape;
+  const Shape shape = graph.value(site.from).type.shape;
   const Sizes sizes{.in = shape.back(),
                     .hidden = width(settings, shape.back()),
                     .out = shape.back(),
@@ -149,9 +160,9 @@ Status insert_sequential(Graph& graph, const BottleneckSite& site,
   const NodeId first_new = graph.num_nodes();
   Attrs down = projection_attrs(fused_act(act));
   down.set("recompute", int64_t{1});  // y is kept anyway, for the down weights
-  FT_TRY(ValueId h,
-         append(graph, ops::kFullyConnected, {site.value, p.down_w, p.down_b},
-                down, {.name = name + "/adapter_down"}));
+  FT_TRY(const ValueId x, append_read(graph, site));
+  FT_TRY(ValueId h, append(graph, ops::kFullyConnected, {x, p.down_w, p.down_b},
+                           down, {.name = name + "/adapter_down"}));
   FT_TRY(h, append_activation(graph, h, act, name + "/adapter_act"));
   FT_TRY(ValueId up,
          append(graph, ops::kFullyConnected, {h, p.up_w, p.up_b},
@@ -162,7 +173,7 @@ Status insert_sequential(Graph& graph, const BottleneckSite& site,
   }
   FT_TRY(const ValueId sum, append(graph, ops::kResidualAdd, {site.value, up},
                                    {}, {.name = name + "/adapter_sum"}));
-  insert_behind(graph, first_new, site.value, sum);
+  insert_behind(graph, first_new, site.value, sum, site.end);
   return ok_status();
 }
 
@@ -220,6 +231,8 @@ Status apply(Graph& graph, const MethodSettings& settings,
              AdaptedGraph& adapted) {
   FT_TRY_STATUS(maybe_new_head(graph, settings, adapted));
   const std::string variant = settings.word(kVariant);
+  if (const int64_t layers = count_layers(graph); layers > 0)
+    adapted.metadata["num_layers"] = fmt::format("{}", layers);
   FT_TRY(const auto modules, bottleneck_modules(graph, settings, variant));
   for (const AdaptableModule& selected : modules) {
     const AdaptableModule m = current(graph, selected);
@@ -228,8 +241,7 @@ Status apply(Graph& graph, const MethodSettings& settings,
       FT_TRY_STATUS(insert_parallel(graph, m, settings, adapted));
       continue;
     }
-    FT_TRY(const BottleneckSite site,
-           bottleneck_site(graph, m, variant == "pfeiffer"));
+    FT_TRY(const BottleneckSite site, bottleneck_site(graph, m, variant));
     FT_TRY_STATUS(insert_sequential(graph, site, settings, adapted));
   }
   return ok_status();

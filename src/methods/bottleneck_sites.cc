@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "methods/head.h"
 #include "ops/all_ops.h"
@@ -32,6 +34,27 @@ NodeId residual_sum(const Graph& graph, ValueId v) {
         graph.value(in).type.shape != graph.value(v).type.shape)
       return kNone;
   return readers[0];
+}
+
+ValueId other_operand(const Graph& graph, NodeId sum, ValueId v) {
+  const Node& node = graph.node(sum);
+  return node.inputs[node.inputs[0] == v ? 1 : 0];
+}
+
+bool is_layer_norm(const Graph& graph, NodeId n) {
+  return n != kNone && graph.node(n).op == &ops::kLayerNorm;
+}
+
+// The LayerNorm that ends a block of a post-norm transformer: it alone reads
+// the sum, and what was added to the layer's output comes from such a norm too.
+// The last norm of a pre-norm transformer stands behind a sum of sums.
+NodeId post_norm(const Graph& graph, ValueId sum, ValueId residual) {
+  const auto readers = graph.readers(sum);
+  if (readers.size() != 1 || !is_layer_norm(graph, readers[0]) ||
+      graph.node(readers[0]).inputs[0] != sum)
+    return kNone;
+  const NodeId before = graph.value(residual).producer;
+  return is_layer_norm(graph, before) ? readers[0] : kNone;
 }
 
 // True if an attention (whole, or its product or softmax) lies between the
@@ -106,20 +129,56 @@ Result<std::vector<AdaptableModule>> bottleneck_modules(
 
 Result<BottleneckSite> bottleneck_site(const Graph& graph,
                                        const AdaptableModule& m,
-                                       bool behind_sum) {
+                                       std::string_view variant) {
   if (m.kind == kSharedWeight)
     return usage_error(fmt::format(
         "method bottleneck is not defined on the recurrent weights '{}'; leave "
         "them out with --target-modules",
         m.name));
+  const NodeId sum = residual_sum(graph, graph.node(m.node).outputs[0]);
   BottleneckSite site{
       .module = m.name,
       .value = behind_adapters(graph, graph.node(m.node).outputs[0]),
       .image = m.weight.rank() == 4};
-  if (const NodeId sum = residual_sum(graph, site.value);
-      behind_sum && sum != kNone)
+  site.from = site.value;
+  if (variant == "parallel_block") {
+    if (sum == kNone)
+      return usage_error(fmt::format(
+          "a bottleneck adapter parallel to a block is not defined on '{}', "
+          "which goes into no residual sum; leave it out with --target-modules "
+          "or choose --variant parallel",
+          m.name));
+    site.from = other_operand(graph, sum, site.value);
+    site.end = sum;
+  } else if (variant == "pfeiffer" && sum != kNone) {
+    const ValueId residual = other_operand(graph, sum, site.value);
     site.value = behind_adapters(graph, graph.node(sum).outputs[0]);
+    site.from = site.value;
+    site.norm = post_norm(graph, site.value, residual);
+  }
   return site;
+}
+
+int64_t bottleneck_width(int64_t channels, double reduction_factor) {
+  const auto whole = static_cast<double>(channels);
+  const double rest = std::fmod(whole, reduction_factor);
+  return std::max<int64_t>(1, std::llround((whole - rest) / reduction_factor));
+}
+
+int64_t count_layers(const Graph& graph) {
+  int64_t count = 0;
+  for (const AdaptableModule& m : adaptable_modules(graph))
+    for (const std::string_view stack : {"layer.", "layers."}) {
+      const size_t at = m.name.find(stack);
+      if (at == std::string::npos) continue;
+      const char* from = m.name.data() + at + stack.size();
+      const char* end = m.name.data() + m.name.size();
+      int32_t index = 0;
+      const auto [stop, error] = std::from_chars(from, end, index);
+      if (error == std::errc() && stop < end && *stop == '.' && index >= 0)
+        count = std::max<int64_t>(count, int64_t{index} + 1);
+    }
+  return count;
 }
 
 Status check_parallel(const Graph& graph, const AdaptableModule& m) {

@@ -10,11 +10,15 @@
 
 namespace ft {
 
-// A value that an adapter is inserted behind.
+// A value that an adapter is added to, and what the adapter reads.
 struct BottleneckSite {
   std::string module;  // that the adapter is named after
   ValueId value = kNone;
-  bool image = false;  // projections are 1x1 convolutions to PyTorch
+  ValueId from = kNone;  // often the value itself
+  NodeId norm = kNone;   // read through the same normalization as this node's
+  NodeId end = kNone;    // the sum that reads the value, if `from` may come
+                         // later than the value
+  bool image = false;    // projections are 1x1 convolutions to PyTorch
 };
 
 // The modules that `settings` selects. Without target modules: the layers that
@@ -26,12 +30,23 @@ Result<std::vector<AdaptableModule>> bottleneck_modules(
     const Graph& graph, const MethodSettings& settings,
     std::string_view variant);
 
-// Behind the module's output, and behind adapters that stand there already;
-// with `behind_sum` behind the residual sum that it goes into, if it does.
-// Fails for recurrent weights.
+// Always behind adapters that stand there already. houlsby: behind the module's
+// output. pfeiffer: behind the residual sum that it goes into, if it does, and
+// where each block ends in a LayerNorm, reading what that makes of the sum, as
+// AdapterHub has it. parallel_block: added to the module's output, and reading
+// the other operand of its residual sum; fails where there is none. Fails for
+// recurrent weights.
 Result<BottleneckSite> bottleneck_site(const Graph& graph,
                                        const AdaptableModule& module,
-                                       bool behind_sum);
+                                       std::string_view variant);
+
+// Values in the bottleneck of an adapter for `channels`: at least 1. AdapterHub
+// divides as Python's // does.
+int64_t bottleneck_width(int64_t channels, double reduction_factor);
+
+// How many layers a transformer of Hugging Face's names has ("encoder.layer.11.
+// output.dense" -> 12); 0 where no module has such a name.
+int64_t count_layers(const Graph& graph);
 
 // Whether the module accumulates a side: dense layers and convolutions of one
 // group do.

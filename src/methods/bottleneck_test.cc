@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "methods/bottleneck_sites.h"
 #include "methods/method.h"
 #include "methods/tiny_model.h"
 #include "ops/verify.h"
@@ -67,6 +68,20 @@ TEST(Bottleneck, ParallelIsRefusedOnADepthwiseLayer) {
   const Adapted a(settings("parallel", {"dw"}));
   EXPECT_EQ(a.status.code(), Code::kUsage);
   EXPECT_NE(a.status.message().find("block/dw"), std::string::npos);
+}
+
+TEST(Bottleneck, ParallelToABlockNeedsAResidualSum) {
+  const Adapted a(settings("parallel_block", {"conv"}));
+  EXPECT_EQ(a.status.code(), Code::kUsage);
+  EXPECT_NE(a.status.message().find("block/conv"), std::string::npos);
+}
+
+TEST(Bottleneck, WidthsAreDividedAsPythonDoes) {
+  EXPECT_EQ(bottleneck_width(768, 16), 48);
+  EXPECT_EQ(bottleneck_width(40, 3), 13);
+  EXPECT_EQ(bottleneck_width(6, 0.1), 59);  // 6 // 0.1, where 6 / 0.1 is 60
+  EXPECT_EQ(bottleneck_width(6, 0.5), 12);
+  EXPECT_EQ(bottleneck_width(4, 100), 1);
 }
 
 TEST(Bottleneck, IsAtLeastOneWide) {

@@ -29,6 +29,7 @@ std::vector<NormLayer> norm_layers(const Graph& graph) {
   for (NodeId n = 0; n < graph.num_nodes(); ++n) {
     NormLayer layer{n, graph.node(n).name};
     if (graph.node(n).op == &ops::kLayerNorm &&
+        !graph.node(n).attrs.has(kNormOfAdapter) &&
         (has_vector(graph, layer, 1) || has_vector(graph, layer, 2)))
       found.push_back(std::move(layer));
   }

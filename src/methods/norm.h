@@ -8,6 +8,9 @@
 
 namespace ft {
 
+// Attribute of a norm that an adapter reads through: not a layer of the model.
+inline constexpr const char* kNormOfAdapter = "norm_of_adapter";
+
 struct NormLayer {
   NodeId node = kNone;
   std::string name;

@@ -35,11 +35,13 @@ void move_in_front(Graph& graph, NodeId first_new, NodeId before) {
   graph.set_nodes(std::move(nodes));
 }
 
-void insert_behind(Graph& graph, NodeId first_new, ValueId from, ValueId to) {
+void insert_behind(Graph& graph, NodeId first_new, ValueId from, ValueId to,
+                   NodeId before) {
   replace_reads(graph, first_new, from, to);
   std::ranges::replace(graph.outputs, from, to);
   const NodeId producer = graph.value(from).producer;
-  move_in_front(graph, first_new, producer == kNone ? 0 : producer + 1);
+  if (before == kNone) before = producer == kNone ? 0 : producer + 1;
+  move_in_front(graph, first_new, before);
 }
 
 Status check_unscaled(const Graph& graph, NodeId layer) {

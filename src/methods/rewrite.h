@@ -23,8 +23,9 @@ void move_in_front(Graph& graph, NodeId first_new, NodeId before);
 
 // The nodes appended since `first_new` read `from` and make `to`; everyone else
 // who reads `from` (graph outputs too) reads `to` from now on, and the new
-// nodes stand right behind the producer of `from`.
-void insert_behind(Graph& graph, NodeId first_new, ValueId from, ValueId to);
+// nodes stand right behind the producer of `from`, or in front of `before`.
+void insert_behind(Graph& graph, NodeId first_new, ValueId from, ValueId to,
+                   NodeId before = kNone);
 
 // factor * x as a node, for float x.
 Result<ValueId> append_scaled(Graph& graph, ValueId x, double factor);

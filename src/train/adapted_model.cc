@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "train/adapterhub.h"
 #include "train/answers.h"
-#include "train/peft.h"
+#include "train/any_adapter.h"
 
 namespace ft {
 namespace {
@@ -131,10 +131,8 @@ Result<LoadedAdapter> open_adapter(const AdapterChoice& choice) {
   FT_TRY(loaded.method, settings_from_metadata(loaded.adapter.metadata));
   loaded.method.weight = choice.weight;
   read_masks(loaded.adapter, loaded.method);
-  const bool folder = std::filesystem::is_directory(choice.path);
-  FT_TRY(
-      const MappedFile file,
-      MappedFile::open(folder ? peft_tensor_file(choice.path) : choice.path));
+  FT_TRY(const MappedFile file,
+         MappedFile::open(adapter_tensor_file(choice.path)));
   loaded.sha256 = sha256_hex(file.bytes());
   return loaded;
 }
@@ -150,18 +148,25 @@ Result<std::vector<LoadedAdapter>> open_adapters(
   return adapters;
 }
 
+Status fit_to_base(const BaseModel& base, LoadedAdapter& loaded) {
+  FT_TRY_STATUS(check_base(loaded.adapter, base.sha256));
+  FT_TRY_STATUS(fit_adapterhub(base.graph, loaded.adapter));
+  FT_TRY(MethodSettings fitted,
+         settings_from_metadata(loaded.adapter.metadata));
+  loaded.method.target_modules = std::move(fitted.target_modules);
+  return ok_status();
+}
+
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
                                         std::span<const AdapterChoice> choices,
                                         const PlanOptions& plan, int seq_len) {
   AdaptedModel model;
   FT_TRY(model.adapters, open_adapters(choices));
-  std::vector<MethodSettings> methods;
-  for (const LoadedAdapter& a : model.adapters) {
-    methods.push_back(a.method);
+  for (const LoadedAdapter& a : model.adapters)
     if (seq_len == 0) seq_len = recorded_seq_len(a.adapter);
-  }
   const bool any = std::ranges::any_of(
-      methods, [](const MethodSettings& m) { return m.weight != 0; });
+      model.adapters,
+      [](const LoadedAdapter& a) { return a.method.weight != 0; });
   if (any) {
     FT_TRY(model.precision, common_precision(model.adapters));
   }
@@ -170,8 +175,11 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
                          : open_base_model(model_path, {.dynamic_range = true,
                                                         .batch = 1,
                                                         .seq_len = seq_len}));
-  for (const LoadedAdapter& a : model.adapters)
-    FT_TRY_STATUS(check_base(a.adapter, model.base.sha256));
+  std::vector<MethodSettings> methods;
+  for (LoadedAdapter& a : model.adapters) {
+    FT_TRY_STATUS(fit_to_base(model.base, a));
+    methods.push_back(a.method);
+  }
   if (!any) {
     FT_TRY(model.step, compile_base(model.base.graph, plan));
     return model;

@@ -45,6 +45,10 @@ Result<LoadedAdapter> open_adapter(const AdapterChoice& choice);
 Result<std::vector<LoadedAdapter>> open_adapters(
     std::span<const AdapterChoice> choices);
 
+// Refuses an adapter of another base, and makes one of another program's folder
+// an adapter of this base.
+Status fit_to_base(const BaseModel& base, LoadedAdapter& adapter);
+
 // Without adapters the base alone, as LiteRT would run it, and with weight 0
 // for all of them the same bits. `seq_len` 0 is the adapter's. Refuses adapters
 // of another base, of different precisions, with missing or surplus tensors, or

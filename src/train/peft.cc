@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 
-#include "base/file.h"
 #include "methods/method.h"
+#include "train/config_keys.h"
 #include "train/peft_biases.h"
 #include "train/peft_prompts.h"
 #include "train/peft_ranks.h"
@@ -39,11 +38,6 @@ bool is_shared(std::string_view name, const PeftType& type) {
 constexpr std::string_view kFeedforward = "feedforward_modules";
 
 // --- Reading -----------------------------------------------------------------
-
-bool is_neutral(const Json& value) {
-  return value.is_null() || value == Json(false) || value == Json("none") ||
-         (value.is_structured() && value.empty());
-}
 
 template <size_t N>
 bool contains(const std::array<std::string_view, N>& words,
@@ -129,9 +123,7 @@ class PeftReader {
     if (contains(kPeftNoEffect, key) || contains(kPeftRead, key) ||
         is_neutral(value))
       return ok_status();
-    return invalid_input(
-        fmt::format("'{}' is {}, which fieldtune cannot honour for {}", key,
-                    value.dump(), type_.peft_type));
+    return cannot_honour(key, value, type_.peft_type);
   }
 
   Result<double> number(std::string_view key, double preset) const {
@@ -378,22 +370,6 @@ Result<Adapter> from_peft(const std::string& config_text,
   if (!status.ok()) return invalid_input(origin + ": " + status.message());
   if (adapter.get("precision").empty()) adapter.metadata["precision"] = "mixed";
   return adapter;
-}
-
-std::string peft_config_file(const std::string& folder) {
-  return (std::filesystem::path(folder) / "adapter_config.json").string();
-}
-
-std::string peft_tensor_file(const std::string& folder) {
-  return (std::filesystem::path(folder) / "adapter_model.safetensors").string();
-}
-
-Result<Adapter> load_any_adapter(const std::string& path) {
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored)) return load_adapter(path);
-  FT_TRY(const std::string config, read_text_file(peft_config_file(path)));
-  FT_TRY(const MappedFile tensors, MappedFile::open(peft_tensor_file(path)));
-  return from_peft(config, tensors.bytes(), "'" + path + "'");
 }
 
 }  // namespace ft

@@ -15,12 +15,8 @@
 
 namespace ft {
 
-// The adapter of `path`: a fieldtune file, or a PEFT folder. A folder made
-// elsewhere names no base by its hash; its tensors must fit the base instead.
-Result<Adapter> load_any_adapter(const std::string& path);
-
-std::string peft_config_file(const std::string& folder);
-std::string peft_tensor_file(const std::string& folder);
+inline constexpr std::string_view kPeftConfig = "adapter_config.json";
+inline constexpr std::string_view kPeftTensors = "adapter_model.safetensors";
 
 // What PEFT's loader needs, as the texts of its two files. Fails if PEFT has no
 // such method. `base_name` becomes base_model_name_or_path.

@@ -9,6 +9,7 @@
 #include "ir/real_values.h"
 #include "methods/head.h"
 #include "methods/method.h"
+#include "train/config_keys.h"
 
 namespace ft {
 namespace {
@@ -48,9 +49,7 @@ Status check_keys(const Json& config, const PeftType& type) {
         is_initial(key) || std::ranges::count(kNoInfluence, key) > 0 ||
         std::ranges::count(kModelKeys, key) > 0)
       continue;
-    return invalid_input(
-        fmt::format("'{}' is {}, which fieldtune cannot honour for {}", key,
-                    value.dump(), type.peft_type));
+    return cannot_honour(key, value, type.peft_type);
   }
   return ok_status();
 }

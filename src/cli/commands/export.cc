@@ -1,7 +1,6 @@
 // fieldtune export: an adapter for other programs, or stored in other bits.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <numeric>
 
 #include "adapters/adapter_file.h"
@@ -10,6 +9,8 @@
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "train/adapterhub.h"
+#include "train/any_adapter.h"
 #include "train/peft.h"
 #include "train/peft_prompts.h"
 #include "train/step.h"
@@ -19,6 +20,7 @@ namespace {
 
 struct Options {
   std::string adapter, format = "peft", out, base_name, model;
+  std::string adapter_name = "fieldtune";
   StorageOptions storage;
   bool json = false;
 
@@ -26,13 +28,17 @@ struct Options {
     app.add_option("adapter", adapter, "adapter file (.safetensors)")
         ->required();
     app.add_option("--to", format,
-                   "peft: a folder that Hugging Face PEFT loads; fieldtune: "
-                   "an adapter file, stored as --adapter-dtype says")
+                   "peft: a folder that Hugging Face PEFT loads; adapterhub: "
+                   "one that the adapters library loads; fieldtune: an adapter "
+                   "file, stored as --adapter-dtype says")
         ->capture_default_str();
     app.add_option("--out,-o", out, "folder or file to write")->required();
     storage.add_to(app);
     app.add_option("--base-name", base_name,
-                   "written as base_model_name_or_path");
+                   "written as base_model_name_or_path or model_name");
+    app.add_option("--adapter-name", adapter_name,
+                   "AdapterHub's name of the adapter")
+        ->capture_default_str();
     app.add_option("--model", model,
                    "base model, for classifiers with prompts: PEFT keeps the "
                    "head beside them");
@@ -67,10 +73,8 @@ Status write_adapter(const Options& options, Adapter adapter) {
       if (chosen[i])
         quantize_entry(storage.quantizer, {}, {}, adapter.tensors[i]);
   }
-  const bool folder = std::filesystem::is_directory(options.adapter);
   FT_TRY(const MappedFile parent,
-         MappedFile::open(folder ? peft_tensor_file(options.adapter)
-                                 : options.adapter));
+         MappedFile::open(adapter_tensor_file(options.adapter)));
   adapter.metadata["parent_sha256"] = sha256_hex(parent.bytes());
   FT_TRY(const auto bytes, encode_adapter(adapter));
   FT_TRY_STATUS(write_file_atomically(options.out, bytes));
@@ -84,38 +88,57 @@ Status write_adapter(const Options& options, Adapter adapter) {
   return ok_status();
 }
 
-Status write_peft(const Options& options, Adapter adapter) {
-  if (lacks_peft_head(adapter)) FT_TRY_STATUS(add_head(options.model, adapter));
-  FT_TRY(const PeftFiles files, to_peft(adapter, options.base_name));
-  const std::filesystem::path folder = options.out;
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return io_error(fmt::format("cannot make folder '{}': {}", options.out,
-                                error.message()));
-  // The configuration last: with it the folder is an adapter.
-  FT_TRY_STATUS(
-      write_file_atomically(peft_tensor_file(options.out), files.tensors));
-  FT_TRY_STATUS(
-      write_file_atomically(peft_config_file(options.out), files.config));
+std::vector<std::byte> bytes_of(const std::string& text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+Status write_files(const Options& options, const Adapter& adapter,
+                   const FolderFiles& files) {
+  FT_TRY_STATUS(write_folder(options.out, files));
   print_result({{"out", options.out},
                 {"method", adapter.get("method")},
                 {"tensors", adapter.tensors.size()},
-                {"adapter_bytes", files.tensors.size()}},
+                {"adapter_bytes", files[0].second.size()}},
                options.json);
   return ok_status();
 }
 
+// The configuration comes last: with it the folder is an adapter.
+Status write_peft(const Options& options, Adapter adapter) {
+  if (lacks_peft_head(adapter)) FT_TRY_STATUS(add_head(options.model, adapter));
+  FT_TRY(PeftFiles files, to_peft(adapter, options.base_name));
+  return write_files(options, adapter,
+                     {{std::string(kPeftTensors), std::move(files.tensors)},
+                      {std::string(kPeftConfig), bytes_of(files.config)}});
+}
+
+Status write_adapterhub(const Options& options, const Adapter& adapter) {
+  FT_TRY(AdapterHubFiles files,
+         to_adapterhub(adapter, options.adapter_name, options.base_name));
+  FolderFiles all = {
+      {std::string(kAdapterHubTensors), std::move(files.tensors)}};
+  if (!files.head.empty()) {
+    all.emplace_back(kAdapterHubHead, std::move(files.head));
+    all.emplace_back(kAdapterHubHeadConfig, bytes_of(files.head_config));
+  }
+  all.emplace_back(kAdapterHubConfig, bytes_of(files.config));
+  return write_files(options, adapter, all);
+}
+
 Status run(const Options& options) {
-  if (options.format != "peft" && options.format != "fieldtune")
-    return usage_error(
-        fmt::format("--to '{}': there are: peft, fieldtune", options.format));
-  if (options.format == "peft" && options.storage.dtype != "f32")
-    return usage_error(
-        "PEFT's adapters are float32; --adapter-dtype needs --to fieldtune");
+  const bool ours = options.format == "fieldtune";
+  if (options.format != "peft" && options.format != "adapterhub" && !ours)
+    return usage_error(fmt::format(
+        "--to '{}': there are: peft, adapterhub, fieldtune", options.format));
+  if (!ours && options.storage.dtype != "f32")
+    return usage_error(fmt::format(
+        "adapters of {} are float32; --adapter-dtype needs --to fieldtune",
+        options.format == "peft" ? "PEFT" : "AdapterHub"));
   FT_TRY(Adapter adapter, load_any_adapter(options.adapter));
+  if (ours) return write_adapter(options, std::move(adapter));
   return options.format == "peft" ? write_peft(options, std::move(adapter))
-                                  : write_adapter(options, std::move(adapter));
+                                  : write_adapterhub(options, adapter);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/result.h"
 
 namespace ft {
@@ -27,7 +28,6 @@ struct HuggingFaceEdits {
 // The files of the new folder, name and bytes: weights, their index, the
 // tokenizer's and other small files as they are, and config.json last. Fails on
 // a tensor that the folder has not, or that float16 cannot hold.
-using FolderFiles = std::vector<std::pair<std::string, std::vector<std::byte>>>;
 Result<FolderFiles> rewrite_huggingface(const std::string& folder,
                                         const HuggingFaceEdits& edits);
 

@@ -1,0 +1,79 @@
+#include "train/any_adapter.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "base/file.h"
+#include "train/adapterhub.h"
+#include "train/peft.h"
+
+namespace ft {
+namespace {
+
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
+}
+
+std::string file_in(const std::string& folder, std::string_view name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+bool has_file(const std::string& folder, std::string_view name) {
+  std::error_code ignored;
+  return std::filesystem::exists(file_in(folder, name), ignored);
+}
+
+// Fails where the tensors are only there as a pickle.
+Status check_no_pickle(const std::string& folder, std::string_view pickle,
+                       std::string_view wanted) {
+  if (has_file(folder, wanted) || !has_file(folder, pickle)) return ok_status();
+  return invalid_input(fmt::format(
+      "'{}': '{}' is a pickle, which fieldtune does not read; load it with the "
+      "adapters library and save it with "
+      "model.save_adapter(folder, name, use_safetensors=True)",
+      folder, pickle));
+}
+
+Result<Adapter> load_adapterhub(const std::string& folder,
+                                const std::string& config) {
+  FT_TRY_STATUS(check_no_pickle(folder, kAdapterHubPickle, kAdapterHubTensors));
+  FT_TRY_STATUS(
+      check_no_pickle(folder, kAdapterHubHeadPickle, kAdapterHubHead));
+  FT_TRY(const MappedFile tensors,
+         MappedFile::open(file_in(folder, kAdapterHubTensors)));
+  std::optional<MappedFile> head;
+  if (has_file(folder, kAdapterHubHead)) {
+    FT_TRY(head, MappedFile::open(file_in(folder, kAdapterHubHead)));
+  }
+  return from_adapterhub(config, tensors.bytes(),
+                         head ? head->bytes() : std::span<const std::byte>(),
+                         "'" + folder + "'");
+}
+
+}  // namespace
+
+Result<Adapter> load_any_adapter(const std::string& path) {
+  if (!is_folder(path)) return load_adapter(path);
+  if (!has_file(path, kPeftConfig) &&
+      has_file(path, "adapter_fusion_config.json"))
+    return invalid_input(fmt::format(
+        "'{}': a fusion of AdapterHub's adapters, which fieldtune cannot "
+        "honour; name the folder of one adapter",
+        path));
+  FT_TRY(const std::string config, read_text_file(file_in(path, kPeftConfig)));
+  if (is_adapterhub(config)) return load_adapterhub(path, config);
+  FT_TRY(const MappedFile tensors,
+         MappedFile::open(file_in(path, kPeftTensors)));
+  return from_peft(config, tensors.bytes(), "'" + path + "'");
+}
+
+std::string adapter_tensor_file(const std::string& path) {
+  if (!is_folder(path)) return path;
+  const bool hub = has_file(path, kAdapterHubTensors);
+  return file_in(path, hub ? kAdapterHubTensors : kPeftTensors);
+}
+
+}  // namespace ft
