@@ -74,6 +74,7 @@ struct Training::Impl {
   TrainingOptions options;
   ft::StepSettings settings;
   std::string base_sha256, front_end;
+  ft::Adapter start;  // of options.start_from
   ft::CompiledStep step, inference;
   std::vector<ft::Session> train, eval;  // one each, once they are opened
   ft::TrainState state;
@@ -81,7 +82,6 @@ struct Training::Impl {
   std::vector<float> logits, answer;
 
   Status compile(const std::string& model_path);
-  Status start_from(const std::string& path);
   Status open_sessions();
   const ft::Program& program() const { return step.program; }
   size_t batch() const { return static_cast<size_t>(options.batch); }
@@ -115,9 +115,10 @@ Status Training::Impl::compile(const std::string& model_path) {
   base_sha256 = base.sha256;
   settings.loss = ft::natural_loss(base.graph, settings.method);
   if (!options.start_from.empty()) {
-    FT_TRY(const ft::LoadedAdapter first,
-           ft::open_adapter({options.start_from}));
+    FT_TRY(ft::LoadedAdapter first, ft::open_adapter({options.start_from}));
+    FT_TRY_STATUS(ft::fit_to_base(base, first));
     settings.method.masks = first.method.masks;
+    start = std::move(first.adapter);
   } else if (ft::needs_gradient_mask(settings.method)) {
     return ft::usage_error(
         "a mask by gradients needs samples before the first step: make one "
@@ -129,13 +130,6 @@ Status Training::Impl::compile(const std::string& model_path) {
   FT_TRY(inference, ft::compile_inference(single.graph, settings.method,
                                           settings.plan, precision));
   return ft::ok_status();
-}
-
-Status Training::Impl::start_from(const std::string& path) {
-  if (path.empty()) return ft::ok_status();
-  FT_TRY(const ft::LoadedAdapter first, ft::open_adapter({path}));
-  FT_TRY_STATUS(ft::check_base(first.adapter, base_sha256));
-  return ft::install_adapter(first.adapter, step);
 }
 
 Status Training::Impl::open_sessions() {
@@ -224,7 +218,8 @@ Result<Training> Training::create(const std::string& model_path,
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   FT_TRY_STATUS(impl->compile(model_path));
-  FT_TRY_STATUS(impl->start_from(options.start_from));
+  if (!options.start_from.empty())
+    FT_TRY_STATUS(ft::install_adapter(impl->start, impl->step));
   FT_TRY_STATUS(impl->open_sessions());
   return Training(std::move(impl));
 }

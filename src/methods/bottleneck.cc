@@ -164,9 +164,10 @@ Status insert_sequential(Graph& graph, const BottleneckSite& site,
   FT_TRY(ValueId h, append(graph, ops::kFullyConnected, {x, p.down_w, p.down_b},
                            down, {.name = name + "/adapter_down"}));
   FT_TRY(h, append_activation(graph, h, act, name + "/adapter_act"));
-  FT_TRY(ValueId up,
-         append(graph, ops::kFullyConnected, {h, p.up_w, p.up_b},
-                projection_attrs(FT_ACT_NONE), {.name = name + "/adapter_up"}));
+  Attrs to_up = projection_attrs(FT_ACT_NONE);
+  if (fused_act(act) != FT_ACT_NONE) to_up.set("zeros_in_x", int64_t{1});
+  FT_TRY(ValueId up, append(graph, ops::kFullyConnected, {h, p.up_w, p.up_b},
+                            to_up, {.name = name + "/adapter_up"}));
   const double scaling = settings.real(kScaling) * settings.weight;
   if (scaling != 1) {
     FT_TRY(up, append_scaled(graph, up, scaling));

@@ -137,11 +137,12 @@ void fill_missing(Graph& graph, Buffers& values, const OpExample& example,
 
 const KernelDef* c99_row(const LowerContext& context, const Lowered& lowered) {
   const std::string signature = signature_of(context.view);
+  const KernelDef* last = nullptr;
   for (const KernelDef& row : context.node.op->kernels)
     if (row.isa == Isa::kC99 && row.signature == signature &&
         (row.accepts == nullptr || row.accepts(context, lowered)))
-      return &row;
-  return nullptr;
+      last = &row;
+  return last;
 }
 
 Status run_row(const LowerContext& context, const KernelDef& row,

@@ -66,7 +66,8 @@ Result<Example> build_example(const OpDef& op, const OpExample& example,
 void fill_missing(Graph& graph, Buffers& values, const OpExample& example,
                   uint64_t seed);
 
-// The first C99 row that takes the node; nullptr: none.
+// The last C99 row that takes the node, which defines what others compute;
+// nullptr: none.
 const KernelDef* c99_row(const LowerContext& context, const Lowered& lowered);
 
 // Runs one row over `values`. Fails with a sentence if a guard is touched.

@@ -2,13 +2,15 @@
 // kernels/fully_connected/.
 //
 // Attributes: act, keep_num_dims (1: y has x's leading dimensions, 0: y is
-// [rows, n]), lora_scaling.
+// [rows, n]), lora_scaling, zeros_in_x (1: x comes from a ReLU, so that
+// skipping its zeros pays).
 #include "kernels/fully_connected/fully_connected.h"
 
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
 #include "ops/linear_examples.h"
+#include "ops/skip_zeros.h"
 
 namespace ft::ops {
 namespace {
@@ -42,6 +44,12 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   return std::vector<TensorType>{{.dtype = dtype, .shape = y, .quant = {}}};
 }
 
+// Whether the gradient in front of the activation is 0 where that was.
+bool has_zeros(const Attrs& attrs) {
+  const int64_t act = attrs.get_int("act");
+  return act == FT_ACT_RELU || act == FT_ACT_RELU6;
+}
+
 // dx = dpre w and dw = dpre^T x.
 void gradient(GradientBuilder& g) {
   const ValueId x = g.input(0), w = g.input(1);
@@ -50,13 +58,20 @@ void gradient(GradientBuilder& g) {
   const ValueId dpre = emit_gain_and_bias_grads(
       g, emit_reshape(g, emit_pre_activation_grad(g), {rows, ws[0]}), false);
   if (dpre == kNone) return;
+  Attrs masked;  // of products with dpre
+  if (has_zeros(g.attrs())) masked.set("zeros_in_a", int64_t{1});
   if (g.needs_grad(1)) {
+    Attrs attrs = masked;
+    attrs.set("trans_a", int64_t{1});
+    if (g.attrs().get_int("zeros_in_x") != 0)
+      attrs.set("zeros_in_b", int64_t{1});
     const ValueId x2 = emit_reshape(g, x, {rows, ws[1]});
-    g.set_input_grad(1, g.emit(kMatmul, {dpre, x2}, {{"trans_a", 1}}));
+    g.set_input_grad(1, g.emit(kMatmul, {dpre, x2}, std::move(attrs)));
   }
   set_low_rank_grads(g, dpre);
   if (g.needs_grad(0))
-    g.set_input_grad(0, emit_reshape(g, g.emit(kMatmul, {dpre, w}), xs));
+    g.set_input_grad(
+        0, emit_reshape(g, g.emit(kMatmul, {dpre, w}, std::move(masked)), xs));
 }
 
 Status lower(const LowerContext& context, Lowered& lowered) {
@@ -98,6 +113,8 @@ std::vector<OpExample> examples() {
       {.inputs = {f32({4, 9}), f32({6, 9}), f32({6}), f32({4, 2}), f32({6, 2})},
        .attrs = {{"lora_scaling", 0.5}}},
       {.inputs = {f32({1, 33}), f32({35, 33}), f32({35})}},
+      {.inputs = {f32({5, 12}), f32({7, 12}), f32({7})},
+       .attrs = {{"zeros_in_x", 1}, {"act", FT_ACT_RELU}}},
       {.inputs = {f32({9, 13}), f32({50, 13}), f32({50}), f32({9, 3}),
                   f32({50, 3}), f32({50})},
        .attrs = {{"act", FT_ACT_RELU}},
@@ -127,6 +144,15 @@ std::vector<OpExample> examples() {
        .out_quant = quant,
        .note = "a gain"},
       {.inputs = {s8({3, 20}, 0.04f, -11), f32({5, 20}), f32({5})}}};
+}
+
+// Its columns of w are read with a stride, one line of the cache each.
+bool skips_zeros(const LowerContext& context, const Lowered& lowered) {
+  const int32_t n = lowered.params_as<ft_fully_connected_params>().n;
+  for (size_t i = 3; i < context.view.num_inputs(); ++i)
+    if (context.view.has(i)) return false;
+  return context.view.attrs->get_int("zeros_in_x") != 0 &&
+         n >= kFewestSkipped && n <= kMostStrided;
 }
 
 bool can_pack(const LowerContext& context, const Lowered& lowered) {
@@ -191,6 +217,10 @@ constexpr KernelDef kKernels[] = {
      &ft_fully_connected_f32_hwy_packed, can_pack, prepare_packed, kTolerance},
     {"ft_fully_connected_f32_hwy", Isa::kHighway, "f32,f32->f32",
      &ft_fully_connected_f32_hwy, nullptr, prepare_hwy, kTolerance},
+    {"ft_fully_connected_skip_f32_c99", Isa::kC99, "f32,f32->f32",
+     &ft_fully_connected_skip_f32_c99, skips_zeros},
+    {"ft_fully_connected_skip_f64_c99", Isa::kC99, "f64,f64->f64",
+     &ft_fully_connected_skip_f64_c99, skips_zeros},
     {"ft_fully_connected_f32_c99", Isa::kC99, "f32,f32->f32",
      &ft_fully_connected_f32_c99},
     {"ft_fully_connected_f64_c99", Isa::kC99, "f64,f64->f64",

@@ -1,6 +1,7 @@
 // All that the compiler knows of matmul. The loops live in kernels/matmul/.
 //
-// Attributes: trans_a, trans_b (0 or 1), alpha (default 1).
+// Attributes: trans_a, trans_b (0 or 1), alpha (default 1), zeros_in_a and
+// zeros_in_b (1: a ReLU made or masked it, so that skipping its zeros pays).
 #include "kernels/matmul/matmul.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "ops/conv_common.h"
 #include "ops/linear_examples.h"
 #include "ops/quantize_multiplier.h"
+#include "ops/skip_zeros.h"
 
 namespace ft::ops {
 namespace {
@@ -205,6 +207,11 @@ std::vector<OpExample> examples() {
        .attrs = {{"trans_a", 1}, {"trans_b", 1}}},
       {.inputs = {f32({2, 3, 5}), f32({5, 4})}, .note = "one b for both"},
       {.inputs = {f32({17, 11}), f32({11, 37})}},
+      {.inputs = {f32({9, 11}), f32({11, 17})}, .attrs = {{"zeros_in_a", 1}}},
+      {.inputs = {f32({9, 11}), f32({9, 17})},
+       .attrs = {{"zeros_in_b", 1}, {"trans_a", 1}}},
+      {.inputs = {f32({9, 11}), s8({9, 17}, 0.02f, 3)},
+       .attrs = {{"zeros_in_a", 1}, {"trans_a", 1}}},
       {.inputs = {f32({23, 13}), f32({23, 33})}, .attrs = {{"trans_a", 1}}}};
   for (const int ta : {0, 1}) {
     for (const int tb : {0, 1}) {
@@ -237,6 +244,18 @@ bool is_large(const LowerContext&, const Lowered& lowered) {
          int64_t{p.m} * p.n * p.k >= int64_t{256} * 256 * 256;
 }
 
+bool skips_a(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_matmul_params>();
+  return context.view.attrs->get_int("zeros_in_a") != 0 && !p.trans_b &&
+         p.n >= kFewestSkipped;
+}
+
+bool skips_b(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_matmul_params>();
+  return context.view.attrs->get_int("zeros_in_b") != 0 &&
+         p.m >= kFewestSkipped && p.m <= kMostStrided;
+}
+
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
     {"ft_matmul_f32_onednn", Isa::kOneDnn, "f32,f32->f32",
@@ -245,6 +264,16 @@ constexpr KernelDef kKernels[] = {
      nullptr, prepare_hwy, kTolerance},
     {"ft_matmul_f32s8_hwy", Isa::kHighway, "f32,s8->f32", &ft_matmul_f32s8_hwy,
      nullptr, prepare_hwy, kTolerance},
+    {"ft_matmul_skip_a_f32_c99", Isa::kC99, "f32,f32->f32",
+     &ft_matmul_skip_a_f32_c99, skips_a},
+    {"ft_matmul_skip_a_f64_c99", Isa::kC99, "f64,f64->f64",
+     &ft_matmul_skip_a_f64_c99, skips_a},
+    {"ft_matmul_skip_a_f32s8_c99", Isa::kC99, "f32,s8->f32",
+     &ft_matmul_skip_a_f32s8_c99, skips_a},
+    {"ft_matmul_skip_b_f32_c99", Isa::kC99, "f32,f32->f32",
+     &ft_matmul_skip_b_f32_c99, skips_b},
+    {"ft_matmul_skip_b_f64_c99", Isa::kC99, "f64,f64->f64",
+     &ft_matmul_skip_b_f64_c99, skips_b},
     {"ft_matmul_f32_c99", Isa::kC99, "f32,f32->f32", &ft_matmul_f32_c99},
     {"ft_matmul_f64_c99", Isa::kC99, "f64,f64->f64", &ft_matmul_f64_c99},
     {"ft_matmul_f32s8_c99", Isa::kC99, "f32,s8->f32", &ft_matmul_f32s8_c99},

@@ -30,6 +30,9 @@ typedef struct {
 
 void ft_fully_connected_f32_c99(const void* params, const ft_args* args);
 void ft_fully_connected_f64_c99(const void* params, const ft_args* args);
+/* For an x with many zeros; no side, no gain. */
+void ft_fully_connected_skip_f32_c99(const void* params, const ft_args* args);
+void ft_fully_connected_skip_f64_c99(const void* params, const ft_args* args);
 void ft_fully_connected_s8_c99(const void* params, const ft_args* args);
 void ft_fully_connected_s8f32_c99(const void* params, const ft_args* args);
 /* Host rows, with the scratch that they need. The packed row takes constant

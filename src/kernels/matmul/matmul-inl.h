@@ -3,14 +3,8 @@
  * FT_A_AT(v, i, l) and FT_B_AT(v, l, j): element v of row i (column j) of c,
  * and index l along k. */
 #include "kernels/matmul/matmul.h"
+#include "kernels/matmul/matmul_scale-inl.h"
 #include "kernels/real.h"
-
-/* Index of the scale of an int8 operand: mn is a row or a column of c. */
-static inline int32_t scale_index(const ft_matmul_params* p, int32_t mn,
-                                  int32_t l) {
-  if (p->scale_axis == FT_SCALE_PER_TENSOR) return 0;
-  return p->scale_axis == FT_SCALE_ALONG_K ? l : mn;
-}
 
 void FT_FN(const void* params, const ft_args* args) {
   const ft_matmul_params* p = (const ft_matmul_params*)params;

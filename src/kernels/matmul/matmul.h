@@ -36,6 +36,13 @@ void ft_matmul_f32s8_c99(const void* params, const ft_args* args); /* b int8 */
 void ft_matmul_s8f32_c99(const void* params, const ft_args* args); /* a int8 */
 void ft_matmul_s8_c99(const void* params, const ft_args* args);
 
+/* For an a, or a b, with many zeros. */
+void ft_matmul_skip_a_f32_c99(const void* params, const ft_args* args);
+void ft_matmul_skip_a_f64_c99(const void* params, const ft_args* args);
+void ft_matmul_skip_a_f32s8_c99(const void* params, const ft_args* args);
+void ft_matmul_skip_b_f32_c99(const void* params, const ft_args* args);
+void ft_matmul_skip_b_f64_c99(const void* params, const ft_args* args);
+
 /* Host rows. Those of Highway need this scratch. */
 size_t ft_matmul_hwy_scratch_bytes(const ft_matmul_params* params);
 void ft_matmul_f32_hwy(const void* params, const ft_args* args);
