@@ -5,14 +5,14 @@
 
 namespace ft {
 
-extern const MethodDef kLora, kLoraFa, kAdalora, kVera, kIa3, kBitfit, kNorm,
-    kBottleneck, kSparse, kPrompt, kPrefix, kHead, kFull;
+extern const MethodDef kLora, kLoraFa, kAdalora, kBlockLora, kVera, kIa3,
+    kBitfit, kNorm, kBottleneck, kSparse, kPrompt, kPrefix, kHead, kFull;
 
 namespace {
 
 constexpr const MethodDef* kMethods[] = {
-    &kLora,       &kLoraFa, &kAdalora, &kVera,   &kIa3,  &kBitfit, &kNorm,
-    &kBottleneck, &kSparse, &kPrompt,  &kPrefix, &kHead, &kFull};
+    &kLora, &kLoraFa,     &kAdalora, &kBlockLora, &kVera,   &kIa3,  &kBitfit,
+    &kNorm, &kBottleneck, &kSparse,  &kPrompt,    &kPrefix, &kHead, &kFull};
 
 // Walks the elements in file order and hands (file index, view index) on.
 template <class F>

@@ -15,6 +15,7 @@ extern const OpDef kDepthwiseConv2d, kDepthwiseConv2dInputGrad,
     kDepthwiseConv2dWeightGrad;
 extern const OpDef kTransposeConv2d;
 extern const OpDef kFullyConnected;
+extern const OpDef kBlockConv2d, kBlockConv2dWeightGrad, kBlockConv2dInputGrad;
 extern const OpDef kSparseConv2d, kSparseConv2dValuesGrad,
     kSparseConv2dInputGrad;
 // Of their gains, and of their weights with an update.
