@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "cli/below_adapters.h"
 #include "cli/measure.h"
 #include "cli/plan_fields.h"
 #include "cli/progress.h"
@@ -83,12 +84,13 @@ class Job {
            load_base(job_.model, precision_, job_.method.batch,
                      job_.method.seq_len));
     base_sha256_ = base.sha256;
-    FT_TRY_STATUS(open_below(base));
+    FT_TRY(below_, BelowAdapters::open(job_.on_top_of, base, precision_,
+                                       data_->set.classes));
     FT_TRY_STATUS(read_init_text(base, method));
     FT_TRY(StepSettings settings,
            job_.method.step(base.graph, method, job_.optimizer.settings,
                             job_.kernels.plan()));
-    add_below(settings);
+    below_.add_to(settings, job_.method.loss == "auto");
     outcome_.task =
         settings.loss == Loss::kMse ? Task::kRegression : Task::kClassification;
     FT_TRY_STATUS(choose_masks(base.graph, settings));
@@ -104,31 +106,6 @@ class Job {
     return init_values(base);
   }
 
-  Status open_below(const BaseModel& base) {
-    std::vector<AdapterChoice> choices;
-    for (const std::string& path : job_.on_top_of) choices.push_back({path});
-    FT_TRY(below_, open_adapters(choices));
-    for (LoadedAdapter& b : below_) {
-      FT_TRY_STATUS(fit_to_base(base, b));
-      FT_TRY_STATUS(check_below(b));
-    }
-    return ok_status();
-  }
-
-  Status check_below(const LoadedAdapter& below) const {
-    if (below.adapter.get("precision") != name_of(precision_))
-      return usage_error(fmt::format(
-          "--on-top-of: the adapter was trained in precision {}, not {}",
-          below.adapter.get("precision"), name_of(precision_)));
-    const Json classes =
-        Json::parse(below.adapter.get("classes"), nullptr, false);
-    if (below.method.num_classes > 0 && classes.is_array() &&
-        classes != Json(data_->set.classes))
-      return usage_error(
-          "--on-top-of: the adapter's head has other classes than the data");
-    return ok_status();
-  }
-
   // What sparse fine-tuning keeps: as the adapter to start from, or by
   // gradients.
   Status choose_masks(const Graph& base, StepSettings& settings) {
@@ -140,7 +117,7 @@ class Job {
                                 outcome_.task};
       FT_TRY(GradientMasks chosen,
              gradient_masks(base, settings, samples, [&](CompiledStep& step) {
-               return install_below(step);
+               return below_.install(step);
              }));
       settings.method.masks = std::move(chosen.masks);
       mask_bytes_ = chosen.peak_bytes;
@@ -148,23 +125,8 @@ class Job {
     return ok_status();
   }
 
-  Status install_below(CompiledStep& step) const {
-    for (size_t i = 0; i < below_.size(); ++i)
-      FT_TRY_STATUS(install_adapter(below_[i].adapter, step, i));
-    return ok_status();
-  }
-
-  // The head of an adapter below makes the model a classifier.
-  void add_below(StepSettings& settings) const {
-    for (const LoadedAdapter& b : below_) {
-      settings.below.push_back(b.method);
-      if (b.method.num_classes > 0 && job_.method.loss == "auto")
-        settings.loss = Loss::kSoftmaxCrossEntropy;
-    }
-  }
-
   Status init_values(const BaseModel& base) {
-    FT_TRY_STATUS(install_below(step_));
+    FT_TRY_STATUS(below_.install(step_));
     if (job_.init_adapter.empty()) return ok_status();
     FT_TRY(LoadedAdapter start, open_adapter({job_.init_adapter}));
     FT_TRY_STATUS(fit_to_base(base, start));
@@ -217,7 +179,7 @@ class Job {
     text += sha256_hex(std::as_bytes(std::span(data_->set.labels)));
     text += sha256_hex(std::as_bytes(std::span(data_->split.train)));
     text += sha256_hex(std::as_bytes(std::span(data_->split.validation)));
-    if (!job_.init_adapter.empty() || !below_.empty())
+    if (!job_.init_adapter.empty() || below_.size() > 0)
       for (const Binding& b : step_.program.persistent)
         text += sha256_hex(step_.program.graph.value(b.value).data);
     return text_sha256(text);
@@ -335,9 +297,8 @@ class Job {
       FT_TRY(const LoadedAdapter parent, open_adapter({job_.init_adapter}));
       adapter.metadata["parent_sha256"] = parent.sha256;
     }
-    Json below = Json::array();
-    for (const LoadedAdapter& b : below_) below.push_back(b.sha256);
-    if (!below_.empty()) adapter.metadata["on_top_of"] = below.dump();
+    if (below_.size() > 0)
+      adapter.metadata["on_top_of"] = below_.hashes().dump();
     if (outcome_.evaluated && outcome_.task == Task::kClassification)
       adapter.metadata["accuracy"] =
           fmt::format("{:.6f}", outcome_.after.accuracy);
@@ -407,7 +368,7 @@ class Job {
   Precision precision_ = Precision::kMixed;
   StepSettings settings_;
   std::string base_sha256_;
-  std::vector<LoadedAdapter> below_;
+  BelowAdapters below_;
   CompiledStep step_, inference_;
   std::vector<Session> train_, eval_;  // train_ has one
   size_t mask_bytes_ = 0;              // of choosing masks by gradients
