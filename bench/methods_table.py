@@ -31,7 +31,6 @@ SEEDS = [1, 2, 3]
 VARIANTS = {
     "rslora": ["--method", "lora", "--use-rslora"],
     "dora": ["--method", "lora", "--use-dora"],
-    "qalora": ["--method", "lora", "--use-qalora"],
 }
 # LoRA stored in fewer bits: trained for it, or quantized when it is done.
 STORED = [(dtype, when) for dtype in ("int8", "int4") for when in
