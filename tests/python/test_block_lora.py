@@ -4,14 +4,14 @@ answers, gradients where blocks are kept, and merge; but smaller in every figure
 
 import hashlib
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import peft
 import pytest
+import test_transformer_methods as transformers
 import torch
-from fieldtune_cli import BINARY, MODELS, run, run_json
+from fieldtune_cli import MODELS, run, run_json
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_nets import make_net, to_tflite
 
@@ -225,3 +225,30 @@ def test_figures_fall_with_density_and_a_fresh_adapter_is_the_model(shared, tmp_
         assert (answers("--adapter", out) == answers()).all()
     assert made[1]["trainable"] < made[0]["trainable"]
     assert made[1]["adapter_bytes"] < made[0]["adapter_bytes"]
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_transformers_answer_as_with_masked_lora(kind, tmp_path):
+    """Every second block of four inputs of each projection."""
+    case = transformers.Case(tmp_path, kind, transformers.METHODS["lora"])
+    with safe_open(case.write(), "pt") as file:
+        metadata = file.metadata()
+    metadata |= {"method": "block-lora", "block_size": "4"}
+    tensors = {}
+    for key, p in case.params.items():
+        tensors[key] = p.detach().float().contiguous()
+        if "lora_A" not in key:
+            continue
+        blocks = torch.arange(0, p.shape[1] // 4, 2)
+        kept = (blocks[:, None] * 4 + torch.arange(4)).flatten()
+        tensors[key] = tensors[key][:, kept].contiguous()
+        tensors[key.replace("lora_A.weight", "sparse_index")] = blocks.float()
+        masked = torch.zeros_like(p)
+        masked[:, kept] = p.detach()[:, kept]
+        p.data = masked
+    save_file(tensors, str(tmp_path / "blocks.safetensors"), metadata)
+    with torch.no_grad():
+        want = case.answers().numpy()
+    got = case.run("--adapter", tmp_path / "blocks.safetensors")
+    assert relative(case.run(), want) > 1e-2
+    assert relative(got, want) <= 1e-5
