@@ -5,12 +5,12 @@
 #include <chrono>
 
 #include "base/random.h"
-#include "train/adapted_model.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/plan_fields.h"
 #include "exec/session.h"
+#include "train/adapted_model.h"
 
 namespace ft::cli {
 namespace {

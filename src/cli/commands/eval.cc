@@ -1,9 +1,9 @@
 // fieldtune eval: accuracy or error of a model, with or without an adapter.
-#include "train/adapted_model.h"
 #include "cli/commands/commands.h"
 #include "cli/evaluate_job.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "train/adapted_model.h"
 
 namespace ft::cli {
 namespace {

@@ -6,13 +6,13 @@
 
 #include "adapters/adapter_file.h"
 #include "base/file.h"
-#include "train/adapted_model.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "data/npy.h"
 #include "exec/session.h"
 #include "ir/real_values.h"
+#include "train/adapted_model.h"
 #include "train/samples.h"
 
 namespace ft::cli {
