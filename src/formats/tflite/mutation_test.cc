@@ -174,6 +174,7 @@ TEST(Mutations, NeverCrashAndStayWithinMemory) {
     for (uint32_t k = 0, n = 1 + draw.below(3); k < n && !file.empty(); ++k)
       mutate(file, draw);
     const ImportOptions options{.dequantize = i % 5 == 1,
+                                .dynamic_range = i % 5 == 2,
                                 .batch = i % 7 == 1 ? 4 : 0};
     const Outcome outcome = import_counted(file, options);
     imported += outcome.imported;
@@ -188,8 +189,10 @@ TEST(Mutations, NeverCrashAndStayWithinMemory) {
 
 TEST(Mutations, UnchangedModelsStayWithinMemory) {
   for (const auto& [name, file] : read_corpus().files) {
-    for (const bool dequantize : {false, true}) {
-      const Outcome outcome = import_counted(file, {.dequantize = dequantize});
+    for (const ImportOptions& options :
+         {ImportOptions{}, ImportOptions{.dequantize = true},
+          ImportOptions{.dynamic_range = true}}) {
+      const Outcome outcome = import_counted(file, options);
       EXPECT_TRUE(outcome.imported) << name;
       EXPECT_LE(outcome.peak, 4 * file.size() + kAllowed) << name;
     }

@@ -10,6 +10,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto bytes = std::as_bytes(std::span(data, size));
   const ft::ImportOptions options{.dequantize = size % 2 == 1,
+                                  .dynamic_range = size % 5 < 2,
                                   .batch = static_cast<int>(size % 3)};
   const auto model = ft::import_tflite(bytes, options);
   if (!model.ok()) return 0;
