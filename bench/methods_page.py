@@ -166,7 +166,13 @@ def seeds_line(rows):
             "that the test does not see (bench/methods_table.py); everything "
             "else is the command's default. Adapter, arena and persistent bytes "
             "are those of `mixed` where the method trains there. Step times are "
-            "the best of the seeds, on a machine that others use too.")
+            "the best of the seeds, on a machine that others use too. The rows "
+            f"were measured by {builds(rows)} builds of the command (`builds` "
+            "in the data).")
+
+
+def builds(rows):
+    return len({b for row in rows for b in row.get("builds", "").split()})
 
 
 def variances():

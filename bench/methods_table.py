@@ -161,7 +161,9 @@ def summary(rows):
         out[metric + "_sd"] = round(spread, 5)
         # Other work on the machine only ever adds time.
         out["step_ms"] = round(min(row["step_ms"] for row in group), 4)
-        table.append({**out, "seeds": len(group)})
+        table.append({**out, "seeds": len(group),
+                      "builds": " ".join(sorted({r["version"][:8]
+                                                 for r in group}))})
     return table
 
 

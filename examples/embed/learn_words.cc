@@ -50,7 +50,7 @@ Result<Words> read_words(const std::vector<std::string>& args) {
     const std::string name = arg.substr(0, eq);
     FT_TRY(const auto sound, read_recording(arg.substr(eq + 1)));
     std::vector<float> features(front_end.feature_size());
-    front_end.run(sound, features);
+    FT_TRY_STATUS(front_end.run(sound, features));
     const auto at = std::find(words.names.begin(), words.names.end(), name);
     words.labels.push_back(static_cast<int32_t>(at - words.names.begin()));
     if (at == words.names.end()) words.names.push_back(name);

@@ -194,9 +194,9 @@ class FrontEnd {
   int sample_rate() const;      // Hz
   size_t clip_samples() const;  // a shorter clip is padded, a longer one cut
   size_t feature_size() const;
-  // Mono samples in [-1, 1] at sample_rate(). `features` has feature_size()
-  // elements. Does not allocate.
-  void run(std::span<const float> samples, std::span<float> features);
+  // Mono samples in [-1, 1] at sample_rate(). Fails with kUsage where
+  // `features` has not feature_size() elements. Does not allocate.
+  Status run(std::span<const float> samples, std::span<float> features);
 
  private:
   struct Impl;

@@ -169,7 +169,9 @@ TEST(Api, MakesFeaturesOfSound) {
   EXPECT_EQ(front_end->feature_size(), 490U);
   const std::vector<float> sound(front_end->clip_samples(), 0.1f);
   std::vector<float> features(front_end->feature_size());
-  front_end->run(sound, features);
+  ASSERT_TRUE(front_end->run(sound, features).ok());
+  EXPECT_EQ(front_end->run(sound, std::span(features).first(3)).code(),
+            Code::kUsage);
   for (const float v : features) EXPECT_TRUE(std::isfinite(v));
   EXPECT_EQ(fieldtune::FrontEnd::open("raw").status().code(), Code::kUsage);
 }

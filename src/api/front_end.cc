@@ -39,9 +39,12 @@ size_t FrontEnd::clip_samples() const {
 }
 size_t FrontEnd::feature_size() const { return impl_->feature_size; }
 
-void FrontEnd::run(std::span<const float> samples, std::span<float> features) {
-  FT_CHECK(features.size() == impl_->feature_size);
+Status FrontEnd::run(std::span<const float> samples,
+                     std::span<float> features) {
+  FT_TRY_STATUS(
+      check_count("places for features", features.size(), impl_->feature_size));
   impl_->extractor.run(samples, features);
+  return {};
 }
 
 }  // namespace fieldtune

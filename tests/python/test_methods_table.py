@@ -43,7 +43,7 @@ def row(method, precision, seed, **fields):
     sizes = {"trainable": 100, "adapter_bytes": 500, "arena_bytes": 1000,
              "persistent_bytes": 1000, "step_ms": 1.0, "lr": 1e-3}
     return {"task": "t", "method": method, "precision": precision,
-            "seed": seed, **sizes, **fields}
+            "seed": seed, "version": "b", **sizes, **fields}
 
 
 def test_mean_and_spread_over_seeds():
