@@ -24,9 +24,13 @@ class Table:
     """Rows by (task, method, precision)."""
 
     def __init__(self, rows):
-        self.plain = {(r["task"], r["method"], r["precision"]): r
-                      for r in rows if "adapter_dtype" not in r}
+        by_key = lambda some: {(r["task"], r["method"], r["precision"]): r
+                               for r in some}
         self.deployed = [r for r in rows if "adapter_dtype" in r]
+        self.small_moments = by_key(r for r in rows if "optimizer" in r)
+        self.plain = by_key(r for r in rows if "adapter_dtype" not in r
+                            and "optimizer" not in r)
+        self.many_seeds = by_key(read(RESULTS / "methods_many_seeds.json"))
 
     def get(self, task, method, precision="f32"):
         return self.plain.get((task, method, precision))
@@ -71,19 +75,36 @@ def bars_of(figures, task, variance):
         best = max(small, key=lambda r: share(r, full))
         out.append(check(task, "best method smaller than LoRA over full",
                          share(best, full), 0.97, note=best["method"]))
+    for source in figures.plain, figures.many_seeds:
+        out += precision_bars(source, task, variance)
+    return out + memory_bars(figures, task, lora)
+
+
+def precision_bars(rows, task, variance):
+    out, f32 = [], rows.get((task, "lora", "f32"))
     for precision, bar in ("mixed", 0.3), ("integer", 1.0):
-        row = figures.get(task, "lora", precision)
-        if row:
-            out.append(check(task, f"LoRA, points that {precision} loses to f32",
-                             points_lost(row, lora, variance), bar, False))
+        row = rows.get((task, "lora", precision))
+        if row and f32:
+            what = f"LoRA, points that {precision} loses to f32"
+            out.append(check(task, what, points_lost(row, f32, variance), bar,
+                             False, f"{row['seeds']} seeds"))
+    return out
+
+
+def memory_bars(figures, task, lora):
     mixed = figures.get(task, "lora", "mixed")
-    if mixed:
-        arena = 1 - mixed["arena_bytes"] / lora["arena_bytes"]
-        out.append(check(task, "LoRA, part of the step's peak bytes (arena) "
-                         "that mixed saves", arena, 0.30))
-        saved = 1 - training_bytes(mixed) / training_bytes(lora)
-        out.append(check(task, "LoRA, part of arena + persistent that mixed "
-                         "saves", saved, 0.30))
+    if not mixed:
+        return []
+    arena = 1 - mixed["arena_bytes"] / lora["arena_bytes"]
+    out = [check(task, "LoRA, part of the step's peak bytes (arena) that mixed "
+                 "saves", arena, 0.30)]
+    for note, row in (("AdamW's moments in f32 in both", mixed),
+                      ("8-bit AdamW in mixed",
+                       figures.small_moments.get((task, "lora", "mixed")))):
+        if row:
+            saved = 1 - training_bytes(row) / training_bytes(lora)
+            out.append(check(task, "LoRA, part of arena + persistent that "
+                             "mixed saves", saved, 0.30, note=note))
     return out
 
 
@@ -158,6 +179,18 @@ def deployed_lines(figures):
     return lines
 
 
+def moment_lines(figures):
+    """LoRA with moments of a byte beside the same with float32 moments."""
+    lines = []
+    for (task, method, precision), row in figures.small_moments.items():
+        same = figures.get(task, method, precision)
+        lines.append({"task": task, "precision": precision,
+                      "8_bit_adamw": answer(row), "adamw": answer(same),
+                      "persistent_bytes_8_bit": row["persistent_bytes"],
+                      "persistent_bytes": same["persistent_bytes"]})
+    return lines
+
+
 def seeds_line(rows):
     counts = sorted({r["seeds"] for r in rows})
     return (f"Mean ± standard deviation over {counts[-1]} seeds"
@@ -204,6 +237,9 @@ def main():
     if figures.deployed:
         lines += ["", "## Adapters deployed in fewer bits", ""]
         lines += table(deployed_lines(figures))
+    if figures.small_moments:
+        lines += ["", "## LoRA with 8-bit AdamW", ""]
+        lines += table(moment_lines(figures))
     lines += ["", "## Adapter bytes per million base parameters", "",
               "The rules of thumb are about models of 100 M parameters and "
               "more: an adapter grows with the width of a layer, the layer with "

@@ -32,9 +32,15 @@ VARIANTS = {
     "rslora": ["--method", "lora", "--use-rslora"],
     "dora": ["--method", "lora", "--use-dora"],
 }
-# LoRA stored in fewer bits: trained for it, or quantized when it is done.
-STORED = [(dtype, when) for dtype in ("int8", "int4") for when in
-          ("while training", "after training")]
+# LoRA on the int8 model once more: stored in fewer bits, trained for it or
+# quantized when it is done; and with an optimizer whose moments take a byte.
+VARIATIONS = [{"adapter_dtype": dtype, "quantized": when}
+              for dtype in ("int8", "int4")
+              for when in ("while training", "after training")]
+VARIATIONS += [{"optimizer": "adamw8bit"}]
+# Bars of fractions of a point want more than three seeds.
+MANY_SEEDS = range(1, 11)
+MANY = ROOT / "bench" / "results" / "methods_many_seeds.json"
 
 
 class Runs:
@@ -65,18 +71,21 @@ def refused(done):
     return {"refused": done.stderr.strip().splitlines()[-1]}
 
 
-def train(task, precision, options, stored=None):
+def train(task, precision, options, variation=None):
     """Figures of one training run and of its test, or why there is none. What
     --split or --train-per-class leaves out is the test that eval finds by
-    itself."""
+    itself. `variation`: one of VARIATIONS."""
     WORK.mkdir(parents=True, exist_ok=True)
     adapter = WORK / "methods.safetensors"
     model = task.model(precision)
     args = ["train", model, *options, "--precision", precision,
             "--epochs", task.epochs, "--out", adapter]
-    dtype, when = stored or (None, None)
+    variation = variation or {}
+    dtype, when = variation.get("adapter_dtype"), variation.get("quantized")
     if when == "while training":
         args += ["--adapter-dtype", dtype]
+    if "optimizer" in variation:
+        args += ["--optimizer", variation["optimizer"]]
     done = cli.run(*args, "--json")
     if done.returncode != 0:
         return refused(done)
@@ -108,24 +117,21 @@ def best_rate(runs, task, method):
     return max(RATES, key=score)
 
 
-def measure(runs, task, method, precision, seed, stored=None):
+def measure(runs, task, method, precision, seed, variation=None):
     rate = best_rate(runs, task, method)
     options = [*task.train, *choice(method), "--lr", rate, "--seed", seed]
     key = f"{task.name} {method} {precision} {seed} {rate} {task.epochs}"
-    row = runs.get(" ".join([key, *(stored or ())]),
-                   lambda: train(task, precision, options, stored))
-    row = {"task": task.name, "method": method, "precision": precision,
-           "seed": seed, "lr": rate, **row}
-    if stored:
-        row["adapter_dtype"], row["quantized"] = stored
-    return row
+    row = runs.get(" ".join([key, *(variation or {}).values()]),
+                   lambda: train(task, precision, options, variation))
+    return {"task": task.name, "method": method, "precision": precision,
+            "seed": seed, "lr": rate, **row, **(variation or {})}
 
 
 def wanted(methods):
-    """(method, precision, how it is stored) of every row."""
+    """(method, precision, variation) of every row."""
     rows = [(m, p, None) for m in methods for p in PRECISIONS]
-    if "--adapter-dtype" in cli.run("train", "--help").stdout:
-        rows += [("lora", "mixed", how) for how in STORED if "lora" in methods]
+    if "lora" in methods:
+        rows += [("lora", "mixed", variation) for variation in VARIATIONS]
     return rows
 
 
@@ -148,7 +154,8 @@ def summary(rows):
     groups = {}
     for row in rows:
         key = (row["task"], row["method"], row["precision"],
-               row.get("adapter_dtype"), row.get("quantized"))
+               row.get("adapter_dtype"), row.get("quantized"),
+               row.get("optimizer"))
         groups.setdefault(key, []).append(row)
     table = []
     for group in groups.values():
@@ -188,7 +195,14 @@ def report(row):
     value = row.get("refused") or row.get("accuracy", row.get("mse"))
     print(row["task"], row["method"], row["precision"], row["seed"],
           row["lr"], row.get("adapter_dtype", ""), row.get("quantized", ""),
-          value, flush=True)
+          row.get("optimizer", ""), value, flush=True)
+
+
+def repeat_lora(runs, chosen):
+    """LoRA's rows again over MANY_SEEDS, for the bars between precisions."""
+    rows = [measure(runs, task, "lora", precision, seed) for task in chosen
+            for precision in PRECISIONS for seed in MANY_SEEDS]
+    cli.save_rows(MANY, summary(rows))
 
 
 def main():
@@ -213,6 +227,8 @@ def main():
                 measured.append(row)
                 report(row)
             save(measured, chosen)
+    if "lora" in args.methods and not args.quick:
+        repeat_lora(runs, chosen)
     return 0
 
 

@@ -85,6 +85,20 @@ def test_bars_of_errors_turn_round():
     assert verdicts(rows, variance=2.0)["LoRA over full"] == "met"
 
 
+def test_small_moments_are_a_row_of_their_own():
+    rows = [row("full", "f32", 1, accuracy=0.9),
+            row("lora", "f32", 1, accuracy=0.9, arena_bytes=1000),
+            row("lora", "mixed", 1, accuracy=0.9, arena_bytes=600),
+            row("lora", "mixed", 1, accuracy=0.7, arena_bytes=600,
+                persistent_bytes=400, optimizer="adamw8bit")]
+    figures = methods_page.Table(methods_table.summary(rows))
+    assert figures.get("t", "lora", "mixed")["accuracy"] == 0.9
+    saved = {b["note"]: b["value"] for b in methods_page.memory_bars(
+        figures, "t", figures.get("t", "lora"))}
+    assert saved == {"": 0.4, "AdamW's moments in f32 in both": 0.2,
+                     "8-bit AdamW in mixed": 0.5}
+
+
 def test_refusals_are_one_sentence(fieldtune):
     done = fieldtune("train", "no_such_model.tflite", "--out", "x.safetensors")
     sentence = methods_table.refused(done)["refused"]
