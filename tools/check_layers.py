@@ -14,8 +14,10 @@ ORDER = [["base"], ["ir", "kernels"], ["ops"],
          ["plan"], ["exec", "codegen"], ["train"], ["api"], ["cli"]]
 # Layers beside the row: what they may see, and who may see them.
 MAY_INCLUDE = {"kernels": {"base"}, "adapters": {"base", "ir", "formats"},
+               "exchange": {"base", "ir", "methods", "formats", "adapters"},
                "data": {"base", "kernels"}}
 SEEN_BY = {"adapters": {"train", "api", "cli"},
+           "exchange": {"train", "api", "cli"},
            "data": {"train", "api", "cli"}}
 
 

@@ -8,9 +8,9 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "train/adapterhub.h"
+#include "exchange/adapterhub.h"
+#include "exchange/any_adapter.h"
 #include "train/answers.h"
-#include "train/any_adapter.h"
 
 namespace ft {
 namespace {

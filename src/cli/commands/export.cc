@@ -9,10 +9,10 @@
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "train/adapterhub.h"
-#include "train/any_adapter.h"
-#include "train/peft.h"
-#include "train/peft_prompts.h"
+#include "exchange/adapterhub.h"
+#include "exchange/any_adapter.h"
+#include "exchange/peft.h"
+#include "exchange/peft_prompts.h"
 #include "train/step.h"
 
 namespace ft::cli {

@@ -1,4 +1,4 @@
-#include "train/peft.h"
+#include "exchange/peft.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "train/peft.h"
+#include "exchange/peft.h"
 
 #include <fmt/format.h>
 
@@ -7,12 +7,12 @@
 #include <regex>
 #include <set>
 
+#include "exchange/config_keys.h"
+#include "exchange/peft_biases.h"
+#include "exchange/peft_prompts.h"
+#include "exchange/peft_ranks.h"
+#include "exchange/peft_types.h"
 #include "methods/method.h"
-#include "train/config_keys.h"
-#include "train/peft_biases.h"
-#include "train/peft_prompts.h"
-#include "train/peft_ranks.h"
-#include "train/peft_types.h"
 
 namespace ft {
 namespace {

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "exchange/adapterhub.h"
+#include "exchange/adapterhub_places.h"
 #include "methods/method.h"
-#include "train/adapterhub.h"
-#include "train/adapterhub_places.h"
 
 namespace ft {
 namespace {

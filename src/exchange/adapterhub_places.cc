@@ -1,4 +1,4 @@
-#include "train/adapterhub_places.h"
+#include "exchange/adapterhub_places.h"
 
 #include <fmt/format.h>
 

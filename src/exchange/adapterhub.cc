@@ -1,4 +1,4 @@
-#include "train/adapterhub.h"
+#include "exchange/adapterhub.h"
 
 #include <fmt/format.h>
 
@@ -8,12 +8,12 @@
 #include <set>
 #include <utility>
 
+#include "exchange/adapterhub_places.h"
+#include "exchange/config_keys.h"
 #include "ir/real_values.h"
 #include "methods/bottleneck_sites.h"
 #include "methods/head.h"
 #include "methods/method.h"
-#include "train/adapterhub_places.h"
-#include "train/config_keys.h"
 
 namespace ft {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/peft_biases.h"
+#include "exchange/peft_biases.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "train/adapterhub.h"
+#include "exchange/adapterhub.h"
 
 #include <gtest/gtest.h>
 

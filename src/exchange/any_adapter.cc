@@ -1,4 +1,4 @@
-#include "train/any_adapter.h"
+#include "exchange/any_adapter.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "base/file.h"
-#include "train/adapterhub.h"
-#include "train/peft.h"
+#include "exchange/adapterhub.h"
+#include "exchange/peft.h"
 
 namespace ft {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/peft_types.h"
+#include "exchange/peft_types.h"
 
 namespace ft {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/peft_ranks.h"
+#include "exchange/peft_ranks.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "train/peft_prompts.h"
+#include "exchange/peft_prompts.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "exchange/config_keys.h"
 #include "ir/real_values.h"
 #include "methods/head.h"
 #include "methods/method.h"
-#include "train/config_keys.h"
 
 namespace ft {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "adapters/adapter_file.h"
 #include "base/result.h"
+#include "exchange/peft_types.h"
 #include "ir/graph.h"
 #include "methods/settings.h"
-#include "train/peft_types.h"
 
 namespace ft {
 
