@@ -168,8 +168,7 @@ bool has_one_group(const LowerContext&, const Lowered& lowered) {
 }
 
 bool can_pack(const LowerContext& context, const Lowered& lowered) {
-  return has_one_group(context, lowered) && !has_gain(context) &&
-         !context.constant(1).empty();
+  return has_one_group(context, lowered) && !context.constant(1).empty();
 }
 
 Status prepare_packed(const LowerContext& context, Lowered& lowered) {

@@ -60,10 +60,6 @@ inline int32_t rank_of(const NodeView& node) {
 // gain (input 5): [out_c], float32 beside an int8 output, else as the output.
 // Attribute gain_bias: 1 if it applies to the bias too.
 Status check_gain(const NodeView& node, int64_t out_c, DType y);
-// For kernel rows that know no gain.
-inline bool has_gain(const LowerContext& context) {
-  return context.view.has(5);
-}
 
 ft_conv_params conv_params(const NodeView& node, const ConvSizes& s);
 // Sets the activation and quantization fields from x (input 0), y and `act`.

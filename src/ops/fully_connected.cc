@@ -156,7 +156,7 @@ bool skips_zeros(const LowerContext& context, const Lowered& lowered) {
 }
 
 bool can_pack(const LowerContext& context, const Lowered& lowered) {
-  return !context.constant(1).empty() && !has_gain(context) &&
+  return !context.constant(1).empty() &&
          ft_fully_connected_hwy_packing_pays(
              &lowered.params_as<ft_fully_connected_params>());
 }

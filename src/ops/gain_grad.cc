@@ -150,12 +150,43 @@ std::vector<OpExample> examples() {
                   s32({6}), f32({}), f32({}), f32({1, 3, 3, 6})},
        .attrs = depthwise,
        .absent = {4, 5}},
+      {.inputs = {f32({1, 6, 7, 9}), f32({37, 2, 2, 9}), f32({1, 5, 6, 37}),
+                  f32({37}), f32({30, 3}), f32({37, 3})},
+       .attrs = {{"lora_scaling", 0.5}},
+       .note = "more outputs than a block has"},
+      {.inputs = {f32({2, 5, 4, 17}), f32({1, 3, 3, 17}), f32({2, 5, 4, 17}),
+                  f32({17}), f32({}), f32({}), f32({1, 3, 3, 17})},
+       .attrs = depthwise,
+       .absent = {4, 5}},
+      {.inputs = {s8({1, 5, 4, 16}, 0.03f, 9), s8_per_channel({1, 3, 3, 16}, 3),
+                  f32({1, 5, 4, 16}), s32({16}), f32({}), f32({}),
+                  f32({1, 3, 3, 16})},
+       .attrs = depthwise,
+       .absent = {4, 5}},
       {.inputs = {s8({3, 20}, 0.04f, -11), s8({9, 20}, 0.01f, 0), f32({3, 9})}},
       {.inputs = {s8({3, 20}, 0.04f, -11), f32({5, 20}), f32({3, 5}),
                   f32({5})}}};
 }
 
+bool accepts_hwy(const LowerContext&, const Lowered& lowered) {
+  return ft_gain_grad_hwy_accepts(&lowered.params_as<ft_gain_grad_params>()) !=
+         0;
+}
+
+Status prepare_hwy(const LowerContext&, Lowered& lowered) {
+  lowered.scratch_bytes =
+      ft_gain_grad_hwy_scratch_bytes(&lowered.params_as<ft_gain_grad_params>());
+  return ok_status();
+}
+
+constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_gain_grad_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_gain_grad_f32_hwy, accepts_hwy, prepare_hwy, kTolerance},
+    {"ft_gain_grad_s8_hwy", Isa::kHighway, "s8,s8->f32", &ft_gain_grad_s8_hwy,
+     accepts_hwy, prepare_hwy, kTolerance},
+    {"ft_gain_grad_s8f32_hwy", Isa::kHighway, "s8,f32->f32",
+     &ft_gain_grad_s8f32_hwy, accepts_hwy, prepare_hwy, kTolerance},
     {"ft_gain_grad_f32_c99", Isa::kC99, "f32,f32->f32", &ft_gain_grad_f32_c99},
     {"ft_gain_grad_f64_c99", Isa::kC99, "f64,f64->f64", &ft_gain_grad_f64_c99},
     {"ft_gain_grad_s8_c99", Isa::kC99, "s8,s8->f32", &ft_gain_grad_s8_c99},

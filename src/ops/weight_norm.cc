@@ -75,11 +75,25 @@ std::vector<OpExample> examples() {
        .note = "depthwise"},
       {.inputs = {s8_per_channel({6, 2, 2, 3}, 0), f32({4, 2, 2, 3}),
                   f32({6, 4})}},
+      {.inputs = {f32({53, 35}), f32({3, 35}), f32({53, 3})},
+       .attrs = {{"scaling", 0.5}},
+       .note = "more outputs than a block has"},
       {.inputs = {s8({4, 9}, 0.02f, 0), f32({1, 9}), f32({4, 1})}},
       {.inputs = {s8_per_channel({1, 3, 3, 6}, 3), f32({2, 9}), f32({6, 2})}}};
 }
 
+Status prepare_hwy(const LowerContext&, Lowered& lowered) {
+  lowered.scratch_bytes = ft_weight_norm_hwy_scratch_bytes(
+      &lowered.params_as<ft_weight_norm_params>());
+  return ok_status();
+}
+
+constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_weight_norm_f32_hwy", Isa::kHighway, "f32->f32",
+     &ft_weight_norm_f32_hwy, nullptr, prepare_hwy, kTolerance},
+    {"ft_weight_norm_s8_hwy", Isa::kHighway, "s8->f32", &ft_weight_norm_s8_hwy,
+     nullptr, prepare_hwy, kTolerance},
     {"ft_weight_norm_f32_c99", Isa::kC99, "f32->f32", &ft_weight_norm_f32_c99},
     {"ft_weight_norm_f64_c99", Isa::kC99, "f64->f64", &ft_weight_norm_f64_c99},
     {"ft_weight_norm_s8_c99", Isa::kC99, "s8->f32", &ft_weight_norm_s8_c99},

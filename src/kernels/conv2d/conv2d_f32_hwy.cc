@@ -1,6 +1,6 @@
 // Float convolution as a matrix product (gemm.h): pixels by kernel elements,
-// with bias, low-rank side and activation in the product's last step. A gain
-// scales what is packed: the weights and lora_b, and the bias if it applies.
+// with bias, gain, low-rank side and activation in the product's last step. A
+// gain scales the bias, if it applies to it, beforehand.
 #include <algorithm>
 
 #include "kernels/conv2d/conv2d.h"
@@ -109,8 +109,7 @@ void conv2d(const ft_conv_params& p, const ft_args* args,
     const PackSource<float> w{.b = static_cast<const float*>(args->in[1]),
                               .b_row = 1,
                               .b_col = g.k,
-                              .scale = p.x_scale,
-                              .column_scale = gain};
+                              .scale = p.x_scale};
     pack(w, g.k, g.n, scratch);
     packed_w = scratch;
   }
@@ -119,14 +118,14 @@ void conv2d(const ft_conv_params& p, const ft_args* args,
     const PackSource<float> b{.b = static_cast<const float*>(args->in[4]),
                               .b_row = 1,
                               .b_col = p.rank,
-                              .scale = p.lora_scaling,
-                              .column_scale = gain};
+                              .scale = p.lora_scaling};
     pack(b, p.rank, g.n, scratch + at.lora_b);
     g.k2 = p.rank;
     g.a2 = static_cast<const float*>(args->in[3]);
     g.a2_row = p.rank;
     g.b2 = scratch + at.lora_b;
   }
+  g.column_scale = gain;
   g.bias = static_cast<const float*>(args->in[2]);
   if (g.bias && gain && p.gain_bias) {
     float* const bias = scratch + at.bias;

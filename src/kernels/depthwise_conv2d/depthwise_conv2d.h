@@ -74,8 +74,11 @@ int ft_depthwise_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p);
 size_t ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p);
 size_t ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(
     const ft_conv_params* p);
+/* `num_vectors` counts bias_delta, the gain, and the bias that it leaves out.
+ */
 size_t ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p,
-                                                       int has_delta);
+                                                       int has_delta,
+                                                       int num_vectors);
 void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
                                             const int8_t* w,
                                             const int32_t* bias,

@@ -260,17 +260,20 @@ HWY_EXPORT(weight_grad_s8);
 
 namespace {
 
-// w as floats, plus delta, in scratch; w itself if that is the same.
+// w as floats, plus delta, times gain, in scratch; w itself if that is the
+// same.
 template <class W>
 const float* effective_weights(const ft_conv_params& p, const W* w,
                                const float* w_scale, const float* delta,
-                               float* scratch) {
+                               const float* gain, float* scratch) {
   if constexpr (sizeof(W) == sizeof(float))
-    if (!delta) return w;
+    if (!delta && !gain) return w;
   for (int tap = 0, i = 0; tap < p.k_h * p.k_w; ++tap) {
     for (int c = 0; c < p.out_c; ++c, ++i) {
       const float v = static_cast<float>(w[i]);
-      scratch[i] = (w_scale ? w_scale[c] * v : v) + (delta ? delta[i] : 0.0f);
+      const float sum =
+          (w_scale ? w_scale[c] * v : v) + (delta ? delta[i] : 0.0f);
+      scratch[i] = gain ? gain[c] * sum : sum;
     }
   }
   return scratch;
@@ -323,9 +326,9 @@ void input_grad(const ft_conv_params& p, const ft_args* args,
   auto* scratch = static_cast<float*>(args->scratch);
   const auto* dy = static_cast<const float*>(args->in[0]);
   auto* dx = static_cast<float*>(args->out[0]);
-  const float* w =
-      effective_weights(p, static_cast<const W*>(args->in[1]), w_scale,
-                        static_cast<const float*>(args->in[2]), scratch);
+  const float* w = effective_weights(
+      p, static_cast<const W*>(args->in[1]), w_scale,
+      static_cast<const float*>(args->in[2]), nullptr, scratch);
   if (is_depthwise3x3(p))
     return input_grad3x3(p, dy, flipped(p, w, scratch + 9 * p.out_c), dx);
   HWY_DYNAMIC_DISPATCH(input_grad_pixels)(p, dy, w, dx);
@@ -334,11 +337,17 @@ void input_grad(const ft_conv_params& p, const ft_args* args,
 void forward(const ft_conv_params& p, const ft_args* args) {
   const auto* x = static_cast<const float*>(args->in[0]);
   const auto* bias = static_cast<const float*>(args->in[2]);
+  const auto* gain = static_cast<const float*>(args->in[5]);
   auto* y = static_cast<float*>(args->out[0]);
+  auto* scratch = static_cast<float*>(args->scratch);
   const float* w =
       effective_weights(p, static_cast<const float*>(args->in[1]), nullptr,
-                        static_cast<const float*>(args->in[3]),
-                        static_cast<float*>(args->scratch));
+                        static_cast<const float*>(args->in[3]), gain, scratch);
+  if (bias && gain && p.gain_bias) {
+    float* const scaled = scratch + p.k_h * p.k_w * p.out_c;
+    for (int c = 0; c < p.out_c; ++c) scaled[c] = gain[c] * bias[c];
+    bias = scaled;
+  }
   if (is_depthwise3x3(p)) return forward3x3(p, x, w, bias, y);
   HWY_DYNAMIC_DISPATCH(forward_rows)(p, x, w, bias, y);
 }
@@ -370,7 +379,8 @@ int ft_depthwise_conv2d_hwy_accepts(const ft_conv_params* p) {
 }
 
 size_t ft_depthwise_conv2d_hwy_scratch_bytes(const ft_conv_params* p) {
-  // The weights with their delta, and these once more, flipped.
+  // The weights with their delta or gain, and these once more, flipped, or the
+  // bias with its gain.
   return 2 * sizeof(float) * static_cast<size_t>(p->k_h * p->k_w) *
          static_cast<size_t>(p->out_c);
 }

@@ -77,17 +77,22 @@ size_t ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(
 }
 
 size_t ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p,
-                                                       int has_delta) {
+                                                       int has_delta,
+                                                       int num_vectors) {
   const dw_layout d = layout_of(p);
   const size_t ring = (size_t)d.slots * (size_t)d.row_bytes;
-  const size_t floats = (size_t)(d.taps + 1) * (size_t)d.period;
-  return ring + (has_delta ? floats * sizeof(float) : 0);
+  const int32_t periods = (has_delta ? d.taps + 1 : 0) + num_vectors;
+  return ring + (size_t)periods * (size_t)d.period * sizeof(float);
 }
 
 /* Slot of channel value `i` (0 .. 63) of a group after interleaving: vector
  * (i % 16) / 4, lane i / 16 * 4 + i % 4. */
 static int32_t vector_of(int32_t i) { return i % 16 / 4; }
 static int32_t lane_of(int32_t i) { return i / 16 * 4 + i % 4; }
+/* Where the value of a period's slot lies among interleaved values. */
+static int32_t interleaved(int32_t slot) {
+  return slot / 64 * 64 + vector_of(slot % 64) * 16 + lane_of(slot % 64);
+}
 
 void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
                                             const int8_t* w,
@@ -162,14 +167,19 @@ typedef struct {
   ft_s8_output output;
   /* w_delta as [tap][period] and 1 / w_scale as [period], or NULL. */
   const float *delta, *inv_w_scale;
+  /* Interleaved, [period] each, or NULL: the difference to the bias in the
+   * accumulator's unit, the gain, and the bias if that has no gain. */
+  const float *difference, *gain;
+  const int32_t* bias_outside;
+  int32_t has_side, bias_inside;
   int32_t unsigned_zero; /* x_zero_point + 128 */
 } dw_row;
 
-/* Rounded sums of x * w_delta of 64 values at `j`, in the interleaved order. */
-static void add_side(const dw_layout* d, const dw_row* r, int32_t j,
-                     int32_t slot, __m512i acc[4]) {
+/* Sums of x * w_delta of 64 values at `j`, in the interleaved order. */
+static void sum_delta(const dw_layout* d, const dw_row* r, int32_t j,
+                      int32_t slot, __m512 sums[4]) {
   const __m512i zero = _mm512_set1_epi32(r->unsigned_zero);
-  __m512i side[4], a, b, e, f;
+  __m512 side[4], a, b, e, f;
   int32_t q, tap;
   for (q = 0; q < 4; ++q) {
     const int32_t at = slot + 16 * q;
@@ -183,18 +193,46 @@ static void add_side(const dw_layout* d, const dw_row* r, int32_t j,
           sum,
           _mm512_mul_ps(x, _mm512_loadu_ps(r->delta + tap * d->period + at)));
     }
-    side[q] = ft_round_to_acc_512(
-        _mm512_mul_ps(sum, _mm512_loadu_ps(r->inv_w_scale + at)));
+    side[q] = _mm512_mul_ps(sum, _mm512_loadu_ps(r->inv_w_scale + at));
   }
   /* Transpose blocks of four: vector v, block q <- vector q, block v. */
-  a = _mm512_shuffle_i32x4(side[0], side[1], 0x44);
-  b = _mm512_shuffle_i32x4(side[2], side[3], 0x44);
-  e = _mm512_shuffle_i32x4(side[0], side[1], 0xEE);
-  f = _mm512_shuffle_i32x4(side[2], side[3], 0xEE);
-  acc[0] = _mm512_add_epi32(acc[0], _mm512_shuffle_i32x4(a, b, 0x88));
-  acc[1] = _mm512_add_epi32(acc[1], _mm512_shuffle_i32x4(a, b, 0xDD));
-  acc[2] = _mm512_add_epi32(acc[2], _mm512_shuffle_i32x4(e, f, 0x88));
-  acc[3] = _mm512_add_epi32(acc[3], _mm512_shuffle_i32x4(e, f, 0xDD));
+  a = _mm512_shuffle_f32x4(side[0], side[1], 0x44);
+  b = _mm512_shuffle_f32x4(side[2], side[3], 0x44);
+  e = _mm512_shuffle_f32x4(side[0], side[1], 0xEE);
+  f = _mm512_shuffle_f32x4(side[2], side[3], 0xEE);
+  sums[0] = _mm512_shuffle_f32x4(a, b, 0x88);
+  sums[1] = _mm512_shuffle_f32x4(a, b, 0xDD);
+  sums[2] = _mm512_shuffle_f32x4(e, f, 0x88);
+  sums[3] = _mm512_shuffle_f32x4(e, f, 0xDD);
+}
+
+/* What is added to the accumulators of interleaved slots at .. at + 16, as the
+ * C99 row computes it; `side` is their sum of x * w_delta. */
+static inline __m512i finish_side(const dw_row* r, int32_t at, __m512i acc,
+                                  __m512 side) {
+  const __m512 difference =
+      r->difference ? _mm512_loadu_ps(r->difference + at) : _mm512_setzero_ps();
+  if (r->bias_inside) side = _mm512_add_ps(side, difference);
+  if (r->gain) {
+    const __m512 gain = _mm512_loadu_ps(r->gain + at);
+    const __m512 above_one = _mm512_sub_ps(gain, _mm512_set1_ps(1));
+    if (r->bias_outside)
+      acc = _mm512_sub_epi32(acc, _mm512_loadu_si512(r->bias_outside + at));
+    side = _mm512_add_ps(_mm512_mul_ps(above_one, _mm512_cvtepi32_ps(acc)),
+                         _mm512_mul_ps(gain, side));
+  }
+  if (!r->bias_inside) side = _mm512_add_ps(side, difference);
+  return ft_round_to_acc_512(side);
+}
+
+static void add_side(const dw_layout* d, const dw_row* r, int32_t j,
+                     int32_t slot, __m512i acc[4]) {
+  __m512 side[4];
+  int v;
+  FT_UNROLL_C for (v = 0; v < 4; ++v) side[v] = _mm512_setzero_ps();
+  if (r->delta) sum_delta(d, r, j, slot, side);
+  FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
+      _mm512_add_epi32(acc[v], finish_side(r, slot + 16 * v, acc[v], side[v]));
 }
 
 static inline void add_quad(const uint8_t* const* taps, int32_t j,
@@ -224,7 +262,7 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
   for (j = 0; j < d->out_bytes; j += 64) {
     const ft_s8_channels* channels = r->channels + group * 4;
     const int8_t* w = r->w + (ptrdiff_t)group * d->quads * 256;
-    const int lines = r->delta ? 0 : ft_s8_num_lines(channels, 4);
+    const int lines = r->has_side ? 0 : ft_s8_num_lines(channels, 4);
     __m512i acc[4];
     int32_t quad;
     int v;
@@ -239,7 +277,7 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
           ft_requantize_line_512(acc[v], &channels[v]);
     } else {
-      if (r->delta) add_side(d, r, j, group * 64, acc);
+      if (r->has_side) add_side(d, r, j, group * 64, acc);
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
           ft_requantize_512(acc[v], &channels[v]);
     }
@@ -250,10 +288,11 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
   }
 }
 
-/* w_delta and 1 / w_scale, repeated up to a whole period. */
-static void repeat_side(const ft_conv_params* p, const dw_layout* d,
-                        const float* delta, const float* inv_w_scale, dw_row* r,
-                        float* to) {
+/* w_delta and 1 / w_scale, repeated up to a whole period; gives what is behind
+ * them. */
+static float* repeat_delta(const ft_conv_params* p, const dw_layout* d,
+                           const float* delta, const float* inv_w_scale,
+                           dw_row* r, float* to) {
   int32_t tap, slot;
   r->delta = to;
   r->inv_w_scale = to + d->taps * d->period;
@@ -261,6 +300,49 @@ static void repeat_side(const ft_conv_params* p, const dw_layout* d,
     for (slot = 0; slot < d->period; ++slot)
       *to++ = delta[tap * p->out_c + slot % p->out_c];
   for (slot = 0; slot < d->period; ++slot) *to++ = inv_w_scale[slot % p->out_c];
+  return to;
+}
+
+/* The vectors of an adapter, interleaved, behind one another. */
+static void repeat_vectors(const ft_conv_params* p, const dw_layout* d,
+                           const ft_args* args, dw_row* r, float* to) {
+  const int32_t* bias = (const int32_t*)args->in[2];
+  const float* difference = (const float*)args->in[4];
+  const float* gain = (const float*)args->in[5];
+  const float* inv_w_scale = (const float*)args->aux[2];
+  int32_t slot;
+  if (difference) {
+    for (slot = 0; slot < d->period; ++slot) {
+      const int32_t c = slot % p->out_c;
+      to[interleaved(slot)] = difference[c] * (inv_w_scale[c] / p->x_scale);
+    }
+    r->difference = to;
+    to += d->period;
+  }
+  if (!gain) return;
+  for (slot = 0; slot < d->period; ++slot)
+    to[interleaved(slot)] = gain[slot % p->out_c];
+  r->gain = to;
+  if (bias && !r->bias_inside) {
+    int32_t* outside = (int32_t*)(to + d->period);
+    for (slot = 0; slot < d->period; ++slot)
+      outside[interleaved(slot)] = bias[slot % p->out_c];
+    r->bias_outside = outside;
+  }
+}
+
+static void set_side(const ft_conv_params* p, const dw_layout* d,
+                     const ft_args* args, dw_row* r) {
+  uint8_t* ring = (uint8_t*)args->scratch;
+  float* to = (float*)(ring + (ptrdiff_t)d->slots * d->row_bytes);
+  r->delta = r->inv_w_scale = r->difference = r->gain = NULL;
+  r->bias_outside = NULL;
+  r->has_side = args->in[3] || args->in[4] || args->in[5];
+  r->bias_inside = !args->in[5] || p->gain_bias;
+  if (args->in[3])
+    to = repeat_delta(p, d, (const float*)args->in[3],
+                      (const float*)args->aux[2], r, to);
+  repeat_vectors(p, d, args, r, to);
 }
 
 static void run_image(const ft_conv_params* p, const dw_layout* d,
@@ -301,11 +383,8 @@ void ft_depthwise_conv2d_s8_avx512vnni(const void* params,
   r.w = (const int8_t*)args->aux[3];
   r.channels = (const ft_s8_channels*)args->aux[4];
   r.output = ft_s8_output_of(p->y_zero_point, p->q_low, p->q_high);
-  r.delta = NULL;
   r.unsigned_zero = p->x_zero_point + 128;
-  if (args->in[3])
-    repeat_side(p, &d, (const float*)args->in[3], (const float*)args->aux[2],
-                &r, (float*)(ring + (ptrdiff_t)d.slots * d.row_bytes));
+  set_side(p, &d, args, &r);
   for (n = 0; n < p->batch; ++n) {
     run_image(p, &d, image, ring, &r, y);
     image += (ptrdiff_t)p->in_h * p->in_w * p->in_c;

@@ -115,7 +115,7 @@ TEST(DepthwiseConv2dS8, RowsEqualGroupedConvolution) {
     ASSERT_EQ(run(c, false, ft_depthwise_conv2d_s8_c99, aux, 0), want);
 #if defined(__x86_64__)
     const ft_conv_params* p = &c.p;
-    if (!c.gain.empty() || !ft_depthwise_conv2d_s8_avx512vnni_available() ||
+    if (!ft_depthwise_conv2d_s8_avx512vnni_available() ||
         !ft_depthwise_conv2d_s8_avx512vnni_accepts(p))
       continue;
     std::vector<std::byte> packed(
@@ -130,7 +130,7 @@ TEST(DepthwiseConv2dS8, RowsEqualGroupedConvolution) {
     with_packed.push_back(channels.data());
     ASSERT_EQ(run(c, false, ft_depthwise_conv2d_s8_avx512vnni, with_packed,
                   ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(
-                      p, !c.delta.empty())),
+                      p, !c.delta.empty(), c.gain.empty() ? 0 : 2)),
               want);
 #endif
   }

@@ -1,5 +1,5 @@
 // Float fully connected layer on the shared product of gemm.h. A gain scales
-// what is packed: the weights and lora_b, and the bias if it applies.
+// the bias, if it applies to it, beforehand.
 #include <algorithm>
 
 #include "kernels/fully_connected/fully_connected.h"
@@ -31,6 +31,7 @@ GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
   g.a = static_cast<const float*>(args->in[0]);
   g.a_row = p.k;
   g.bias = static_cast<const float*>(args->in[2]);
+  g.column_scale = gain;
   g.c = static_cast<float*>(args->out[0]);
   g.c_row = p.n;
   set_activation(g, p.act);
@@ -43,8 +44,7 @@ GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
   const PackSource<float> b{.b = static_cast<const float*>(args->in[4]),
                             .b_row = 1,
                             .b_col = p.rank,
-                            .scale = p.lora_scaling,
-                            .column_scale = gain};
+                            .scale = p.lora_scaling};
   pack(b, p.rank, p.n, scratch);
   g.k2 = p.rank;
   g.a2 = static_cast<const float*>(args->in[3]);
@@ -54,30 +54,27 @@ GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
 }
 
 // Weights that change from step to step, packed a few columns at a time.
-void multiply_unpacked(GemmArgs g, const float* w, const float* gain,
-                       float* packed) {
+void multiply_unpacked(GemmArgs g, const float* w, float* packed) {
   const int n = g.n;
   for (int j = 0; j < n; j += kColumns) {
     g.n = std::min(kColumns, n - j);
-    pack({.b = w + static_cast<ptrdiff_t>(j) * g.k,
-          .b_row = 1,
-          .b_col = g.k,
-          .column_scale = gain ? gain + j : nullptr},
+    pack({.b = w + static_cast<ptrdiff_t>(j) * g.k, .b_row = 1, .b_col = g.k},
          g.k, g.n, packed);
     use_packed(g, packed);
     gemm(g);
     g.c += kColumns;
     if (g.bias) g.bias += kColumns;
+    if (g.column_scale) g.column_scale += kColumns;
     if (g.k2 > 0) g.b2 += static_cast<ptrdiff_t>(kColumns) * g.k2;
   }
 }
 
 // The products first, then all that gemm() adds as a product without length.
-void multiply_few_rows(GemmArgs g, const float* w, const float* gain) {
+void multiply_few_rows(GemmArgs g, const float* w) {
   for (int i = 0; i < g.m; ++i) {
     float* const c = g.c + i * g.c_row;
     dot_rows(g.a + i * g.a_row, w, g.n, g.k, c);
-    for (int j = 0; gain && j < g.n; ++j) c[j] *= gain[j];
+    for (int j = 0; g.column_scale && j < g.n; ++j) c[j] *= g.column_scale[j];
   }
   g.k = 0;
   use_packed(g, w);
@@ -120,8 +117,7 @@ void ft_fully_connected_f32_hwy(const void* params, const ft_args* args) {
   const auto& p = *static_cast<const ft_fully_connected_params*>(params);
   const auto* w = static_cast<const float*>(args->in[1]);
   auto* scratch = static_cast<float*>(args->scratch);
-  const auto* gain = static_cast<const float*>(args->in[5]);
   const ft::GemmArgs g = ft::args_of(p, args, scratch);
-  if (p.rows <= ft::kFewRows) return ft::multiply_few_rows(g, w, gain);
-  ft::multiply_unpacked(g, w, gain, scratch + ft::weights_at(p));
+  if (p.rows <= ft::kFewRows) return ft::multiply_few_rows(g, w);
+  ft::multiply_unpacked(g, w, scratch + ft::weights_at(p));
 }

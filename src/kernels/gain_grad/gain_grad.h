@@ -34,6 +34,13 @@ void ft_gain_grad_f64_c99(const void* params, const ft_args* args);
 void ft_gain_grad_s8_c99(const void* params, const ft_args* args);
 void ft_gain_grad_s8f32_c99(const void* params, const ft_args* args);
 
+/* Host rows, for layers that they accept; they need this scratch. */
+int ft_gain_grad_hwy_accepts(const ft_gain_grad_params* p);
+size_t ft_gain_grad_hwy_scratch_bytes(const ft_gain_grad_params* p);
+void ft_gain_grad_f32_hwy(const void* params, const ft_args* args);
+void ft_gain_grad_s8_hwy(const void* params, const ft_args* args);
+void ft_gain_grad_s8f32_hwy(const void* params, const ft_args* args);
+
 #ifdef __cplusplus
 }
 #endif

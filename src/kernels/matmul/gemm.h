@@ -1,7 +1,7 @@
 // The one float matrix product that the Highway rows of all linear ops share.
 //
-// c[m, n] = clamp(bias + alpha * (a b + a2 b2)), or added to c. b is read in
-// panels of kGemmPanel columns, either packed (pack()) or directly
+// c[m, n] = clamp(bias + alpha * column_scale * (a b + a2 b2)), or added to c.
+// b is read in panels of kGemmPanel columns, either packed (pack()) or directly
 // from a row-major matrix whose rows may be read up to a multiple of
 // kGemmPanel. Fused multiply-add, order of sums along k; results depend on the
 // instruction set. No allocation, no threads. Not for products so large that
@@ -34,8 +34,9 @@ struct GemmArgs {
   const float* a2 = nullptr;
   ptrdiff_t a2_row = 0;
   const float* b2 = nullptr;
-  const float* bias = nullptr;  // [n] or nullptr
-  float* c = nullptr;           // row i at c + i * c_row
+  const float* bias = nullptr;          // [n] or nullptr
+  const float* column_scale = nullptr;  // [n] or nullptr
+  float* c = nullptr;                   // row i at c + i * c_row
   ptrdiff_t c_row = 0;
   float alpha = 1;
   float low = -FLT_MAX, high = FLT_MAX;  // NaN passes

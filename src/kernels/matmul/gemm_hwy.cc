@@ -54,10 +54,10 @@ HWY_INLINE void add_product(int k, const float* HWY_RESTRICT a, ptrdiff_t a_row,
   }
 }
 
-// One vector of c from its sum: alpha, bias, what was in c, clamp.
-HWY_INLINE V finish(const GemmArgs& g, V sum, V bias, const float* c) {
+// One vector of c from its sum: scale, bias, what was in c, clamp.
+HWY_INLINE V finish(const GemmArgs& g, V sum, V scale, V bias, const float* c) {
   const Tag d;
-  V v = hn::MulAdd(sum, hn::Set(d, g.alpha), bias);
+  V v = hn::MulAdd(sum, scale, bias);
   if (g.accumulate) v = hn::Add(v, hn::LoadU(d, c));
   if (!g.clamps) return v;
   const V low = hn::Set(d, g.low), high = hn::Set(d, g.high);
@@ -84,18 +84,22 @@ void run_tile(const GemmArgs& g, int first, int panel) {
   }
   const int j0 = panel * kGemmPanel, columns = std::min(kWidth, g.n - j0);
   const bool whole = columns == kWidth;
-  float bias[kWidth] = {}, buffer[kWidth] = {};
+  float bias[kWidth] = {}, scale[kWidth] = {}, buffer[kWidth] = {};
   if (g.bias)
     std::memcpy(bias, g.bias + j0,
                 sizeof(float) * static_cast<size_t>(columns));
+  for (int j = 0; j < columns; ++j)
+    scale[j] = g.column_scale ? g.alpha * g.column_scale[j0 + j] : g.alpha;
   FT_UNROLL for (int i = 0; i < kR; ++i) {
     float* const c = g.c + (first + i) * g.c_row + j0;
     const size_t bytes = sizeof(float) * static_cast<size_t>(columns);
     float* const to = whole ? c : buffer;
     if (!whole && g.accumulate) std::memcpy(buffer, c, bytes);
     FT_UNROLL for (int v = 0; v < kVectors; ++v) {
+      const V s = hn::LoadU(d, scale + v * kLanes);
       const V b = hn::LoadU(d, bias + v * kLanes);
-      hn::StoreU(finish(g, sum[i][v], b, to + v * kLanes), d, to + v * kLanes);
+      hn::StoreU(finish(g, sum[i][v], s, b, to + v * kLanes), d,
+                 to + v * kLanes);
     }
     if (!whole) std::memcpy(c, buffer, bytes);
   }

@@ -26,6 +26,11 @@ void ft_weight_norm_f32_c99(const void* params, const ft_args* args);
 void ft_weight_norm_f64_c99(const void* params, const ft_args* args);
 void ft_weight_norm_s8_c99(const void* params, const ft_args* args);
 
+/* Host rows; they need this scratch. */
+size_t ft_weight_norm_hwy_scratch_bytes(const ft_weight_norm_params* p);
+void ft_weight_norm_f32_hwy(const void* params, const ft_args* args);
+void ft_weight_norm_s8_hwy(const void* params, const ft_args* args);
+
 #ifdef __cplusplus
 }
 #endif
