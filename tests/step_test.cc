@@ -106,7 +106,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::ValuesIn(kModels),
                      testing::Values(Job{"lora", Precision::kMixed, 1},
                                      Job{"lora", Precision::kF32, 4},
-                                     Job{"full", Precision::kF32, 1})),
+                                     Job{"full", Precision::kF32, 1},
+                                     Job{"full", Precision::kMixed, 1})),
     name_of_case);
 
 // An adapter file holds the hash; machines with other rows must write the same.

@@ -78,6 +78,7 @@ TEST(Compose, RefusesWhatReplacesAnotherAdaptersPartByName) {
       {{settings_of("bitfit"), settings_of("full")}, "block/conv.bias"},
       {{settings_of("head", 0.5)}, "no weight but 0 and 1"},
       {{settings_of("lora"), settings_of("full", 2)}, "adapter 2 (full)"},
+      {{settings_of("lora"), settings_of("full")}, "trains as a whole"},
   };
   for (const Refusal& r : refusals) {
     const Status status = apply(r.methods);

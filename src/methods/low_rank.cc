@@ -151,12 +151,14 @@ Factors add_factors(Graph& graph, const AdaptableModule& m, int r, int group,
 }
 
 Result<ValueId> append_side(Graph& graph, const AdaptableModule& m, ValueId a,
-                            bool recompute) {
+                            bool recompute, ValueId bias) {
   const Node layer = graph.node(m.node);
   Attrs attrs = layer.attrs;
   attrs.set("act", int64_t{FT_ACT_NONE});
   if (recompute) attrs.set("recompute", int64_t{1});
-  return append(graph, *layer.op, {layer.inputs[0], a}, attrs,
+  std::vector<ValueId> inputs = {layer.inputs[0], a};
+  if (bias != kNone) inputs.push_back(bias);
+  return append(graph, *layer.op, std::move(inputs), attrs,
                 {.name = m.name + "/lora_h"});
 }
 

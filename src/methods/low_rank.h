@@ -58,9 +58,9 @@ Factors add_factors(Graph& graph, const AdaptableModule& m, int r, int group,
 
 // h = A x with the strides and padding of the layer. `recompute`: computing h
 // again for the backward pass is cheap in bytes, since x is kept for the
-// gradient of A.
+// gradient of A. `bias` [rows of A] is added where given.
 Result<ValueId> append_side(Graph& graph, const AdaptableModule& m, ValueId a,
-                            bool recompute);
+                            bool recompute, ValueId bias = kNone);
 // Puts scaling B A beside or into the layer, inside of rewrite_modules().
 Status adapt_low_rank(Graph& graph, const AdaptableModule& m, const Factors& f,
                       double scaling, bool recompute);
