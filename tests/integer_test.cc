@@ -93,7 +93,8 @@ void expect_deployed_forward(const char* model, const MethodSettings& method) {
 
 TEST_P(IntegerStep, ForwardEqualsMixedBitForBit) {
   FT_SKIP_WITHOUT(model_path(GetParam()));
-  for (const char* method : {"lora", "parallel", "sparse", "ia3", "full"})
+  for (const char* method :
+       {"lora", "parallel", "sparse", "ia3", "full", "block-lora"})
     expect_deployed_forward(GetParam(), settings_of(method, 0));
 }
 
@@ -116,7 +117,7 @@ TEST_P(IntegerStep, KnowsNoFloat) {
   ASSERT_FALSE(checked.empty());
   for (const char* method :
        {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "parallel", "ia3",
-        "sparse", "sparse channels", "head", "full"}) {
+        "sparse", "sparse channels", "head", "full", "block-lora"}) {
     const std::string model = GetParam(), name = method;
     if (model == "ad01_int8" && name == "head") continue;
     // The large models have the ops of the small ones.
@@ -179,6 +180,20 @@ std::vector<double> fine_values(Session& s, const AdapterTensor& t) {
   return values;
 }
 
+// How large random parameters are. LoRA's B must not be zero, or A has no
+// gradient; VeRA's are products of two small ones unless they are large; noise
+// on whole weights drives every later activation.
+float size_of_noise(const std::string& method) {
+  if (method == "vera") return 0.5f;
+  return method == "full" ? 0.002f : 0.02f;
+}
+
+// A step must stay in the range of the small numbers that it starts from.
+float small_rate(const std::string& method, bool classes) {
+  if (classes) return 1e-3f;
+  return method == "full" ? 1e-7f : 1e-5f;
+}
+
 // One plain step of SGD moves every parameter by its gradient.
 std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
                                            Precision precision) {
@@ -191,17 +206,10 @@ std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
                                       .plan = {},
                                       .precision = precision});
   EXPECT_TRUE(step.ok()) << step.status().message();
-  // LoRA's B must not be zero, or A has no gradient; VeRA's are products of
-  // two small ones unless they are large. Noise on whole weights drives every
-  // later activation.
-  // (IA)3's are about 1.
   // The step of a difference would drown in a sum with the base's own weight.
   for (AdapterTensor& t : step->adapted.tensors) t.offset.clear();
-  const bool gains = name == std::string("ia3");
-  const bool whole = name == std::string("full");
-  const float scale = name == std::string("vera") ? 0.5f
-                      : whole                     ? 0.002f
-                                                  : 0.02f;
+  const bool gains = name == std::string("ia3");  // about 1
+  const float scale = size_of_noise(name);
   for (const AdapterTensor& t : step->adapted.tensors) {
     if (t.param == kNone) continue;  // a mask
     const Random random(1, t.name);
@@ -226,8 +234,7 @@ std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
                 [](const AdapterTensor& t) { return !t.trainable; });
   for (const AdapterTensor& t : step->adapted.tensors)
     before.push_back(fine_values(s, t));
-  // A step must stay in the range of the small numbers that it starts from.
-  const float lr = classes ? 1e-3f : whole ? 1e-7f : 1e-5f;
+  const float lr = small_rate(name, classes);
   if (precision == Precision::kInteger)
     std::ranges::copy(
         integer_hyper_values(
@@ -271,6 +278,8 @@ TEST(IntegerTraining, GradientsAreThoseOfMixed) {
       {"demo", "sparse channels"},
       {"demo", "ia3"},
       {"demo", "full"},
+      {"demo", "block-lora"},
+      {"ad01_int8", "block-lora"},
       {"ad01_int8", "full"},
       {"ad01_int8", "ia3"},
       {"ad01_int8", "lora"},

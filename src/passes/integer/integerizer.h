@@ -81,6 +81,12 @@ class Integerizer {
   Status gain_grad(const Node& node);
   Status sparse(const Node& node);
   Status sparse_input_grad(const Node& node);
+  // x's blocks of channels that input 2 of `node` keeps, and their gradient
+  // between zeros.
+  Result<ValueId> kept_blocks(const Node& node, ValueId x);
+  Result<Bfp> spread_blocks(const Node& node, Bfp dx);
+  Status block(const Node& node);
+  Status block_input_grad(const Node& node);
   Status avg_pool_grad(const Node& node);
   Status max_pool_grad(const Node& node);
 

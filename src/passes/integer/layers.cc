@@ -143,6 +143,62 @@ Status Integerizer::sparse_input_grad(const Node& node) {
                 node.attrs, true);
 }
 
+Result<ValueId> Integerizer::kept_blocks(const Node& node, ValueId x) {
+  const Shape all = graph_.value(x).type.shape;
+  const int64_t block = node.attrs.get_int("block");
+  const int64_t kept = graph_.value(node.inputs[2]).type.shape[0] * block;
+  const int64_t pixels = all.num_elements() / all.back();
+  FT_TRY(x, reshaped(node.name + "/blocks", x,
+                     {pixels, all.back() / block, block}));
+  FT_TRY(x, append(graph_, kGather, {x, node.inputs[2]}, {{"axis", 1}},
+                   {.name = node.name + "/kept"}));
+  return reshaped(node.name + "/x", x, {all[0], all[1], all[2], kept});
+}
+
+Result<Bfp> Integerizer::spread_blocks(const Node& node, Bfp dx) {
+  const Shape all = graph_.value(node.outputs[0]).type.shape;
+  const int64_t block = node.attrs.get_int("block");
+  const int64_t pixels = all.num_elements() / all.back();
+  const int64_t blocks = graph_.value(node.inputs[2]).type.shape[0];
+  FT_TRY(dx.mantissa,
+         reshaped(node.name + "/blocks", dx.mantissa, {pixels, blocks, block}));
+  // Nothing is added up, so there is no shift to predict.
+  FT_TRY(dx, emit(kBfpGatherGrad, node.name + "/spread",
+                  {dx.mantissa, dx.exponent, node.inputs[2]},
+                  {{"axis", 1}, {"dim", all.back() / block}}, true));
+  FT_TRY(dx.mantissa, reshaped(node.name + "/dx", dx.mantissa, all));
+  return dx;
+}
+
+// Convolutions of the kept channels, which are copied next to each other: it is
+// the sums that are long, and they have fast rows.
+Status Integerizer::block(const Node& node) {
+  const bool is_gradient = node.op == &kBlockConv2dWeightGrad;
+  FT_TRY(Bfp x, in(node, 0));
+  FT_TRY(const Bfp other, wide(node, 1));
+  FT_TRY(x.mantissa, kept_blocks(node, x.mantissa));
+  std::vector<ValueId> inputs = {x.mantissa, other.mantissa, other.exponent,
+                                 x.exponent};
+  if (is_gradient) inputs.push_back(add_state(node));
+  Attrs attrs = node.attrs;
+  attrs.set("groups", int64_t{1});
+  return become(node, is_gradient ? kBfpConv2dWeightGrad : kBfpConv2d,
+                std::move(inputs), std::move(attrs), is_gradient);
+}
+
+Status Integerizer::block_input_grad(const Node& node) {
+  FT_TRY(const Bfp dy, wide(node, 0));
+  FT_TRY(const Bfp w, wide(node, 1));
+  Attrs attrs = node.attrs;
+  attrs.set("groups", int64_t{1});
+  FT_TRY(const Bfp kept, emit(kBfpConv2dInputGrad, node.name,
+                              {dy.mantissa, dy.exponent, w.mantissa, w.exponent,
+                               add_state(node)},
+                              std::move(attrs), true));
+  FT_TRY(map_[node.outputs[0]], spread_blocks(node, kept));
+  return ok_status();
+}
+
 // The few weights of a depthwise layer are widened and take up the delta.
 Status Integerizer::depthwise_input_grad(const Node& node) {
   FT_TRY(const Bfp dy, wide(node, 0));
