@@ -65,7 +65,8 @@ $(VENV)/.setup: build/.setup-build build/.setup-test tools/make_venv.sh \
 	tools/make_venv.sh $(VENV)
 	@touch $@
 
-setup: build/.setup-build build/.setup-test build/.setup-check $(VENV)/.setup
+setup: build/.setup-build build/.setup-test build/.setup-check \
+       build/.setup-mcu $(VENV)/.setup
 
 # --- Build: one folder per preset; CMake re-runs itself from there on -----
 
@@ -88,8 +89,8 @@ test: test-cpp test-python
 test-cpp: build
 	$(CTEST) --test-dir build/release
 
-# The Python tests drive the programs of build/release.
-test-python: build $(VENV)/.setup
+# The Python tests drive the programs of build/release, and emulated boards.
+test-python: build $(VENV)/.setup build/.setup-mcu
 	$(PYTHON) -m pytest tests/python -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 asan: build/asan-ubsan/build.ninja
