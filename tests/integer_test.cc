@@ -29,6 +29,10 @@ MethodSettings settings_of(const std::string& method, int num_classes) {
     settings.method = "bottleneck";
     settings.own["variant"] = method;
   }
+  if (method == "lora biases") {
+    settings.method = "lora";
+    settings.own["bias"] = "all";
+  }
   if (method.starts_with("sparse")) {
     settings.method = "sparse";
     settings.own["density"] = "0.1";
@@ -115,9 +119,9 @@ TEST_P(IntegerStep, KnowsNoFloat) {
   FT_SKIP_WITHOUT(model_path(GetParam()));
   const std::set<std::string> checked = checked_kernels();
   ASSERT_FALSE(checked.empty());
-  for (const char* method :
-       {"lora", "lora-fa", "vera", "bitfit", "bottleneck", "parallel", "ia3",
-        "sparse", "sparse channels", "head", "full", "block-lora"}) {
+  for (const char* method : {"lora", "lora biases", "lora-fa", "vera", "bitfit",
+                             "bottleneck", "parallel", "ia3", "sparse",
+                             "sparse channels", "head", "full", "block-lora"}) {
     const std::string model = GetParam(), name = method;
     if (model == "ad01_int8" && name == "head") continue;
     // The large models have the ops of the small ones.
@@ -269,22 +273,15 @@ void expect_equal_gradients(const std::vector<std::vector<double>>& mixed,
 
 TEST(IntegerTraining, GradientsAreThoseOfMixed) {
   const std::pair<const char*, const char*> cases[] = {
-      {"demo", "lora"},
-      {"demo", "vera"},
-      {"demo", "bitfit"},
-      {"demo", "bottleneck"},
-      {"demo", "parallel"},
-      {"demo", "sparse"},
-      {"demo", "sparse channels"},
-      {"demo", "ia3"},
-      {"demo", "full"},
-      {"demo", "block-lora"},
-      {"ad01_int8", "block-lora"},
-      {"ad01_int8", "full"},
-      {"ad01_int8", "ia3"},
-      {"ad01_int8", "lora"},
-      {"ad01_int8", "bitfit"},
-      {"pretrainedResnet_quant", "lora"}};
+      {"demo", "lora"},        {"demo", "lora biases"},
+      {"demo", "vera"},        {"demo", "bitfit"},
+      {"demo", "bottleneck"},  {"demo", "parallel"},
+      {"demo", "sparse"},      {"demo", "sparse channels"},
+      {"demo", "ia3"},         {"demo", "full"},
+      {"demo", "block-lora"},  {"ad01_int8", "block-lora"},
+      {"ad01_int8", "full"},   {"ad01_int8", "ia3"},
+      {"ad01_int8", "lora"},   {"ad01_int8", "lora biases"},
+      {"ad01_int8", "bitfit"}, {"pretrainedResnet_quant", "lora"}};
   for (const auto& [model, method] : cases) {
     if (!std::filesystem::exists(model_path(model))) continue;
     SCOPED_TRACE(method);

@@ -227,8 +227,10 @@ Result<const PeftType*> type_named(const Json& config) {
 Status read_settings(const Json& config, const PeftType& type,
                      Adapter& adapter) {
   if (has_virtual_tokens(type)) return read_peft_prompts(config, type, adapter);
-  if (type.peft_type == "LORA" && trains_biases(config))
-    return read_peft_biases(adapter);
+  if (has_lora_biases(type) && trains_biases(config)) {
+    if (has_biases_only(adapter)) return read_peft_biases(adapter);
+    FT_TRY_STATUS(rename_from_peft(adapter));
+  }
   if (type.peft_type == "ADALORA")
     FT_TRY_STATUS(read_peft_ranks(config, adapter));
   return PeftReader(config, type, adapter).run();
@@ -270,6 +272,7 @@ void write_modules(const Adapter& adapter, const PeftType& type,
     const std::string module = module_of(t.name, type);
     if (is_shared(t.name, type)) continue;
     if (module.empty()) {
+      if (is_lone_bias(adapter, t)) continue;
       const std::string_view name =
           std::string_view(t.name).substr(kPrefix.size());
       saved.emplace(name.substr(0, name.rfind('.')));
@@ -348,6 +351,8 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
     FT_TRY_STATUS(write_peft_biases(copy, config));
   else
     FT_TRY_STATUS(write_settings(adapter, *type, settings, *method, config));
+  if (has_lora_biases(*type) && trains_biases(config))
+    FT_TRY_STATUS(rename_to_peft(copy));
   if (type->peft_type == "ADALORA")
     FT_TRY_STATUS(write_peft_ranks(settings.r, copy, config));
   copy.metadata["format"] = "pt";  // PEFT's loader asks for it

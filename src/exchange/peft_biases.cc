@@ -47,16 +47,10 @@ Status check_names(const Adapter& adapter) {
   return ok_status();
 }
 
-Status drop_zero_updates(Adapter& adapter) {
-  for (const AdapterEntry& t : adapter.tensors)
-    if (t.name.ends_with(".lora_B.weight") &&
-        std::ranges::any_of(t.values, [](float v) { return v != 0; }))
-      return invalid_input(
-          fmt::format("'bias' says that biases were trained beside the update "
-                      "'{}', which fieldtune cannot honour together",
-                      t.name));
-  std::erase_if(adapter.tensors, is_update);
-  return ok_status();
+// What PEFT writes twice where a whole layer is saved and "all" biases are.
+bool is_copy(const AdapterEntry& t) {
+  return t.name.ends_with(".modules_to_save.bias") ||
+         t.name.ends_with(".original_module.bias");
 }
 
 }  // namespace
@@ -67,9 +61,44 @@ bool trains_biases(const Json& config) {
          (*bias == Json("all") || *bias == Json("lora_only"));
 }
 
+bool has_biases_only(const Adapter& adapter) {
+  return std::ranges::none_of(adapter.tensors, is_update);
+}
+
+bool is_lone_bias(const Adapter& adapter, const AdapterEntry& tensor) {
+  if (!tensor.name.ends_with(kBias) || is_update(tensor)) return false;
+  const std::string weight =
+      tensor.name.substr(0, tensor.name.size() - kBias.size()) +
+      std::string(kWeight);
+  return std::ranges::none_of(
+      adapter.tensors, [&](const AdapterEntry& t) { return t.name == weight; });
+}
+
+Status rename_from_peft(Adapter& adapter) {
+  FT_TRY_STATUS(check_names(adapter));
+  std::erase_if(adapter.tensors, is_copy);
+  for (AdapterEntry& t : adapter.tensors)
+    if (t.name.ends_with(kWrapped))
+      t.name = peft_key(module_before(t, kWrapped), "bias");
+  return ok_status();
+}
+
+Status rename_to_peft(Adapter& adapter) {
+  FT_TRY_STATUS(check_names(adapter));
+  std::set<std::string> wrapped;
+  for (const AdapterEntry& t : adapter.tensors)
+    if (is_update(t)) wrapped.insert(t.name.substr(0, t.name.find(".lora_")));
+  for (AdapterEntry& t : adapter.tensors) {
+    if (!is_lone_bias(adapter, t)) continue;
+    const std::string module = t.name.substr(0, t.name.size() - kBias.size());
+    if (wrapped.contains(module)) t.name = module + std::string(kWrapped);
+  }
+  return ok_status();
+}
+
 Status read_peft_biases(Adapter& adapter) {
   FT_TRY_STATUS(check_names(adapter));
-  FT_TRY_STATUS(drop_zero_updates(adapter));
+  std::erase_if(adapter.tensors, is_copy);
   MethodSettings settings;
   settings.method = "bitfit";
   const std::set<std::string> whole = whole_modules(adapter);

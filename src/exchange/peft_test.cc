@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "methods/method.h"
 
@@ -84,7 +85,7 @@ TEST(Peft, PatternsAreRegularExpressionsForTheEndOfAName) {
 TEST(Peft, WhatCannotBeHonouredIsRefusedByName) {
   const std::pair<const char*, Json> cases[] = {
       {"lora_bias", true},
-      {"bias", "all"},
+      {"bias", "some"},
       {"fan_in_fan_out", true},
       {"layer_replication", Json::array({Json::array({0, 4})})},
       {"use_newest_trick", 0.5}};
@@ -269,20 +270,66 @@ TEST(PeftPrompts, RefuseWhatIsMissingOrMisnamed) {
           .ok());
 }
 
-TEST(PeftBiases, AreThoseBesideAnUpdateOfZero) {
+Adapter lora_and_biases() {
+  const std::string fc = std::string(kPrefix) + "fc";
+  return with_tensors(
+      "lora", {{fc + ".base_layer.bias", {3}},
+               {fc + ".lora_A.weight", {1, 2}},
+               {fc + ".lora_B.weight", {3, 1}},
+               {std::string(kPrefix) + "norm.bias", {2}},
+               {std::string(kPrefix) + "head.weight", {4, 2}},
+               {std::string(kPrefix) + "head.bias", {4}},
+               {std::string(kPrefix) + "head.modules_to_save.bias", {4}},
+               {std::string(kPrefix) + "head.original_module.bias", {4}}});
+}
+
+std::set<std::string> names(const Adapter& adapter) {
+  std::set<std::string> all;
+  for (const AdapterEntry& t : adapter.tensors)
+    all.insert(t.name.substr(std::string_view(kPrefix).size()));
+  return all;
+}
+
+TEST(PeftBiases, StandBesideAnUpdate) {
+  const std::string config =
+      R"({"peft_type": "LORA", "r": 1, "bias": "all", "use_rslora": true,
+          "modules_to_save": ["head"]})";
+  const auto back = read_back(lora_and_biases(), config);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(back->get("method"), "lora");
+  EXPECT_EQ(back->get("bias"), "all");
+  EXPECT_EQ(back->get("num_classes"), "4");
+  EXPECT_EQ(names(*back), (std::set<std::string>{
+                              "fc.bias", "fc.lora_A.weight", "fc.lora_B.weight",
+                              "norm.bias", "head.weight", "head.bias"}));
+  const PeftFiles files = to_peft(*back, "").value();
+  const Json written = Json::parse(files.config);
+  EXPECT_EQ(written["bias"], "all");
+  EXPECT_EQ(written["modules_to_save"], Json({"head"}));
+  EXPECT_EQ(written["target_modules"], Json({"fc"}));
+  const Adapter theirs = decode_foreign_adapter(files.tensors, "test").value();
+  EXPECT_TRUE(names(theirs).contains("fc.base_layer.bias"));
+  EXPECT_TRUE(names(theirs).contains("norm.bias"));
+}
+
+TEST(PeftBiases, WithoutAnUpdateAreBitfit) {
   const std::string config = R"({"peft_type": "LORA", "bias": "all"})";
   const std::string fc = std::string(kPrefix) + "fc";
-  Adapter adapter = with_tensors("bitfit", {{fc + ".base_layer.bias", {3}},
-                                            {fc + ".lora_A.weight", {1, 2}},
-                                            {fc + ".lora_B.weight", {3, 1}}});
-  EXPECT_NE(read_back(adapter, config).status().message().find("lora_B"),
-            std::string::npos);
-  adapter.tensors[2].values.assign(3, 0.0f);
-  const auto back = read_back(adapter, config);
+  const auto back = read_back(
+      with_tensors("bitfit", {{fc + ".base_layer.bias", {3}}}), config);
   ASSERT_TRUE(back.ok()) << back.status().message();
-  ASSERT_EQ(back->tensors.size(), 1u);
-  EXPECT_EQ(back->tensors[0].name, fc + ".bias");
+  EXPECT_EQ(names(*back), std::set<std::string>{"fc.bias"});
   EXPECT_EQ(back->get("method"), "bitfit");
+}
+
+TEST(PeftBiases, OfAnUnknownKindAreRefusedByName) {
+  for (const char* config :
+       {R"({"peft_type": "LORA", "r": 1, "bias": "some"})",
+        R"({"peft_type": "VERA", "r": 1, "bias": "vera_only"})"}) {
+    const Status status = read_back(lora_and_biases(), config).status();
+    EXPECT_NE(status.message().find("bias"), std::string::npos) << config;
+    EXPECT_EQ(status.code(), Code::kInvalidInput);
+  }
 }
 
 TEST(PeftBiases, RefuseNamesThatAreNotPefts) {

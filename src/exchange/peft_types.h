@@ -25,6 +25,11 @@ inline bool has_virtual_tokens(const PeftType& type) {
   return type.method == "prompt" || type.method == "prefix";
 }
 
+// Types whose `bias` may be "lora_only".
+inline bool has_lora_biases(const PeftType& type) {
+  return type.peft_type == "LORA" || type.peft_type == "ADALORA";
+}
+
 // Settings that say how an adapter was started, trained, found or stored, and
 // nothing about what its tensors mean. Dropout acts in training only.
 inline constexpr std::array<std::string_view, 24> kPeftNoEffect = {

@@ -14,6 +14,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "methods/biases.h"
 #include "methods/head.h"
 #include "methods/low_rank.h"
 #include "ops/all_ops.h"
@@ -223,6 +224,7 @@ Status apply(Graph& graph, const MethodSettings& settings,
         target += std::min<int64_t>(r, settings.integer(kTargetR));
         return adapt_with_diagonal(graph, m, t.f, t.e, scaling_of(settings));
       }));
+  FT_TRY_STATUS(train_biases_beside(graph, settings, adapted));
   ranks.score = {{"beta1", settings.real(kBeta1)},
                  {"beta2", settings.real(kBeta2)},
                  {"last_step", last_allocation(settings)}};
@@ -259,13 +261,14 @@ Result<std::vector<MergedModule>> merge(const Graph& base,
         add_product(m, scaling_of(settings), r, scaled, b->second, weight));
     merged.push_back({m.name, std::move(weight), {}});
   }
+  FT_TRY_STATUS(merge_biases(base, tensors, merged));
   merge_head(base, tensors, merged);
   return merged;
 }
 
-constexpr const SettingDef* kSettings[] = {&kTargetR,    &kTinit,    &kTfinal,
-                                           &kDeltaT,     &kBeta1,    &kBeta2,
-                                           &kOrthogonal, &kTotalStep};
+constexpr const SettingDef* kSettings[] = {&kTargetR,    &kTinit,     &kTfinal,
+                                           &kDeltaT,     &kBeta1,     &kBeta2,
+                                           &kOrthogonal, &kTotalStep, &kBias};
 
 }  // namespace
 

@@ -98,5 +98,52 @@ TEST(Bitfit, ANamedLayerWithoutABiasIsRefused) {
   EXPECT_EQ(adapted.tensors.size(), 2u);
 }
 
+// The tensors of `graph` adapted by LoRA with these settings, or the refusal.
+Result<std::vector<std::string>> lora_tensors(
+    Graph graph, const std::map<std::string, std::string>& own) {
+  const MethodDef& lora = *find_method("lora").value();
+  MethodSettings s;
+  s.target_modules = {"conv", "fc"};
+  if (graph.find_value("fc/w") == kNone) s.target_modules = {"conv"};
+  s.r = 2;
+  for (const auto& [name, text] : own)
+    FT_TRY_STATUS(set_setting(lora, name, text, s));
+  AdaptedGraph adapted;
+  FT_TRY_STATUS(lora.apply(graph, s, adapted));
+  FT_TRY_STATUS(verify(graph));
+  std::vector<std::string> names;
+  for (const AdapterTensor& t : adapted.tensors)
+    if (t.name.ends_with(".bias")) names.push_back(t.name.substr(17));
+  return names;
+}
+
+TEST(LoraBias, IsThatOfAllLayersOrOfTheAdapted) {
+  using Names = std::vector<std::string>;
+  const Graph graph = tiny_model(1);
+  EXPECT_EQ(lora_tensors(graph.clone(), {{"bias", "none"}}).value(), Names());
+  EXPECT_EQ(lora_tensors(graph.clone(), {{"bias", "lora_only"}}).value(),
+            (Names{"block/conv.bias", "fc.bias"}));
+  EXPECT_EQ(lora_tensors(graph.clone(), {{"bias", "all"}}).value(),
+            (Names{"block/conv.bias", "block/dw.bias", "fc.bias"}));
+}
+
+TEST(LoraBias, OfALayerWithoutOneIsNothingToTrain) {
+  Graph graph = tiny_model(1);
+  for (NodeId n = 0; n < graph.num_nodes(); ++n)
+    if (graph.node(n).name == "fc") graph.node(n).inputs.resize(2);
+  EXPECT_EQ(lora_tensors(std::move(graph), {{"bias", "lora_only"}}).value(),
+            std::vector<std::string>{"block/conv.bias"});
+}
+
+TEST(LoraBias, OfAnInt8LayerIsADifferenceButNotBesideDora) {
+  EXPECT_EQ(lora_tensors(int8_model(), {{"bias", "all"}}).value(),
+            (std::vector<std::string>{"conv.bias", "dw.bias"}));
+  const Status status =
+      lora_tensors(int8_model(), {{"bias", "all"}, {"use_dora", "true"}})
+          .status();
+  EXPECT_EQ(status.code(), Code::kUsage);
+  EXPECT_NE(status.message().find("use_dora"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace ft

@@ -15,6 +15,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "methods/biases.h"
 #include "methods/head.h"
 #include "methods/low_rank.h"
 #include "ops/all_ops.h"
@@ -211,7 +212,7 @@ Status apply(Graph& graph, const MethodSettings& settings,
         any = true;
         return adapt(graph, settings, m, adapted);
       }));
-  return any ? ok_status()
+  return any ? train_biases_beside(graph, settings, adapted)
              : usage_error("method block-lora fits no layer: " + why);
 }
 
@@ -269,12 +270,13 @@ Result<std::vector<MergedModule>> merge(const Graph& base,
                                              a->second, b->second));
     merged.push_back(std::move(module));
   }
+  FT_TRY_STATUS(merge_biases(base, tensors, merged));
   merge_head(base, tensors, merged);
   return merged;
 }
 
 constexpr const SettingDef* kSettings[] = {&kBlockSize, &kDensity, &kMask,
-                                           &kUseRslora};
+                                           &kUseRslora, &kBias};
 
 }  // namespace
 

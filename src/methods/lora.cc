@@ -18,6 +18,7 @@
 #include <cmath>
 
 #include "ir/real_values.h"
+#include "methods/biases.h"
 #include "methods/head.h"
 #include "methods/low_rank.h"
 #include "ops/all_ops.h"
@@ -153,8 +154,8 @@ Status adapt_all(Graph& graph, const MethodSettings& settings, bool freeze_a,
   if (grouped && dora)
     return usage_error("use_qalora and use_dora exclude each other");
   const int group = group_of(settings);
-  return rewrite_modules(
-      graph, settings, [&](const AdaptableModule& m) -> Status {
+  FT_TRY_STATUS(
+      rewrite_modules(graph, settings, [&](const AdaptableModule& m) -> Status {
         const int r = effective_rank(settings, m);
         FT_TRY_STATUS(check_low_rank_module(graph, m, r, settings.method));
         if (grouped) FT_TRY_STATUS(check_group(m, r, group));
@@ -170,7 +171,8 @@ Status adapt_all(Graph& graph, const MethodSettings& settings, bool freeze_a,
         FT_TRY_STATUS(adapt_low_rank(graph, m, f, scaling, !freeze_a));
         return dora ? add_magnitude(graph, m, w, f, scaling, adapted)
                     : ok_status();
-      });
+      }));
+  return train_biases_beside(graph, settings, adapted);
 }
 
 Status apply_lora(Graph& graph, const MethodSettings& settings,
@@ -232,13 +234,14 @@ Result<std::vector<MergedModule>> merge(const Graph& base,
     if (settings.flag(kUseDora)) FT_TRY_STATUS(set_lengths(m, tensors, weight));
     merged.push_back({m.name, std::move(weight), {}});
   }
+  FT_TRY_STATUS(merge_biases(base, tensors, merged));
   merge_head(base, tensors, merged);
   return merged;
 }
 
-constexpr const SettingDef* kLoraSettings[] = {&kUseRslora, &kUseDora,
-                                               &kUseQalora, &kGroupSize};
-constexpr const SettingDef* kLoraFaSettings[] = {&kUseRslora};
+constexpr const SettingDef* kLoraSettings[] = {
+    &kUseRslora, &kUseDora, &kUseQalora, &kGroupSize, &kBias};
+constexpr const SettingDef* kLoraFaSettings[] = {&kUseRslora, &kBias};
 
 }  // namespace
 

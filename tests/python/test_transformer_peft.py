@@ -17,6 +17,7 @@ from test_transformer_methods import (
     METHODS,
     VIRTUAL,
     Case,
+    Method,
     answers,
     make_base,
 )
@@ -71,13 +72,21 @@ def bitfit_case(folder, kind="bert"):
     return Case(folder, kind, METHODS["bitfit"])
 
 
-def test_reads_biases_that_peft_keeps_beside_lora(tmp_path):
-    case = bitfit_case(tmp_path)
-    config = peft.LoraConfig(r=2, bias="all", target_modules=["query"])
-    model = peft.get_peft_model(case.model.float(), config)
-    model.save_pretrained(tmp_path / "peft")
+@pytest.mark.parametrize("bias", ["all", "lora_only"])
+def test_reads_biases_that_peft_keeps_beside_lora(kind, bias, tmp_path):
+    """Of other layers too (LayerNorm's), or of those with an update only."""
+    targets = {"bert": "query", "llama": "q_proj"}
+    config = lambda kind: peft.LoraConfig(
+        r=2, bias=bias, target_modules=[targets[kind]]
+    )
+    case = Case(tmp_path, kind, Method("lora", config))
+    wrapped = [k for k in case.params if targets[kind] + ".bias" in k]
+    assert len(wrapped) == 2
+    if bias == "lora_only":
+        assert len(case.params) == 3 * len(wrapped)
     with torch.no_grad():
-        want = answers(model, "bert", case.ids).numpy()
+        want = case.answers().numpy()
+    case.model.float().save_pretrained(tmp_path / "peft")
     assert relative(case.run(), want) > 1e-2
     assert relative(case.run("--adapter", tmp_path / "peft"), want) <= ANSWER_BAR
 
@@ -117,19 +126,6 @@ def test_refuses_prompt_settings_it_cannot_honour(tmp_path, settings, word):
     done = run("eval", case.folder, "--adapter", tmp_path / "peft",
                *case.data()[:2], "--seq-len", SEQ)  # fmt: skip
     assert done.returncode == 3 and word in done.stderr, done.stderr
-
-
-def test_refuses_biases_beside_an_update(tmp_path):
-    case = bitfit_case(tmp_path)
-    config = peft.LoraConfig(r=2, bias="lora_only", target_modules=["query"])
-    model = peft.get_peft_model(case.model.float(), config)
-    for k, p in model.named_parameters():
-        if "lora_B" in k:
-            p.data.fill_(0.1)
-    model.save_pretrained(tmp_path / "peft")
-    done = run("eval", case.folder, "--adapter", tmp_path / "peft",
-               *case.data()[:2], "--seq-len", SEQ)  # fmt: skip
-    assert done.returncode == 3 and "lora_B" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("init", ["RANDOM", "SAMPLE_VOCAB", "TEXT"])
