@@ -45,6 +45,13 @@ bool contains(const std::array<std::string_view, N>& words,
   return std::ranges::find(words, word) != words.end();
 }
 
+bool is_plain_init(std::string_view key, const Json& value) {
+  return key == "init_lora_weights" &&
+         (value.is_boolean() ||
+          (value.is_string() &&
+           contains(kPeftPlainInits, value.get_ref<const std::string&>())));
+}
+
 // The value of the first pattern that matches the module as PEFT matches it:
 // a regular expression for the whole name or its last '.'-parts.
 Result<std::optional<double>> pattern_value(const Json& patterns,
@@ -120,8 +127,8 @@ class PeftReader {
           value.is_string() ? value.get<std::string>() : value.dump();
       return set_setting(method, key, text, settings_);
     }
-    if (contains(kPeftNoEffect, key) || contains(kPeftRead, key) ||
-        is_neutral(value))
+    if (is_plain_init(key, value) || contains(kPeftNoEffect, key) ||
+        contains(kPeftRead, key) || is_neutral(value))
       return ok_status();
     return cannot_honour(key, value, type_.peft_type);
   }

@@ -32,15 +32,35 @@ inline bool has_lora_biases(const PeftType& type) {
 
 // Settings that say how an adapter was started, trained, found or stored, and
 // nothing about what its tensors mean. Dropout acts in training only.
-inline constexpr std::array<std::string_view, 24> kPeftNoEffect = {
-    "peft_type",         "task_type",           "auto_mapping",
-    "peft_version",      "inference_mode",      "base_model_name_or_path",
-    "revision",          "runtime_config",      "init_lora_weights",
-    "init_ia3_weights",  "init_weights",        "lora_dropout",
-    "vera_dropout",      "loftq_config",        "eva_config",
-    "corda_config",      "lora_ga_config",      "megatron_core",
-    "qalora_group_size", "projection_prng_key", "ensure_weight_tying",
-    "save_projection",   "d_initial",           "layers_pattern"};
+inline constexpr std::array<std::string_view, 22> kPeftNoEffect = {
+    "peft_type",
+    "task_type",
+    "auto_mapping",
+    "peft_version",
+    "inference_mode",
+    "base_model_name_or_path",
+    "revision",
+    "runtime_config",
+    "init_ia3_weights",
+    "init_weights",
+    "lora_dropout",
+    "vera_dropout",
+    "loftq_config",
+    "eva_config",
+    "corda_config",
+    "lora_ga_config",
+    "megatron_core",
+    "qalora_group_size",
+    "projection_prng_key",
+    "save_projection",
+    "d_initial",
+    "layers_pattern"};
+
+// Values of `init_lora_weights` after which the base's weights are still those
+// of its file. PiSSA, CorDA, OLoRA and LoftQ take the adapter's first values
+// out of the base, in PEFT's loader again.
+inline constexpr std::array<std::string_view, 5> kPeftPlainInits = {
+    "gaussian", "eva", "orthogonal", "mica", "lora_ga"};
 
 // Settings that are read elsewhere, or that the tensors answer: which modules
 // are adapted, with which rank.
