@@ -17,9 +17,9 @@ from pathlib import Path
 from session import cli
 
 HERE = Path(__file__).resolve().parent
-QUICK = ["plans.py", "inference.py", "train_step.py", "stories.py"]
+QUICK = ["plans.py", "inference.py", "train_step.py", "stories.py", "sparsity.py"]
 SLOW = ["checks.py", "real_job.py"]
-PAGES = ["main_job_page.py", "stories_page.py"]
+PAGES = ["main_job_page.py", "stories_page.py", "sparsity_page.py"]
 
 
 def run(script, *args):

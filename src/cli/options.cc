@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "cli/output.h"
+#include "ops/all_ops.h"
 
 namespace ft::cli {
 namespace {
@@ -21,6 +22,14 @@ std::string option_name(std::string_view setting) {
   std::string name = "--" + std::string(setting);
   std::ranges::replace(name, '_', '-');
   return name;
+}
+
+// "" if there is such a row, else what is wrong.
+std::string unknown_kernel(const std::string& symbol) {
+  for (const OpDef* op : ops::all_ops())
+    for (const KernelDef& row : op->kernels)
+      if (row.symbol == symbol) return {};
+  return fmt::format("there is no kernel '{}'", symbol);
 }
 
 }  // namespace
@@ -59,6 +68,11 @@ void KernelOptions::add_to(CLI::App& app) {
   app.add_flag("--exact", exact,
                "only kernels whose bits are equal on every machine");
   app.add_flag("--c99", c99, "only the portable C99 reference kernels");
+  app.add_option("--without-kernel", without,
+                 "leave out a kernel, to compare it with the one that takes "
+                 "its place; may be repeated")
+      ->allow_extra_args(false)
+      ->check(CLI::Validator(unknown_kernel, "NAME"));
 }
 
 void MethodOptions::add_to(CLI::App& app) {

@@ -30,8 +30,11 @@ struct AdapterOptions {
 struct KernelOptions {
   bool exact = false;
   bool c99 = false;
+  std::vector<std::string> without;
   void add_to(CLI::App& app);
-  PlanOptions plan() const { return {.exact = exact, .c99_only = c99}; }
+  PlanOptions plan() const {
+    return {.exact = exact, .c99_only = c99, .without = without};
+  }
 };
 
 // How the adapter is stored.

@@ -115,6 +115,8 @@ std::vector<OpExample> examples() {
       {.inputs = {f32({1, 33}), f32({35, 33}), f32({35})}},
       {.inputs = {f32({5, 12}), f32({7, 12}), f32({7})},
        .attrs = {{"zeros_in_x", 1}, {"act", FT_ACT_RELU}}},
+      {.inputs = {f32({5, 67}), f32({150, 67}), f32({150})},
+       .attrs = {{"zeros_in_x", 1}, {"act", FT_ACT_RELU6}}},
       {.inputs = {f32({9, 13}), f32({50, 13}), f32({50}), f32({9, 3}),
                   f32({50, 3}), f32({50})},
        .attrs = {{"act", FT_ACT_RELU}},
@@ -143,16 +145,29 @@ std::vector<OpExample> examples() {
        .attrs = {{"gain_bias", 1}},
        .out_quant = quant,
        .note = "a gain"},
-      {.inputs = {s8({3, 20}, 0.04f, -11), f32({5, 20}), f32({5})}}};
+      {.inputs = {s8({3, 20}, 0.04f, -11), f32({5, 20}), f32({5})}},
+      {.inputs = {s8({50, 9}, 0.04f, -11), f32({18, 9}), f32({18}),
+                  f32({50, 2}), f32({18, 2}), f32({18})},
+       .attrs = {{"gain_bias", 1}, {"act", FT_ACT_RELU}},
+       .note = "more rows than a block has"}};
+}
+
+bool has_zeros_only(const LowerContext& context) {
+  for (size_t i = 3; i < context.view.num_inputs(); ++i)
+    if (context.view.has(i)) return false;
+  return context.view.attrs->get_int("zeros_in_x") != 0;
 }
 
 // Its columns of w are read with a stride, one line of the cache each.
 bool skips_zeros(const LowerContext& context, const Lowered& lowered) {
   const int32_t n = lowered.params_as<ft_fully_connected_params>().n;
-  for (size_t i = 3; i < context.view.num_inputs(); ++i)
-    if (context.view.has(i)) return false;
-  return context.view.attrs->get_int("zeros_in_x") != 0 &&
-         n >= kFewestSkipped && n <= kMostStrided;
+  return has_zeros_only(context) && n >= kFewestSkipped && n <= kMostStrided;
+}
+
+bool skips_zeros_hwy(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_fully_connected_params>();
+  return has_zeros_only(context) && p.n >= kFewestListed &&
+         p.k >= kFewestListedForward;
 }
 
 bool can_pack(const LowerContext& context, const Lowered& lowered) {
@@ -170,6 +185,18 @@ Status prepare_packed(const LowerContext& context, Lowered& lowered) {
       packed.data());
   lowered.add_aux<float>(packed);
   lowered.scratch_bytes = ft_fully_connected_hwy_scratch_bytes(&p, true);
+  return ok_status();
+}
+
+Status prepare_s8f32(const LowerContext&, Lowered& lowered) {
+  lowered.scratch_bytes = ft_fully_connected_s8f32_hwy_scratch_bytes(
+      &lowered.params_as<ft_fully_connected_params>());
+  return ok_status();
+}
+
+Status prepare_skip(const LowerContext&, Lowered& lowered) {
+  lowered.scratch_bytes = ft_fully_connected_skip_hwy_scratch_bytes(
+      &lowered.params_as<ft_fully_connected_params>());
   return ok_status();
 }
 
@@ -213,10 +240,15 @@ constexpr KernelDef kKernels[] = {
      &ft_fully_connected_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,
      available_vnni},
 #endif
+    {"ft_fully_connected_skip_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_fully_connected_skip_f32_hwy, skips_zeros_hwy, prepare_skip,
+     kTolerance},
     {"ft_fully_connected_f32_hwy_packed", Isa::kHighway, "f32,f32->f32",
      &ft_fully_connected_f32_hwy_packed, can_pack, prepare_packed, kTolerance},
     {"ft_fully_connected_f32_hwy", Isa::kHighway, "f32,f32->f32",
      &ft_fully_connected_f32_hwy, nullptr, prepare_hwy, kTolerance},
+    {"ft_fully_connected_s8f32_hwy", Isa::kHighway, "s8,f32->f32",
+     &ft_fully_connected_s8f32_hwy, nullptr, prepare_s8f32, kTolerance},
     {"ft_fully_connected_skip_f32_c99", Isa::kC99, "f32,f32->f32",
      &ft_fully_connected_skip_f32_c99, skips_zeros},
     {"ft_fully_connected_skip_f64_c99", Isa::kC99, "f64,f64->f64",

@@ -210,6 +210,11 @@ std::vector<OpExample> examples() {
       {.inputs = {f32({9, 11}), f32({11, 17})}, .attrs = {{"zeros_in_a", 1}}},
       {.inputs = {f32({9, 11}), f32({9, 17})},
        .attrs = {{"zeros_in_b", 1}, {"trans_a", 1}}},
+      {.inputs = {f32({19, 21}), f32({21, 112})}, .attrs = {{"zeros_in_a", 1}}},
+      {.inputs = {f32({21, 19}), f32({21, 112})},
+       .attrs = {{"zeros_in_a", 1}, {"trans_a", 1}, {"alpha", 0.5}}},
+      {.inputs = {f32({21, 112}), f32({21, 19})},
+       .attrs = {{"zeros_in_b", 1}, {"trans_a", 1}, {"alpha", 0.5}}},
       {.inputs = {f32({9, 11}), s8({9, 17}, 0.02f, 3)},
        .attrs = {{"zeros_in_a", 1}, {"trans_a", 1}}},
       {.inputs = {f32({23, 13}), f32({23, 33})}, .attrs = {{"trans_a", 1}}}};
@@ -256,10 +261,24 @@ bool skips_b(const LowerContext& context, const Lowered& lowered) {
          p.m >= kFewestSkipped && p.m <= kMostStrided;
 }
 
+bool skips_a_hwy(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_matmul_params>();
+  return context.view.attrs->get_int("zeros_in_a") != 0 &&
+         ft_matmul_skip_a_hwy_accepts(&p) != 0 && p.k >= kFewestListed;
+}
+
+Status prepare_skip(const LowerContext&, Lowered& lowered) {
+  lowered.scratch_bytes = ft_matmul_skip_a_hwy_scratch_bytes(
+      &lowered.params_as<ft_matmul_params>());
+  return ok_status();
+}
+
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
     {"ft_matmul_f32_onednn", Isa::kOneDnn, "f32,f32->f32",
      &ft_matmul_f32_onednn, is_large, nullptr, kTolerance},
+    {"ft_matmul_skip_a_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_matmul_skip_a_f32_hwy, skips_a_hwy, prepare_skip, kTolerance},
     {"ft_matmul_f32_hwy", Isa::kHighway, "f32,f32->f32", &ft_matmul_f32_hwy,
      nullptr, prepare_hwy, kTolerance},
     {"ft_matmul_f32s8_hwy", Isa::kHighway, "f32,s8->f32", &ft_matmul_f32s8_hwy,

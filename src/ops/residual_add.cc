@@ -46,10 +46,18 @@ std::vector<OpExample> examples() {
           {.inputs = {s8({61}, 0.02f, 100), f32({61})},
            .low = -4,
            .high = 4,
-           .note = "saturates"}};
+           .note = "saturates"},
+          {.inputs = {s8({61}, 0.02f, 100), f32({61})},
+           .low = -1e9,
+           .high = 1e9,
+           .note = "beyond what is rounded"}};
 }
 
 constexpr KernelDef kKernels[] = {
+    {"ft_residual_add_f32_hwy", Isa::kHighway, "f32,f32->f32",
+     &ft_residual_add_f32_hwy},
+    {"ft_residual_add_s8f32_hwy", Isa::kHighway, "s8,f32->s8",
+     &ft_residual_add_s8f32_hwy},
     {"ft_residual_add_f32_c99", Isa::kC99, "f32,f32->f32",
      &ft_residual_add_f32_c99},
     {"ft_residual_add_f64_c99", Isa::kC99, "f64,f64->f64",

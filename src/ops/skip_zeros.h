@@ -9,4 +9,11 @@ namespace ft::ops {
 // fit a cache.
 inline constexpr int32_t kFewestSkipped = 4, kMostStrided = 4096;
 
+// Rows with vectors list what is not 0 of a row first, which the products that
+// it saves must repay. Measured on one core with AVX-512, at the zeros of
+// trained adapters: gradients, of whose values more than half are 0, gain from
+// sums of 16 products on; hidden values from 64 on. Listing the columns of the
+// second operand never repaid.
+inline constexpr int32_t kFewestListed = 16, kFewestListedForward = 64;
+
 }  // namespace ft::ops

@@ -91,8 +91,9 @@ struct Program {
 };
 
 struct PlanOptions {
-  bool exact = false;     // only rows that are bit-equal to C99
-  bool c99_only = false;  // only the oracle rows
+  bool exact = false;                     // only rows that are bit-equal to C99
+  bool c99_only = false;                  // only the oracle rows
+  std::vector<std::string> without = {};  // symbols of rows left out
   size_t alignment = 16;
   int placement_rounds = 4000;
 };

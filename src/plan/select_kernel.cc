@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace ft {
 namespace {
 
 bool allowed(const KernelDef& kernel, const PlanOptions& options) {
   if (kernel.run == nullptr) return false;
+  if (std::ranges::find(options.without, kernel.symbol) !=
+      options.without.end())
+    return false;
   if (kernel.isa == Isa::kC99) return true;
   if (options.c99_only) return false;
   if (options.exact && kernel.tolerance != 0) return false;

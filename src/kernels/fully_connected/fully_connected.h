@@ -42,6 +42,14 @@ size_t ft_fully_connected_hwy_scratch_bytes(const ft_fully_connected_params* p,
 size_t ft_fully_connected_hwy_packed_bytes(const ft_fully_connected_params* p);
 void ft_fully_connected_hwy_pack(const ft_fully_connected_params* p,
                                  const float* w, float* packed);
+/* int8 x, float w. */
+size_t ft_fully_connected_s8f32_hwy_scratch_bytes(
+    const ft_fully_connected_params* p);
+void ft_fully_connected_s8f32_hwy(const void* params, const ft_args* args);
+/* For an x with many zeros; no side, no gain. */
+size_t ft_fully_connected_skip_hwy_scratch_bytes(
+    const ft_fully_connected_params* p);
+void ft_fully_connected_skip_f32_hwy(const void* params, const ft_args* args);
 int ft_fully_connected_hwy_packing_pays(const ft_fully_connected_params* p);
 void ft_fully_connected_f32_hwy_packed(const void* params, const ft_args* args);
 void ft_fully_connected_f32_hwy(const void* params, const ft_args* args);

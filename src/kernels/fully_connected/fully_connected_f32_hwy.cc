@@ -28,7 +28,7 @@ GemmArgs args_of(const ft_fully_connected_params& p, const ft_args* args,
                  float* scratch) {
   const auto* gain = static_cast<const float*>(args->in[5]);
   GemmArgs g{.m = p.rows, .n = p.n, .k = p.k};
-  g.a = static_cast<const float*>(args->in[0]);
+  g.a = static_cast<const float*>(args->in[0]);  // or int8: see multiply_s8()
   g.a_row = p.k;
   g.bias = static_cast<const float*>(args->in[2]);
   g.column_scale = gain;
@@ -82,8 +82,45 @@ void multiply_few_rows(GemmArgs g, const float* w) {
   gemm(g);
 }
 
+// int8 rows that are made float at a time.
+constexpr int kRows = 48;
+
+// w [n, k], all of it, packed.
+void pack_whole(const ft_fully_connected_params& p, const float* w,
+                float* packed) {
+  pack({.b = w, .b_row = 1, .b_col = p.k}, p.k, p.n, packed);
+}
+
+// Blocks of x in real units, times packed weights.
+void multiply_s8(const ft_fully_connected_params& p, GemmArgs g,
+                 const int8_t* x, float* rows) {
+  const float* const h = g.a2;
+  float* const y = g.c;
+  g.a = rows;
+  for (int first = 0; first < p.rows; first += kRows) {
+    g.m = std::min(kRows, p.rows - first);
+    dequantize_run(x + static_cast<ptrdiff_t>(first) * p.k, g.m * p.k,
+                   p.x_zero_point, p.x_scale, rows);
+    if (h) g.a2 = h + static_cast<ptrdiff_t>(first) * p.rank;
+    g.c = y + static_cast<ptrdiff_t>(first) * p.n;
+    gemm(g);
+  }
+}
+
 }  // namespace
 }  // namespace ft
+
+size_t ft_fully_connected_s8f32_hwy_scratch_bytes(
+    const ft_fully_connected_params* p) {
+  return sizeof(float) * (ft::weights_at(*p) + static_cast<size_t>(ft::kRows) *
+                                                   static_cast<size_t>(p->k)) +
+         ft::packed_bytes(p->n, p->k);
+}
+
+size_t ft_fully_connected_skip_hwy_scratch_bytes(
+    const ft_fully_connected_params* p) {
+  return ft::packed_bytes(p->n, p->k) + ft::skip_list_bytes(p->k);
+}
 
 size_t ft_fully_connected_hwy_scratch_bytes(const ft_fully_connected_params* p,
                                             int packed) {
@@ -98,7 +135,7 @@ size_t ft_fully_connected_hwy_packed_bytes(const ft_fully_connected_params* p) {
 
 void ft_fully_connected_hwy_pack(const ft_fully_connected_params* p,
                                  const float* w, float* packed) {
-  ft::pack({.b = w, .b_row = 1, .b_col = p->k}, p->k, p->n, packed);
+  ft::pack_whole(*p, w, packed);
 }
 
 int ft_fully_connected_hwy_packing_pays(const ft_fully_connected_params* p) {
@@ -120,4 +157,24 @@ void ft_fully_connected_f32_hwy(const void* params, const ft_args* args) {
   const ft::GemmArgs g = ft::args_of(p, args, scratch);
   if (p.rows <= ft::kFewRows) return ft::multiply_few_rows(g, w);
   ft::multiply_unpacked(g, w, scratch + ft::weights_at(p));
+}
+
+void ft_fully_connected_s8f32_hwy(const void* params, const ft_args* args) {
+  const auto& p = *static_cast<const ft_fully_connected_params*>(params);
+  auto* scratch = static_cast<float*>(args->scratch);
+  float* const packed = scratch + ft::weights_at(p);
+  ft::GemmArgs g = ft::args_of(p, args, scratch);
+  ft::pack_whole(p, static_cast<const float*>(args->in[1]), packed);
+  ft::use_packed(g, packed);
+  ft::multiply_s8(p, g, static_cast<const int8_t*>(args->in[0]),
+                  packed + ft::floats(ft::packed_bytes(p.n, p.k)));
+}
+
+void ft_fully_connected_skip_f32_hwy(const void* params, const ft_args* args) {
+  const auto& p = *static_cast<const ft_fully_connected_params*>(params);
+  auto* packed = static_cast<float*>(args->scratch);
+  ft::GemmArgs g = ft::args_of(p, args, packed);
+  ft::pack_whole(p, static_cast<const float*>(args->in[1]), packed);
+  ft::use_packed(g, packed);
+  ft::gemm_skip(g, packed + ft::floats(ft::packed_bytes(p.n, p.k)));
 }

@@ -104,6 +104,14 @@ struct NarrowArgs {
 };
 void gemm_narrow(const NarrowArgs& args);
 
+// gemm() without a2, column_scale and accumulate, for an a with many zeros: of
+// each row of a, what is not 0 is listed, and only its rows of b are read. The
+// bits are gemm()'s wherever b is finite. `list` needs skip_list_bytes(k).
+void gemm_skip(const GemmArgs& args, void* list);
+constexpr size_t skip_list_bytes(int k) {
+  return 2 * sizeof(float) * static_cast<size_t>(gemm_padded(k) + kGemmPanel);
+}
+
 // out[j] = x[k] times row j of w[n, k]: what packing does not pay for.
 void dot_rows(const float* x, const float* w, int n, int k, float* out);
 

@@ -133,6 +133,82 @@ void run(const GemmArgs& g) {
     for (; panel < panels; ++panel) run_columns<1>(g, panel);
 }
 
+// What is not 0 in a row of a: which rows of b it belongs to, and the values.
+struct SkipList {
+  int32_t* at;
+  float* value;
+  int count;
+};
+
+void list_row(const GemmArgs& g, int i, SkipList& list) {
+  const Tag d;
+  const hn::Rebind<int32_t, Tag> d32;
+  const float* const a = g.a + i * g.a_row;
+  auto at = hn::Iota(d32, 0);
+  int l = 0;
+  list.count = 0;
+  // Compressed in a register: storing what is compressed is slow on Zen 4.
+  for (; g.a_col == 1 && l + kLanes <= g.k; l += kLanes) {
+    const V v = hn::LoadU(d, a + l);
+    const auto is_kept = hn::Ne(v, hn::Zero(d));
+    hn::StoreU(hn::Compress(v, is_kept), d, list.value + list.count);
+    hn::StoreU(hn::Compress(at, hn::RebindMask(d32, is_kept)), d32,
+               list.at + list.count);
+    list.count += static_cast<int>(hn::CountTrue(d, is_kept));
+    at = hn::Add(at, hn::Set(d32, kLanes));
+  }
+  for (; l < g.k; ++l) {
+    list.value[list.count] = a[l * g.a_col];
+    list.at[list.count] = l;
+    list.count += a[l * g.a_col] != 0;
+  }
+}
+
+// Panels panel .. panel + kP of row i of c.
+template <int kP>
+void run_listed(const GemmArgs& g, int i, int panel, const SkipList& list) {
+  const Tag d;
+  V sum[kP * kPerPanel];
+  FT_UNROLL for (int v = 0; v < kP * kPerPanel; ++v) sum[v] = hn::Zero(d);
+  const float* const b = g.b + panel * g.b_panel;
+  for (int t = 0; t < list.count; ++t) {
+    const V x = hn::Set(d, list.value[t]);
+    const float* const row = b + list.at[t] * g.b_row;
+    FT_UNROLL for (int v = 0; v < kP * kPerPanel; ++v) sum[v] = hn::MulAdd(
+        x,
+        hn::LoadU(d, row + v / kPerPanel * g.b_panel + v % kPerPanel * kLanes),
+        sum[v]);
+  }
+  const V scale = hn::Set(d, g.alpha);
+  float bias[kGemmPanel] = {}, buffer[kGemmPanel];
+  FT_UNROLL for (int p = 0; p < kP; ++p) {
+    const int j = (panel + p) * kGemmPanel;
+    const int columns = std::min(kGemmPanel, g.n - j);
+    const size_t bytes = sizeof(float) * static_cast<size_t>(columns);
+    float* const c = g.c + i * g.c_row + j;
+    float* const to = columns == kGemmPanel ? c : buffer;
+    if (g.bias) std::memcpy(bias, g.bias + j, bytes);
+    FT_UNROLL for (int v = 0; v < kPerPanel; ++v)
+        hn::StoreU(finish(g, sum[p * kPerPanel + v], scale,
+                          hn::LoadU(d, bias + v * kLanes), nullptr),
+                   d, to + v * kLanes);
+    if (to == buffer) std::memcpy(c, buffer, bytes);
+  }
+}
+
+void run_skip(const GemmArgs& g, int32_t* at, float* value) {
+  constexpr int kWide = HWY_TARGET <= HWY_AVX3 ? 4 : 1;
+  const int panels = gemm_padded(g.n) / kGemmPanel;
+  SkipList list{at, value, 0};
+  for (int i = 0; i < g.m; ++i) {
+    list_row(g, i, list);
+    int panel = 0;
+    for (; panel + kWide <= panels; panel += kWide)
+      run_listed<kWide>(g, i, panel, list);
+    for (; panel < panels; ++panel) run_listed<1>(g, i, panel, list);
+  }
+}
+
 // Sums of the lanes of four vectors, to out[0 .. 4).
 HWY_INLINE void sum_lanes(V a, V b, V c, V e, float* out) {
 #if HWY_TARGET == HWY_SCALAR
@@ -274,12 +350,20 @@ namespace ft {
 
 HWY_EXPORT(run);
 HWY_EXPORT(run_narrow);
+HWY_EXPORT(run_skip);
 HWY_EXPORT(dequantize);
 HWY_EXPORT(dot_rows);
 HWY_EXPORT(pack_f32);
 HWY_EXPORT(pack_s8);
 
 void gemm(const GemmArgs& args) { HWY_DYNAMIC_DISPATCH(run)(args); }
+
+void gemm_skip(const GemmArgs& args, void* list) {
+  auto* const at = static_cast<int32_t*>(list);
+  auto* const value =
+      static_cast<float*>(list) + gemm_padded(args.k) + kGemmPanel;
+  HWY_DYNAMIC_DISPATCH(run_skip)(args, at, value);
+}
 
 void gemm_narrow(const NarrowArgs& args) {
   HWY_DYNAMIC_DISPATCH(run_narrow)(args);

@@ -43,6 +43,11 @@ void ft_matmul_skip_a_f32s8_c99(const void* params, const ft_args* args);
 void ft_matmul_skip_b_f32_c99(const void* params, const ft_args* args);
 void ft_matmul_skip_b_f64_c99(const void* params, const ft_args* args);
 
+/* Host row for an a with many zeros. */
+int ft_matmul_skip_a_hwy_accepts(const ft_matmul_params* p);
+size_t ft_matmul_skip_a_hwy_scratch_bytes(const ft_matmul_params* p);
+void ft_matmul_skip_a_f32_hwy(const void* params, const ft_args* args);
+
 /* Host rows. Those of Highway need this scratch. */
 size_t ft_matmul_hwy_scratch_bytes(const ft_matmul_params* params);
 void ft_matmul_f32_hwy(const void* params, const ft_args* args);

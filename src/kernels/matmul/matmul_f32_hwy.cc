@@ -101,6 +101,22 @@ void multiply(const ft_matmul_params& p, const float* a, const float* b,
 }  // namespace
 }  // namespace ft
 
+int ft_matmul_skip_a_hwy_accepts(const ft_matmul_params* p) {
+  return !p->trans_b && p->batch == 1 && p->n % ft::kGemmPanel == 0;
+}
+
+size_t ft_matmul_skip_a_hwy_scratch_bytes(const ft_matmul_params* p) {
+  return ft::skip_list_bytes(p->k);
+}
+
+void ft_matmul_skip_a_f32_hwy(const void* params, const ft_args* args) {
+  const auto& p = *static_cast<const ft_matmul_params*>(params);
+  ft::GemmArgs g = ft::args_of(p, static_cast<const float*>(args->in[0]),
+                               static_cast<float*>(args->out[0]));
+  ft::use_rows(g, static_cast<const float*>(args->in[1]), p.n);
+  ft::gemm_skip(g, args->scratch);
+}
+
 size_t ft_matmul_hwy_scratch_bytes(const ft_matmul_params* p) {
   const size_t packed = ft::packed_bytes(ft::kColumns, p->k);
   const size_t transposed = sizeof(float) * static_cast<size_t>(p->m) *

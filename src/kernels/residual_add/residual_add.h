@@ -22,6 +22,10 @@ void ft_residual_add_f32_c99(const void* params, const ft_args* args);
 void ft_residual_add_f64_c99(const void* params, const ft_args* args);
 void ft_residual_add_s8f32_c99(const void* params, const ft_args* args);
 
+/* Host rows with the same bits. */
+void ft_residual_add_f32_hwy(const void* params, const ft_args* args);
+void ft_residual_add_s8f32_hwy(const void* params, const ft_args* args);
+
 #ifdef __cplusplus
 }
 #endif
