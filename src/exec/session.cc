@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "plan/parameters.h"
+
 namespace ft {
 namespace {
 
@@ -20,15 +22,7 @@ Result<Session> Session::create(const Program& program) {
   Session session(program);
   FT_TRY_STATUS(session.allocate(
       std::make_shared<GuardedBuffer>(program.persistent_bytes)));
-  for (const Binding& b : program.persistent) {
-    const Value& value = program.graph.value(b.value);
-    const auto to = session.bytes_of(b);
-    if (value.data.empty()) continue;
-    if (value.data.size() != to.size())
-      return internal_error("session: initial value of '" + b.name +
-                            "' has the wrong size");
-    std::memcpy(to.data(), value.data.data(), to.size());
-  }
+  FT_TRY_STATUS(write_initial_values(program, session.all_persistent()));
   return session;
 }
 

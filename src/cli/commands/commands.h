@@ -17,6 +17,7 @@ void add_train(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_merge(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
+void add_keygen(CLI::App& app, Action& action);
 void add_methods(CLI::App& app, Action& action);
 void add_quantize(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);

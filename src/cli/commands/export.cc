@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <optional>
+#include <span>
 
 #include "adapters/adapter_file.h"
+#include "adapters/device_image.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/commands/commands.h"
@@ -13,6 +16,8 @@
 #include "exchange/any_adapter.h"
 #include "exchange/peft.h"
 #include "exchange/peft_prompts.h"
+#include "plan/parameters.h"
+#include "train/adapted_model.h"
 #include "train/step.h"
 
 namespace ft::cli {
@@ -21,6 +26,8 @@ namespace {
 struct Options {
   std::string adapter, format = "peft", out, base_name, model;
   std::string adapter_name = "fieldtune";
+  std::string sign;
+  std::optional<uint32_t> adapter_version;
   StorageOptions storage;
   bool json = false;
 
@@ -30,7 +37,8 @@ struct Options {
     app.add_option("--to", format,
                    "peft: a folder that Hugging Face PEFT loads; adapterhub: "
                    "one that the adapters library loads; fieldtune: an adapter "
-                   "file, stored as --adapter-dtype says")
+                   "file, stored as --adapter-dtype says; device-image: what a "
+                   "microcontroller keeps in flash")
         ->capture_default_str();
     app.add_option("--out,-o", out, "folder or file to write")->required();
     storage.add_to(app);
@@ -40,8 +48,13 @@ struct Options {
                    "AdapterHub's name of the adapter")
         ->capture_default_str();
     app.add_option("--model", model,
-                   "base model, for classifiers with prompts: PEFT keeps the "
-                   "head beside them");
+                   "base model: for device images, and for classifiers with "
+                   "prompts, whose head PEFT keeps beside them");
+    app.add_option("--sign", sign,
+                   "key of 'fieldtune keygen' that signs the device image");
+    app.add_option("--adapter-version", adapter_version,
+                   "of the device image: a device refuses versions below the "
+                   "highest that it had; default 1");
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -126,15 +139,61 @@ Status write_adapterhub(const Options& options, const Adapter& adapter) {
   return write_files(options, adapter, all);
 }
 
+// Laid out as the C99 rows compute, which is what devices run.
+Status write_image(const Options& options) {
+  if (options.model.empty())
+    return usage_error(
+        "--to device-image lays the adapter out for a program: give the base "
+        "model with --model");
+  std::optional<SigningKey> key;
+  if (!options.sign.empty()) {
+    FT_TRY(SigningKey loaded, load_signing_key(options.sign));
+    key.emplace(std::move(loaded));
+  }
+  const AdapterChoice choice{.path = options.adapter};
+  FT_TRY(const AdaptedModel model,
+         load_adapted_model(options.model, std::span(&choice, 1),
+                            {.exact = true, .c99_only = true}));
+  const Program& program = model.step.program;
+  FT_TRY(const auto payload, parameter_region(program));
+  DeviceImage image{.version = options.adapter_version.value_or(1),
+                    .payload = payload};
+  FT_TRY(image.base_hash, hash_prefix(model.base.sha256));
+  FT_TRY(image.plan_hash, hash_prefix(plan_hash(program)));
+  FT_TRY(const auto bytes,
+         encode_device_image(image, key ? &key.value() : nullptr));
+  FT_TRY_STATUS(write_file_atomically(options.out, bytes));
+  print_result({{"out", options.out},
+                {"method", model.adapters[0].adapter.get("method")},
+                {"adapter_version", image.version},
+                {"image_bytes", bytes.size()},
+                {"payload_bytes", payload.size()},
+                {"base_sha256", model.base.sha256},
+                {"plan_hash", plan_hash(program)},
+                {"signed", key.has_value()},
+                {"image_sha256", sha256_hex(bytes)}},
+               options.json);
+  return ok_status();
+}
+
 Status run(const Options& options) {
+  const bool to_device = options.format == "device-image";
   const bool ours = options.format == "fieldtune";
-  if (options.format != "peft" && options.format != "adapterhub" && !ours)
-    return usage_error(fmt::format(
-        "--to '{}': there are: peft, adapterhub, fieldtune", options.format));
+  if (options.format != "peft" && options.format != "adapterhub" && !ours &&
+      !to_device)
+    return usage_error(
+        fmt::format("--to '{}': there are: peft, adapterhub, fieldtune, "
+                    "device-image",
+                    options.format));
   if (!ours && options.storage.dtype != "f32")
-    return usage_error(fmt::format(
-        "adapters of {} are float32; --adapter-dtype needs --to fieldtune",
-        options.format == "peft" ? "PEFT" : "AdapterHub"));
+    return usage_error(
+        "--adapter-dtype needs --to fieldtune; other formats fix how values "
+        "are stored");
+  if (!to_device && !options.sign.empty())
+    return usage_error("--sign needs --to device-image");
+  if (!to_device && options.adapter_version)
+    return usage_error("--adapter-version needs --to device-image");
+  if (to_device) return write_image(options);
   FT_TRY(Adapter adapter, load_any_adapter(options.adapter));
   if (ours) return write_adapter(options, std::move(adapter));
   return options.format == "peft" ? write_peft(options, std::move(adapter))
@@ -145,8 +204,13 @@ Status run(const Options& options) {
 
 void add_export(CLI::App& app, Action& action) {
   add_command<Options>(
-      app, action, "export", "Write an adapter in another program's format",
-      "fieldtune export me.safetensors --to peft --out me", run);
+      app, action, "export",
+      "Write an adapter in another program's format or for a device",
+      "fieldtune export me.safetensors --to peft --out me\n"
+      "  fieldtune export me.safetensors --to device-image --model "
+      "model.tflite "
+      "--sign release.key --adapter-version 2 --out me.img",
+      run);
 }
 
 }  // namespace ft::cli

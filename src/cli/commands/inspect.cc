@@ -1,6 +1,12 @@
-// fieldtune inspect: what a model file holds and which layers can be adapted.
+// fieldtune inspect: what a model file holds and which layers can be adapted;
+// what the header of a device image says.
+#include <fmt/format.h>
+
 #include <map>
 
+#include "adapters/device_image.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "methods/method.h"
@@ -11,13 +17,18 @@ namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  std::string model, public_key;
   bool json = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model,
-                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
+    app.add_option(
+           "model", model,
+           "model file (.tflite, llama2.c .bin), Hugging Face folder or "
+           "device image")
         ->required();
+    app.add_option("--public-key", public_key,
+                   "refuse a device image that this key's owner did not sign "
+                   "(file of 'fieldtune keygen')");
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -75,7 +86,37 @@ Json modules(const Graph& graph) {
   return list;
 }
 
+Status inspect_image(const Options& options, std::span<const std::byte> file) {
+  FT_TRY(const DeviceImage image, decode_device_image(file, options.model));
+  const bool check = !options.public_key.empty();
+  if (check) {
+    FT_TRY(const PublicKey key, load_public_key(options.public_key));
+    FT_TRY_STATUS(check_signature(file, key, options.model));
+  }
+  const bool is_adapter = image.kind == DeviceImage::Kind::kAdapter;
+  print_result({{"image", options.model},
+                {"kind", is_adapter ? "adapter" : "state"},
+                {is_adapter ? "adapter_version" : "sequence", image.version},
+                {"image_bytes", file.size()},
+                {"payload_bytes", image.payload.size()},
+                {"base_sha256_prefix", to_hex(image.base_hash)},
+                {"plan_hash_prefix", to_hex(image.plan_hash)},
+                {"payload_crc32", fmt::format("{:08x}", image.payload_crc32)},
+                {"header_crc32", fmt::format("{:08x}", image.header_crc32)},
+                {"signed", image.is_signed},
+                {"signature_checked", check},
+                {"image_sha256", sha256_hex(file)}},
+               options.json);
+  return ok_status();
+}
+
 Status run(const Options& options) {
+  const auto file = MappedFile::open(options.model);
+  if (file.ok() && is_device_image(file->bytes()))
+    return inspect_image(options, file->bytes());
+  if (!options.public_key.empty())
+    return usage_error("--public-key: '" + options.model +
+                       "' is not a device image");
   FT_TRY(const BaseModel model, open_base_model(options.model));
   const Graph& graph = model.graph;
   print_result({{"model", options.model},
@@ -95,8 +136,10 @@ Status run(const Options& options) {
 void add_inspect(CLI::App& app, Action& action) {
   add_command<Options>(app, action, "inspect",
                        "Show a model's inputs, outputs, ops and the layers "
-                       "that can be adapted",
-                       "fieldtune inspect model.tflite --json", run);
+                       "that can be adapted, or a device image's header",
+                       "fieldtune inspect model.tflite --json\n  fieldtune "
+                       "inspect me.img --public-key release.key.pub",
+                       run);
 }
 
 }  // namespace ft::cli
