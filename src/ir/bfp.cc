@@ -1,6 +1,7 @@
 #include "ir/bfp.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace ft {
@@ -25,11 +26,24 @@ BfpValues to_bfp(std::span<const float> real) {
 }
 
 std::vector<float> from_bfp(std::span<const int16_t> mantissas,
-                            int32_t exponent, float factor) {
+                            int32_t exponent, std::span<const float> units) {
   std::vector<float> real;
-  for (const int16_t m : mantissas)
-    real.push_back(std::ldexp(static_cast<float>(m), exponent) * factor);
+  for (size_t i = 0; i < mantissas.size(); ++i)
+    real.push_back(std::ldexp(static_cast<float>(mantissas[i]), exponent) *
+                   units[units.size() > 1 ? i : 0]);
   return real;
+}
+
+std::vector<float> from_bfp(std::span<const int16_t> mantissas,
+                            int32_t exponent) {
+  return from_bfp(mantissas, exponent, std::array{1.0f});
+}
+
+BfpValues to_bfp(std::span<const float> real, std::span<const float> units) {
+  std::vector<float> counted;
+  for (size_t i = 0; i < real.size(); ++i)
+    counted.push_back(real[i] / units[units.size() > 1 ? i : 0]);
+  return to_bfp(counted);
 }
 
 }  // namespace ft

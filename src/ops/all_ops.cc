@@ -112,6 +112,7 @@ constexpr const OpDef* kAllOps[] = {
     &kBfpConcat,
     &kBfpFakeQuantize,
     &kBfpGatherGrad,
+    &kBfpInverseNorm,
     &kBfpSparseConv2d,
     &kBfpSparseConv2dValuesGrad,
     &kBfpSparseConv2dInputGrad,

@@ -1,5 +1,7 @@
 #include "ops/bfp_common.h"
 
+#include <algorithm>
+
 #include "kernels/conv2d/conv2d.h"
 #include "ops/conv_common.h"
 
@@ -30,6 +32,12 @@ TensorType bfp_type(const Shape& shape, float factor) {
           .quant = QuantParams::per_tensor(factor, 0)};
 }
 
+TensorType with_units(TensorType vector, std::vector<float> units) {
+  vector.quant.zero_point.assign(units.size(), 0);
+  vector.quant.scale = std::move(units);
+  return vector;
+}
+
 TensorType exponent_type() {
   return {.dtype = DType::kS32, .shape = {1}, .quant = {}};
 }
@@ -42,15 +50,34 @@ Status check_state(const NodeView& node, size_t i) {
       fmt::format("input {} is {}, needs int32[1]", i, node.in(i).to_string()));
 }
 
+Status check_units(const NodeView& node, const TensorType& type) {
+  const QuantParams& q = type.quant;
+  const size_t count = q.scale.size();
+  const bool is_vector = type.shape.rank() == 1 && q.quantized_dimension == 0;
+  const bool fits =
+      count == 1 || (is_vector && static_cast<int64_t>(count) == type.shape[0]);
+  const bool positive = std::ranges::all_of(
+      q.scale, [](float s) { return std::isnormal(s) && s > 0; });
+  if (type.dtype == DType::kS16 && fits && positive &&
+      q.zero_point == std::vector<int32_t>(count, 0))
+    return ok_status();
+  return node.error(
+      fmt::format("{} needs to be int16 with one positive scale, or a vector "
+                  "with one for each value",
+                  type.to_string()));
+}
+
 Status check_bfp(const NodeView& node, size_t i, size_t exponent) {
+  FT_TRY_STATUS(check_bfp_units(node, i, exponent));
+  if (node.in(i).quant.scale.size() == 1) return ok_status();
+  return node.error(fmt::format("input {} has {} scales, needs one", i,
+                                node.in(i).quant.scale.size()));
+}
+
+Status check_bfp_units(const NodeView& node, size_t i, size_t exponent) {
   const TensorType& type = node.in(i);
   FT_TRY_STATUS(check_count(node, type.shape));
-  if (type.dtype != DType::kS16 || type.quant.scale.size() != 1 ||
-      type.quant.zero_point != std::vector<int32_t>{0} ||
-      !std::isnormal(type.quant.scale[0]) || type.quant.scale[0] < 0)
-    return node.error(
-        fmt::format("input {} is {}, needs int16 with one positive scale", i,
-                    type.to_string()));
+  FT_TRY_STATUS(check_units(node, type));
   if (type.shape.num_elements() == 0)
     return node.error(fmt::format("input {} is empty", i));
   if (!node.has(exponent))

@@ -32,10 +32,17 @@ FixedFactor fixed_factor(double real);
 
 TensorType bfp_type(const Shape& shape, float factor);
 TensorType exponent_type();
+// A vector of which each value has a unit of its own.
+TensorType with_units(TensorType vector, std::vector<float> units);
 
 // Input i: int16 with one positive factor, and input `exponent` int32[1].
 Status check_bfp(const NodeView& node, size_t i, size_t exponent);
-// The same, or int8 with one scale and no exponent.
+// Scales of an int16 vector: one, or one for each value, positive. The values
+// then have units of their own beside the exponent that they share.
+Status check_units(const NodeView& node, const TensorType& type);
+// As check_bfp, of a tensor or of a vector with units.
+Status check_bfp_units(const NodeView& node, size_t i, size_t exponent);
+// The same as check_bfp, or int8 with one scale and no exponent.
 Status check_operand(const NodeView& node, size_t i, size_t exponent);
 // Input i is int32[1] where present.
 Status check_state(const NodeView& node, size_t i);

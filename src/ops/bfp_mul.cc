@@ -2,6 +2,9 @@
 // kernels/bfp_mul/.
 #include "kernels/bfp_mul/bfp_mul.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/example_types.h"
@@ -13,26 +16,49 @@ int32_t count_of(const NodeView& node) {
   return static_cast<int32_t>(node.shape(0).num_elements());
 }
 
-SplitFactor product_factor(const NodeView& node) {
-  return split_factor(factor_of(node, 0) * factor_of(node, 2));
+// The scale of products, or one for each of them.
+struct ProductScales {
+  std::vector<float> factors;
+  int32_t exponent = 0;
+};
+
+// Units that are each other's inverses, but for rounding, leave none.
+ProductScales product_scales(const NodeView& node) {
+  const auto &a = node.in(0).quant.scale, &b = node.in(2).quant.scale;
+  std::vector<double> products;
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i)
+    products.push_back(static_cast<double>(a[a.size() > 1 ? i : 0]) *
+                       static_cast<double>(b[b.size() > 1 ? i : 0]));
+  if (std::ranges::all_of(products,
+                          [](double p) { return std::fabs(p - 1) <= 0x1p-22; }))
+    return {{1.0f}, 0};
+  const double largest = *std::ranges::max_element(products);
+  ProductScales scales{{}, split_factor(largest).exponent};
+  for (const double p : products)
+    scales.factors.push_back(
+        static_cast<float>(std::ldexp(p, -scales.exponent)));
+  return scales;
 }
 
 // a, a_exp, b, b_exp, predicted -> y, y_exp
 Result<std::vector<TensorType>> infer_mul(const NodeView& node) {
-  FT_TRY_STATUS(check_bfp(node, 0, 1));
-  FT_TRY_STATUS(check_bfp(node, 2, 3));
+  FT_TRY_STATUS(check_bfp_units(node, 0, 1));
+  FT_TRY_STATUS(check_bfp_units(node, 2, 3));
   FT_TRY_STATUS(check_state(node, 4));
   FT_TRY_STATUS(check_same_shape(node, 0, 2));
-  const float factor = product_factor(node).factor;
-  if (!std::isnormal(factor)) return node.error("the factors are too far off");
-  return std::vector<TensorType>{bfp_type(node.shape(0), factor),
-                                 exponent_type()};
+  TensorType type = bfp_type(node.shape(0), 1);
+  type.quant.scale = product_scales(node).factors;
+  type.quant.zero_point.assign(type.quant.scale.size(), 0);
+  for (const float factor : type.quant.scale)
+    if (!std::isnormal(factor))
+      return node.error("the factors are too far off");
+  return std::vector<TensorType>{type, exponent_type()};
 }
 
 Status lower_mul(const LowerContext& context, Lowered& lowered) {
   const NodeView& node = context.view;
   lowered.set_params(ft_bfp_mul_params{
-      .count = count_of(node), .exponent = product_factor(node).exponent});
+      .count = count_of(node), .exponent = product_scales(node).exponent});
   return ok_status();
 }
 
@@ -52,8 +78,15 @@ Status lower_relu(const LowerContext& context, Lowered& lowered) {
 
 std::vector<OpExample> mul_examples() {
   const TensorType e = exponent_type();
-  return {{.inputs = {bfp_type({3, 7}, 1.25f), e, bfp_type({3, 7}, 1.9f), e}},
-          {.inputs = {bfp_type({33}, 1), e, bfp_type({33}, 1), e, e}}};
+  return {
+      {.inputs = {bfp_type({3, 7}, 1.25f), e, bfp_type({3, 7}, 1.9f), e}},
+      {.inputs = {bfp_type({33}, 1), e, bfp_type({33}, 1), e, e}},
+      {.inputs = {with_units(bfp_type({3}, 1), {0.5f, 3, 0.07f}), e,
+                  bfp_type({3}, 1.9f), e},
+       .note = "units"},
+      {.inputs = {with_units(bfp_type({3}, 1), {0.5f, 3, 0.07f}), e,
+                  with_units(bfp_type({3}, 1), {2, 1.0f / 3, 1 / 0.07f}), e},
+       .note = "units that cancel"}};
 }
 
 std::vector<OpExample> relu_examples() {

@@ -12,14 +12,17 @@
 namespace ft::ops {
 namespace {
 
+// The parameter counts in units, or the gradient has one for each value.
+bool has_units(const NodeView& node) {
+  return node.in(0).quant.is_per_channel() || factor_of(node, 0) != 1 ||
+         node.in(2).quant.is_per_channel();
+}
+
 // param, param_exp, grad, grad_exp, hyper, residual, states
 Result<std::vector<TensorType>> infer(const NodeView& node) {
-  FT_TRY_STATUS(check_bfp(node, 0, 1));
-  FT_TRY_STATUS(check_bfp(node, 2, 3));
+  FT_TRY_STATUS(check_bfp_units(node, 0, 1));
+  FT_TRY_STATUS(check_bfp_units(node, 2, 3));
   FT_TRY_STATUS(check_same_shape(node, 0, 2));
-  if (factor_of(node, 0) != 1)
-    return node.error(fmt::format("a parameter's scale is {}, must be 1",
-                                  factor_of(node, 0)));
   if (node.in(4).dtype != DType::kS32 || node.shape(4) != Shape{FT_BFP_HYPER})
     return node.error(fmt::format("hyper must be int32[{}], got {}",
                                   int{FT_BFP_HYPER}, node.in(4).to_string()));
@@ -48,6 +51,24 @@ void set_number(double real, int32_t (&pair)[2]) {
   pair[1] = f.exponent;
 }
 
+// Of the gradient, of the parameter, and of what that divides by.
+void add_units(const NodeView& node, Lowered& lowered) {
+  const auto count = static_cast<size_t>(node.shape(0).num_elements());
+  const auto add = [&](const std::vector<float>& scales, bool inverse) {
+    std::vector<int32_t> pairs;
+    for (size_t i = 0; i < count; ++i) {
+      const auto scale = static_cast<double>(scales[scales.size() > 1 ? i : 0]);
+      int32_t pair[2];
+      set_number(inverse ? 1 / scale : scale, pair);
+      pairs.insert(pairs.end(), std::begin(pair), std::end(pair));
+    }
+    lowered.add_aux<int32_t>(pairs);
+  };
+  add(node.in(2).quant.scale, false);
+  add(node.in(0).quant.scale, false);
+  add(node.in(0).quant.scale, true);
+}
+
 Status lower(const LowerContext& context, Lowered& lowered) {
   const NodeView& node = context.view;
   const Attrs& attrs = *node.attrs;
@@ -56,7 +77,8 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   const uint64_t stream = static_cast<uint64_t>(attrs.get_int("stream"));
   p.stream_low = static_cast<int32_t>(static_cast<uint32_t>(stream));
   p.stream_high = static_cast<int32_t>(static_cast<uint32_t>(stream >> 32));
-  set_number(factor_of(node, 2), p.grad_factor);
+  p.has_units = has_units(node);
+  set_number(p.has_units != 0 ? 1 : factor_of(node, 2), p.grad_factor);
   set_number(attrs.get_real("weight_decay"), p.weight_decay);
   set_number(1 - attrs.get_real("beta1", 0.9), p.one_minus_beta1);
   set_number(1 - attrs.get_real("beta2", 0.999), p.one_minus_beta2);
@@ -64,6 +86,7 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   set_number(attrs.get_real("momentum"), p.momentum);
   p.nesterov = attrs.get_i("nesterov") != 0;
   lowered.set_params(p);
+  if (p.has_units != 0) add_units(node, lowered);
   return ok_status();
 }
 
@@ -85,7 +108,13 @@ std::vector<OpExample> adamw_examples() {
   OpExample decayed = plain;
   decayed.attrs = {
       {"beta1", 0.8}, {"beta2", 0.99}, {"weight_decay", 0.01}, {"stream", 77}};
-  return {plain, decayed};
+  OpExample units = decayed;
+  for (TensorType& type : units.inputs)
+    if (type.shape == Shape{5, 7}) type.shape = {3};
+  units.inputs[0] = with_units(units.inputs[0], {0.5f, 3, 0.07f});
+  units.inputs[2] = with_units(units.inputs[2], {2, 0.4f, 11});
+  units.note = "units";
+  return {plain, decayed, units};
 }
 
 std::vector<OpExample> sgd_examples() {

@@ -190,6 +190,10 @@ ft_conv_params conv_params(const NodeView& node, const ConvSizes& s) {
           .lora_scaling = static_cast<float>(a.get_real("lora_scaling", 1))};
 }
 
+bool outputs_last(const Shape& w, int64_t outputs) {
+  return w.rank() == 4 && w[0] == 1 && outputs == w[3] && w[3] != 1;
+}
+
 std::vector<float> channel_scales(const TensorType& w, int64_t out_c) {
   std::vector<float> scales = w.quant.scale;
   if (scales.size() == 1)

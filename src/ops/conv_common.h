@@ -35,6 +35,8 @@ struct ImageSize {
 };
 Result<ImageSize> conv_output_size(const NodeView& node, ImageSize in,
                                    ImageSize kernel);
+// Depthwise weights [1, kh, kw, outputs] have their outputs last.
+bool outputs_last(const Shape& w, int64_t outputs);
 // Rank 4 and no empty dimension.
 Status check_image(const NodeView& node, size_t i, std::string_view name);
 

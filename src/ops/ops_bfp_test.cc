@@ -164,6 +164,58 @@ TEST(BlockFloatingPoint, EqualsTheFloatTwinInDouble) {
       }
 }
 
+const Pair kInverseNorm{
+    &ops::kBfpInverseNorm, &ops::kWeightNorm, {{0, 5}, {1, 2}, {3, 4}}};
+
+Example inverse_norm(const OpExample& example, uint64_t seed) {
+  Example x = build_example(*kInverseNorm.op, example, {.seed = seed}).value();
+  for (const size_t e : {2, 4}) x.values[e].as<int32_t>()[0] = -18;
+  return x;
+}
+
+TEST(BlockFloatingPoint, InverseLengthsAreOneOverTheTwin) {
+  for (const OpExample& example : kInverseNorm.op->examples()) {
+    Example x = inverse_norm(example, 3);
+    const auto lengths = twin_result(kInverseNorm, x, example.attrs);
+    ASSERT_TRUE(evaluate(x.graph, x.values).ok());
+    const auto got = real_of(x, x.node().outputs[0], x.node().outputs[1]);
+    for (size_t o = 0; o < got.size(); ++o)
+      EXPECT_NEAR(got[o] * lengths[o], 1, 5e-4) << o;
+  }
+}
+
+// In units of the base's inverse lengths, whatever rounding those had. A row of
+// zeros takes no digits from the others.
+TEST(BlockFloatingPoint, ABaseWithoutAdapterHasInverseLengthsOfExactlyOne) {
+  for (OpExample example : kInverseNorm.op->examples())
+    for (const bool zeros : {false, true}) {
+      const auto clear = [&](Example& x) {
+        std::ranges::fill(x.values[3].as<int16_t>(), int16_t{0});
+        const Shape& w = example.inputs[0].shape;
+        const auto row =
+            static_cast<size_t>(w.num_elements() / example.inputs[3].shape[0]);
+        if (zeros && w[0] != 1)
+          std::ranges::fill(x.values[0].as<int8_t>().first(row), int8_t{0});
+      };
+      Example x = inverse_norm(example, 5);
+      clear(x);
+      const auto lengths = twin_result(kInverseNorm, x, example.attrs);
+      for (size_t o = 0; o < lengths.size(); ++o)
+        example.out_quant[0].scale[o] =
+            static_cast<float>(lengths[o] > 1e-30 ? 1 / lengths[o] : 50);
+      Example counted = inverse_norm(example, 5);
+      clear(counted);
+      ASSERT_TRUE(evaluate(counted.graph, counted.values).ok());
+      const auto& outputs = counted.node().outputs;
+      for (const int16_t y :
+           counted.values[static_cast<size_t>(outputs[0])].as<int16_t>())
+        EXPECT_EQ(y, 1 << 14);
+      EXPECT_EQ(
+          counted.values[static_cast<size_t>(outputs[1])].as<int32_t>()[0],
+          -14);
+    }
+}
+
 // The int8 layers: without a side, and with one that changes nothing, they are
 // the deployed layer, bit for bit; with one, the float side's result but for
 // ties.

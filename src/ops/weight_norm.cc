@@ -14,11 +14,6 @@
 namespace ft::ops {
 namespace {
 
-// Depthwise weights [1, kh, kw, c] have their outputs last.
-bool outputs_last(const Shape& w, const Shape& b) {
-  return w.rank() == 4 && w[0] == 1 && b[0] == w[3] && w[3] != 1;
-}
-
 // w [rows, ...] or [1, kh, kw, rows], a of r * columns elements, b [rows, r]
 Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY_STATUS(check_inputs_indexable(node));
@@ -32,7 +27,7 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   if (w.rank() < 2 || b.rank() != 2 || a.rank() < 2 || w.num_elements() == 0 ||
       b.num_elements() == 0)
     return mismatch();
-  const bool last = outputs_last(w, b);
+  const bool last = outputs_last(w, b[0]);
   if ((!last && w[0] != b[0]) || a[0] != b[1] ||
       a.num_elements() / a[0] != w.num_elements() / b[0])
     return mismatch();
@@ -48,7 +43,7 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   const NodeView& node = context.view;
   const Shape &w = node.shape(0), &b = node.shape(2);
   const auto columns = static_cast<int32_t>(w.num_elements() / b[0]);
-  const bool last = outputs_last(w, b);
+  const bool last = outputs_last(w, b[0]);
   lowered.set_params(ft_weight_norm_params{
       .rows = static_cast<int32_t>(b[0]),
       .columns = columns,

@@ -11,7 +11,7 @@ std::string exponent_name(const std::string& name) {
 
 void set_integer_param(Graph& graph, ValueId param,
                        std::span<const float> real) {
-  const BfpValues bfp = to_bfp(real);
+  const BfpValues bfp = to_bfp(real, graph.value(param).type.quant.scale);
   const ValueId exponent =
       graph.find_value(exponent_name(graph.value(param).name));
   FT_CHECK(exponent != kNone);

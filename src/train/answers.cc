@@ -63,9 +63,9 @@ std::vector<float> adapter_values(Session& session,
     const auto real = persistent_as<float>(session, param.name);
     return {real.begin(), real.end()};
   }
-  return from_bfp(
-      persistent_as<int16_t>(session, param.name),
-      persistent_as<int32_t>(session, exponent_name(param.name))[0]);
+  return from_bfp(persistent_as<int16_t>(session, param.name),
+                  persistent_as<int32_t>(session, exponent_name(param.name))[0],
+                  param.type.quant.scale);
 }
 
 void set_adapter_values(Graph& graph, const AdapterTensor& tensor,
@@ -87,7 +87,7 @@ void set_adapter_values(Session& session, const AdapterTensor& tensor,
     std::ranges::copy(std::as_bytes(values), to.begin());
     return;
   }
-  const BfpValues bfp = to_bfp(values);
+  const BfpValues bfp = to_bfp(values, param.type.quant.scale);
   std::ranges::copy(std::as_bytes(std::span(bfp.mantissas)), to.begin());
   std::ranges::copy(std::as_bytes(std::span(&bfp.exponent, 1)),
                     session.persistent(exponent_name(param.name)).begin());

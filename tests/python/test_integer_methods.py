@@ -1,5 +1,5 @@
-"""Training in integers on real recordings, as a user sees it: gains and
-bottlenecks learn as they do in floats, and the file answers as training did.
+"""Training in integers on real recordings, as a user sees it: methods
+learn as they do in floats, and the file answers as training did.
 Gradients of every method are compared in tests/integer_test.cc.
 """
 
@@ -16,6 +16,7 @@ KWS = MODELS / "kws_ref_model.tflite"
 INTEGER = ["--precision", "integer"]
 METHODS = {
     "ia3": ["--method", "ia3"],
+    "dora": ["--method", "lora", "--rank", 4, "--use-dora"],
     "parallel": ["--method", "bottleneck", "--variant", "parallel"],
 }
 
@@ -30,9 +31,11 @@ def train(folder, *options):
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_as_in_floats(tmp_path, method):
     exact, _ = train(tmp_path, *METHODS[method], "--precision", "f32")
-    integer, _ = train(tmp_path, *METHODS[method], *INTEGER)
+    integer, path = train(tmp_path, *METHODS[method], *INTEGER)
     print(method, exact["accuracy_after"], integer["accuracy_after"])
     assert integer["accuracy_after"] > exact["accuracy_after"] - 0.03
+    evaluated = run_json("eval", KWS, "--adapter", path)
+    assert evaluated["accuracy"] == integer["accuracy_after"]
 
 
 def test_int8_adapters_answer_as_trained(tmp_path):

@@ -10,6 +10,9 @@
  *             hyper int32 [12], residual int16 [count], then
  *             adamw: m int16, v int16; sgd: momentum? int16
  * param, param_exp and the states are written.
+ * aux where has_units: pairs of mantissa and exponent [count, 2], of what a
+ *      unit of the gradient (besides grad_factor), a unit of the parameter, and
+ *      its inverse is, for each element
  * hyper: pairs of mantissa and exponent (soft_float.h) of the learning rate,
  * 1 / (1 - beta1^t) and 1 / (1 - beta2^t); the seed (low, high), the step (low,
  * high); two zeros.
@@ -34,6 +37,7 @@ typedef struct {
   int32_t one_minus_beta1[2], one_minus_beta2[2], eps[2]; /* adamw */
   int32_t momentum[2];                                    /* sgd */
   int32_t nesterov;
+  int32_t has_units;
 } ft_bfp_update_params;
 
 void ft_bfp_adamw_update_c99(const void* params, const ft_args* args);

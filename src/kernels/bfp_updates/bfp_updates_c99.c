@@ -9,6 +9,7 @@ typedef struct {
   const int16_t* grad;
   int32_t grad_exp;
   ft_soft lr, grad_factor, weight_decay;
+  const int32_t *grad_unit, *unit, *inverse_unit; /* NULL: 1 */
   uint64_t seed, stream, counter;
 } update;
 
@@ -35,13 +36,23 @@ static update begin(const void* params, const ft_args* args) {
   u.weight_decay = number(p->weight_decay);
   u.stream = wide(p->stream_low, p->stream_high);
   u.seed = wide(hyper[6], hyper[7]);
+  u.grad_unit = p->has_units ? (const int32_t*)args->aux[0] : NULL;
+  u.unit = p->has_units ? (const int32_t*)args->aux[1] : NULL;
+  u.inverse_unit = p->has_units ? (const int32_t*)args->aux[2] : NULL;
   u.counter = (uint64_t)(uint32_t)hyper[8] << 32;
   u.stream ^= (uint64_t)(uint32_t)hyper[9] << 32;
   return u;
 }
 
+/* v times what stands at element i of `units`. */
+static ft_soft times(ft_soft v, const int32_t* units, int32_t i) {
+  return units ? ft_soft_mul(v, number(units + 2 * i)) : v;
+}
+
 static ft_soft gradient_at(const update* u, int32_t i) {
-  return ft_soft_mul(ft_soft_of(u->grad[i], u->grad_exp), u->grad_factor);
+  const ft_soft g =
+      ft_soft_mul(ft_soft_of(u->grad[i], u->grad_exp), u->grad_factor);
+  return times(g, u->grad_unit, i);
 }
 
 static int64_t whole(const update* u, int32_t i) {
@@ -59,7 +70,8 @@ static void store(const update* u, int32_t i, int64_t v) {
 }
 
 static ft_soft value_at(const update* u, int32_t i) {
-  return ft_soft_of(whole(u, i), ft_clamp_exponent(*u->param_exp) - 16);
+  return times(ft_soft_of(whole(u, i), ft_clamp_exponent(*u->param_exp) - 16),
+               u->unit, i);
 }
 
 /* The integer below or above step * 2^shift, in the right proportion. */
@@ -82,6 +94,7 @@ static void apply(const update* u, int32_t i, ft_soft step,
                   const ft_philox_block* r) {
   const int32_t unit = 16 - ft_clamp_exponent(*u->param_exp);
   const uint64_t random = (uint64_t)r->word[2] << 32 | r->word[3];
+  step = times(step, u->inverse_unit, i);
   store(u, i, whole(u, i) - round_stochastic(step, unit, random));
 }
 

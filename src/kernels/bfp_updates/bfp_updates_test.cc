@@ -96,6 +96,7 @@ struct Tensor {
   int32_t exponent, grad_exponent;
   std::array<int32_t, FT_BFP_HYPER> hyper{};
   ft_bfp_update_params p{};
+  std::vector<int32_t> grad_unit, unit, inverse_unit;
 
   explicit Tensor(size_t n, int32_t e = -15, int32_t ge = -15)
       : param(n),
@@ -126,8 +127,19 @@ struct Tensor {
                   residual.data(),
                   momentum ? m.data() : nullptr,
                   v.data()};
-    const ft_args args{in, nullptr, nullptr, nullptr};
+    const void* aux[] = {grad_unit.data(), unit.data(), inverse_unit.data()};
+    const ft_args args{in, aux, nullptr, nullptr};
     update(&p, &args);
+  }
+  // One parameter counts in `of_param`, its gradient in `of_grad`.
+  void add_units(double of_grad, double of_param) {
+    p.has_units = 1;
+    for (const auto& [list, v] :
+         {std::pair{&grad_unit, of_grad}, std::pair{&unit, of_param},
+          std::pair{&inverse_unit, 1 / of_param}}) {
+      list->resize(list->size() + 2);
+      set_pair(v, list->data() + list->size() - 2);
+    }
   }
   double at(size_t i) const {
     return std::ldexp(param[i] + residual[i] / 65536.0, exponent);
@@ -191,6 +203,41 @@ TEST(BfpUpdates, SgdEqualsTheFormula) {
     EXPECT_NEAR(t.at(i), x[i], 0.02 * std::fabs(x[i]) + 1e-8);
 }
 
+// Parameters in units of their own move by the same real numbers.
+TEST(BfpUpdates, UnitsChangeNoStep) {
+  const double units[] = {1, 0.02, 37, 5}, grads[] = {1, 50, 0.3, 0.01};
+  for (const bool adamw : {true, false}) {
+    Tensor plain(4), counted(4);
+    for (Tensor* t : {&plain, &counted}) set_pair(0.1, t->p.weight_decay);
+    set_pair(0.9, plain.p.momentum);
+    set_pair(0.9, counted.p.momentum);
+    counted.exponent = -13;
+    for (size_t i = 0; i < 4; ++i) {
+      counted.add_units(grads[i], units[i]);
+      counted.param[i] = static_cast<int16_t>(4000 / units[i] / 50);
+      plain.param[i] = static_cast<int16_t>(
+          std::lround(std::ldexp(counted.at(i) * units[i], 15)));
+      counted.grad[i] = static_cast<int16_t>(8000 / grads[i] / 100);
+      plain.grad[i] =
+          static_cast<int16_t>(std::lround(counted.grad[i] * grads[i]));
+    }
+    std::vector<double> before;
+    for (size_t i = 0; i < 4; ++i) {
+      before.push_back(counted.at(i) * units[i]);
+      before.push_back(plain.at(i));
+    }
+    for (int step = 0; step < 20; ++step)
+      for (Tensor* t : {&plain, &counted})
+        t->run(adamw ? ft_bfp_adamw_update_c99 : ft_bfp_sgd_update_c99, 1e-4,
+               step);
+    for (size_t i = 0; i < 4; ++i) {
+      const double moved = counted.at(i) * units[i] - before[2 * i];
+      const double wanted = plain.at(i) - before[2 * i + 1];
+      EXPECT_NEAR(moved, wanted, 0.03 * std::fabs(wanted)) << i << adamw;
+    }
+  }
+}
+
 // Steps far below the last bit of the residual: only chance moves it, and its
 // mean is the step. 10^5 roundings.
 TEST(BfpUpdates, MeanOfRoundingsIsTheStep) {
@@ -198,9 +245,12 @@ TEST(BfpUpdates, MeanOfRoundingsIsTheStep) {
   constexpr int kSteps = 100;
   for (const double bits : {0.3, 0.01, 2.7}) {
     for (const int sign : {1, -1}) {
+      const bool in_units = bits > 1;
       Tensor t(kCount);
       t.grad.assign(kCount, static_cast<int16_t>(sign * 16384));  // 1/2
-      const double unit = 0x1p-31, lr = 2 * bits * unit;
+      // Of which a unit is 6 units of the parameter.
+      for (size_t i = 0; in_units && i < kCount; ++i) t.add_units(1.5, 0.25);
+      const double unit = 0x1p-31, lr = 2 * bits * unit / (in_units ? 6 : 1);
       for (int step = 0; step < kSteps; ++step)
         t.run(ft_bfp_sgd_update_c99, lr, step, false);
       double sum = 0;

@@ -34,6 +34,7 @@ Status Integerizer::run() {
 }
 
 void Integerizer::convert_params() {
+  const auto units = units_of_params();
   for (ValueId v = 0, end = graph_.num_values(); v < end; ++v) {
     if (graph_.value(v).kind != ValueKind::kParam || !is_float(v)) continue;
     const auto real = data_of<float>(graph_.value(v));
@@ -44,6 +45,8 @@ void Integerizer::convert_params() {
     Value& value = graph_.value(v);
     value.type.dtype = DType::kS16;
     value.type.quant = QuantParams::per_tensor(1, 0);
+    if (const auto own = units.find(v); own != units.end())
+      value.type = with_units(value.type, own->second);
     set_integer_param(graph_, v, real);
     map_[v] = {v, exponent};
   }
@@ -73,8 +76,11 @@ Status Integerizer::unknown(const Node& node, const char* what) const {
 }
 
 Result<Bfp> Integerizer::at(const Node& node, ValueId v) {
-  if (const auto found = map_.find(v); found != map_.end())
+  if (const auto found = map_.find(v); found != map_.end()) {
+    if (found->second.is_inverse)
+      return unknown(node, " of lengths but a division by them");
     return found->second;
+  }
   if (!is_float(v)) return Bfp{v, kNone};
   if (graph_.value(v).kind == ValueKind::kConstant)
     return map_[v] = as_constant(v);
@@ -180,11 +186,6 @@ Status Integerizer::convert(const Node& node) {
   }
   for (const Rule& rule : rules())
     if (rule.op == node.op) return (this->*rule.convert)(node);
-  if (node.op == &kWeightNorm)
-    return invalid_input(fmt::format(
-        "integer training has no DoRA ('{}'): all lengths of rows would share "
-        "an exponent, which leaves short rows few bits; use --precision mixed",
-        node.name));
   return unknown(node);
 }
 
@@ -205,6 +206,7 @@ std::span<const Integerizer::Rule> Integerizer::rules() {
       {&kBlockConv2d, &I::block},
       {&kBlockConv2dWeightGrad, &I::block},
       {&kBlockConv2dInputGrad, &I::block_input_grad},
+      {&kWeightNorm, &I::weight_norm},
       {&kActivationGrad, &I::activation_grad},
       {&kAvgPool2dGrad, &I::avg_pool_grad},
       {&kMaxPool2dGrad, &I::max_pool_grad},

@@ -19,6 +19,7 @@ namespace ft {
 struct Bfp {
   ValueId mantissa = kNone, exponent = kNone;
   bool is_gradient = false;  // depends on the loss
+  bool is_inverse = false;   // 1 / the float value, which only divides
 };
 
 class Integerizer {
@@ -32,6 +33,9 @@ class Integerizer {
     Status (Integerizer::*convert)(const Node& node);
   };
   static std::span<const Rule> rules();
+  // Of magnitudes (DoRA's), the lengths that the base's rows have: counted in
+  // them, all magnitudes are near 1 and share an exponent well.
+  std::map<ValueId, std::vector<float>> units_of_params() const;
   void convert_params();
   // A float constant (VeRA's frozen matrices) in block floating point.
   Bfp as_constant(ValueId v);
@@ -87,6 +91,8 @@ class Integerizer {
   Result<Bfp> spread_blocks(const Node& node, Bfp dx);
   Status block(const Node& node);
   Status block_input_grad(const Node& node);
+  Status weight_norm(const Node& node);
+  Status quotient(const Node& node);
   Status avg_pool_grad(const Node& node);
   Status max_pool_grad(const Node& node);
 

@@ -16,9 +16,12 @@ Status Integerizer::activation_grad(const Node& node) {
   return become_scaled(node, kBfpActivationGrad, {dy.mantissa, y.mantissa}, dy);
 }
 
-// Sums and products.
+// Sums and products, and quotients by what is there as an inverse.
 Status Integerizer::binary(const Node& node) {
   const std::string kind(node.attrs.get_word("kind"));
+  if (const auto by = map_.find(node.inputs[1]);
+      kind == "div" && by != map_.end() && by->second.is_inverse)
+    return quotient(node);
   if (kind != "add" && kind != "mul")
     return unknown(node, " but sums and products");
   FT_TRY(const Bfp a, spread(node, 0));
