@@ -88,7 +88,7 @@ def with_hidden_bias(adapter, value):
     for name, tensor in tensors.items():
         if name.endswith("adapter_down.0.bias"):
             tensor[:] = value
-    path = WORK / "sparsity_bias.safetensors"
+    path = WORK / f"sparsity_bias_{value:g}.safetensors"
     save_file(tensors, path, metadata)
     return path
 

@@ -84,19 +84,21 @@ void run_tile(const GemmArgs& g, int first, int panel) {
   }
   const int j0 = panel * kGemmPanel, columns = std::min(kWidth, g.n - j0);
   const bool whole = columns == kWidth;
-  float bias[kWidth] = {}, scale[kWidth] = {}, buffer[kWidth] = {};
+  float bias[kWidth] = {}, scale[kWidth], buffer[kWidth] = {};
   if (g.bias)
     std::memcpy(bias, g.bias + j0,
                 sizeof(float) * static_cast<size_t>(columns));
-  for (int j = 0; j < columns; ++j)
-    scale[j] = g.column_scale ? g.alpha * g.column_scale[j0 + j] : g.alpha;
+  if (g.column_scale)
+    for (int j = 0; j < kWidth; ++j)
+      scale[j] = j < columns ? g.alpha * g.column_scale[j0 + j] : 0;
+  const V alpha = hn::Set(d, g.alpha);
   FT_UNROLL for (int i = 0; i < kR; ++i) {
     float* const c = g.c + (first + i) * g.c_row + j0;
     const size_t bytes = sizeof(float) * static_cast<size_t>(columns);
     float* const to = whole ? c : buffer;
     if (!whole && g.accumulate) std::memcpy(buffer, c, bytes);
     FT_UNROLL for (int v = 0; v < kVectors; ++v) {
-      const V s = hn::LoadU(d, scale + v * kLanes);
+      const V s = g.column_scale ? hn::LoadU(d, scale + v * kLanes) : alpha;
       const V b = hn::LoadU(d, bias + v * kLanes);
       hn::StoreU(finish(g, sum[i][v], s, b, to + v * kLanes), d,
                  to + v * kLanes);
