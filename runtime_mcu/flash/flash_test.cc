@@ -176,6 +176,8 @@ TEST(Flash, SwapsAdaptersOfOneVersionOnly) {
   EXPECT_NE(other, ft_flash_adapter(&device.store));
   EXPECT_EQ(ft_flash_swap(&device.store), FT_FLASH_OK);
   EXPECT_EQ(ft_flash_adapter(&device.store), other);
+  EXPECT_EQ(ft_flash_swap(&device.store), FT_FLASH_OK);
+  EXPECT_EQ(ft_flash_swap(&device.store), FT_FLASH_OK);
   EXPECT_EQ(device.open(), FT_FLASH_OK);
   EXPECT_EQ(ft_flash_adapter(&device.store), other);
   ASSERT_EQ(install(device.store, make_image(3)), FT_FLASH_OK);

@@ -153,28 +153,35 @@ uint32_t ft_flash_highest_version(const ft_flash *store) {
   return store->highest_version;
 }
 
-const uint8_t *ft_flash_other_adapter(const ft_flash *store) {
+/* Looks at the other adapter once. */
+static int other_is_intact(ft_flash *store) {
   ft_image image;
-  if (store->running < 0 || !store->has_other) return NULL;
-  const int other = 1 - store->running;
-  return is_intact(store->config, other, store->other_crc, 1, &image)
-             ? payload(store, other)
-             : NULL;
+  if (store->running < 0 || !store->has_other) return 0;
+  if (store->other_checked) return 1;
+  if (!is_intact(store->config, 1 - store->running, store->other_crc, 1,
+                 &image))
+    return 0;
+  store->other_version = image.version;
+  store->other_checked = 1;
+  return 1;
+}
+
+const uint8_t *ft_flash_other_adapter(ft_flash *store) {
+  return other_is_intact(store) ? payload(store, 1 - store->running) : NULL;
 }
 
 ft_flash_status ft_flash_swap(ft_flash *store) {
-  ft_image image;
   if (store->running < 0 || !store->has_other || store->target >= 0)
     return FT_FLASH_BAD_CALL;
-  const int other = 1 - store->running;
-  if (!is_intact(store->config, other, store->other_crc, 1, &image))
-    return FT_FLASH_DAMAGED;
-  if (image.version < store->highest_version) return FT_FLASH_OLDER_VERSION;
-  const uint32_t crc = store->running_crc;
-  store->running = (int8_t)other;
+  if (!other_is_intact(store)) return FT_FLASH_DAMAGED;
+  if (store->other_version < store->highest_version)
+    return FT_FLASH_OLDER_VERSION;
+  const uint32_t crc = store->running_crc, version = store->running_version;
+  store->running = (int8_t)(1 - store->running);
   store->running_crc = store->other_crc;
-  store->running_version = image.version;
+  store->running_version = store->other_version;
   store->other_crc = crc;
+  store->other_version = version;
   const ft_flash_status status = ft_flash_append_log(store);
   if (status != FT_FLASH_OK) (void)ft_flash_open(store, store->config);
   return status;

@@ -78,12 +78,12 @@ typedef struct ft_flash_config {
 typedef struct ft_flash {
   const ft_flash_config *config;
   int8_t running; /* slot of the adapter in use, -1: none */
-  int8_t has_other;
+  int8_t has_other, other_checked;
   uint8_t log_page, log_empty;
   uint32_t log_next; /* offset of the next record in its page */
   uint32_t sequence, highest_version;
   uint32_t running_crc, other_crc; /* header CRCs */
-  uint32_t running_version;
+  uint32_t running_version, other_version;
   /* An adapter that is being received. */
   int8_t target;
   uint8_t pending_count;
@@ -115,10 +115,12 @@ ft_flash_status ft_flash_write(ft_flash *store, const uint8_t *bytes,
 ft_flash_status ft_flash_end(ft_flash *store);
 
 /* The other slot's adapter, for swapping: its values, or null if it is not
- * intact or was never committed. Checks signature, if needed, and CRC. */
-const uint8_t *ft_flash_other_adapter(const ft_flash *store);
-/* Commits a swap of the two slots. OLDER_VERSION if the other adapter is older
- * than the highest version. */
+ * intact or was never committed. The first call after ft_flash_open() checks
+ * signature and CRC. */
+const uint8_t *ft_flash_other_adapter(ft_flash *store);
+/* Commits a swap of the two slots: one record of the log, once the other
+ * adapter has been checked. OLDER_VERSION if it is older than the highest
+ * version. */
 ft_flash_status ft_flash_swap(ft_flash *store);
 
 /* A piece of memory that a state is made of. */

@@ -14,6 +14,7 @@ ft_flash_status ft_flash_begin(ft_flash *store, uint32_t image_bytes) {
   const ft_flash_status status =
       ft_flash_erase(config, ft_flash_slot_offset(config, target), image_bytes);
   store->has_other = 0; /* in this store; the log is told with the commit */
+  store->other_checked = 0;
   if (status != FT_FLASH_OK) return status;
   store->target = (int8_t)target;
   store->pending_count = 0;
@@ -95,13 +96,15 @@ ft_flash_status ft_flash_end(ft_flash *store) {
     (void)ft_flash_erase(config, ft_flash_slot_offset(config, slot), 1);
     return status;
   }
+  /* The reserve was checked when the store was opened, or when it came. */
   store->has_other = store->running >= 0;
+  store->other_checked = store->has_other;
   store->other_crc = store->running_crc;
+  store->other_version = store->running_version;
   store->running = (int8_t)slot;
   store->running_crc = image.header_crc;
   store->running_version = image.version;
-  if (image.version > store->highest_version)
-    store->highest_version = image.version;
+  store->highest_version = image.version; /* not below: it was checked */
   status = ft_flash_append_log(store);
   /* Flash decides what runs, however much of the record it has. */
   if (status != FT_FLASH_OK) (void)ft_flash_open(store, config);
