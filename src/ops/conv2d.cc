@@ -1,9 +1,11 @@
 // All that the compiler knows of conv2d. The loops live in kernels/conv2d/.
 #include "kernels/conv2d/conv2d.h"
 
+#include "kernels/conv2d/im2col_s8.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
+#include "ops/device_rows.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -189,6 +191,30 @@ Status prepare_hwy(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+int32_t window_bytes(const ft_conv2d_params& p) {
+  return p.k_h * p.k_w * p.in_c;
+}
+
+DeviceWeights device_weights(const ft_conv2d_params& p) {
+  return {p.out_c, window_bytes(p), p.x_zero_point, p.y_zero_point};
+}
+
+bool accepts_armdsp(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv2d_params>();
+  return p.groups == 1 && can_pack_pairs(context, p.out_c, window_bytes(p));
+}
+
+// Windows of two pixels in halfwords, and one as bytes where it is not a run of
+// whole words of the image.
+Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv2d_params>();
+  const auto k = static_cast<size_t>(window_bytes(p)), wide = (k + 3) / 4 * 4;
+  pack_pairs(context, device_weights(p), p.rank, lowered);
+  lowered.scratch_bytes = wide * 4;
+  if (ft_is_pointwise(&p) == 0 || k % 4 != 0) lowered.scratch_bytes += wide;
+  return ok_status();
+}
+
 #if defined(__x86_64__)
 bool available_vnni() { return ft_conv2d_s8_avx512vnni_available() != 0; }
 
@@ -216,6 +242,8 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr, accepts_armdsp,
+     prepare_armdsp},
 #if defined(__x86_64__)
     {"ft_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0, available_vnni},

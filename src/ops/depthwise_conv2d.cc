@@ -2,9 +2,11 @@
 // live in kernels/depthwise_conv2d/.
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
 
+#include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
+#include "ops/device_rows.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -341,6 +343,46 @@ Status prepare_hwy(const LowerContext&, Lowered& lowered) {
   return ok_status();
 }
 
+// What the rows of microcontrollers read of constant weights and bias.
+std::vector<std::byte> channels_of(const LowerContext& context,
+                                   const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  return device_channels(context,
+                         {.out_c = p.out_c,
+                          .x_zero_point = p.x_zero_point,
+                          .y_zero_point = p.y_zero_point,
+                          .stride = 1,
+                          .step = p.out_c,
+                          .count = p.k_h * p.k_w},
+                         lowered);
+}
+
+bool accepts_device(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  const NodeView& node = context.view;
+  return p.out_c == p.in_c && p.out_c % 4 == 0 &&
+         has_constant_weights(context) && !node.has(3) && !node.has(4) &&
+         !node.has(5);
+}
+
+// Pointers of 4 bytes to the taps, and a row of zero points.
+size_t tap_bytes(const ft_conv_params& p) {
+  const int32_t pointers = p.k_h * p.k_w;
+  return static_cast<size_t>(pointers) * 4 + static_cast<size_t>(p.in_c);
+}
+
+Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  const std::span<const std::byte> w = context.constant(1);
+  std::vector<std::byte> packed(w.size() * sizeof(int16_t));
+  ft_pack_depthwise_s16(reinterpret_cast<const int8_t*>(w.data()),
+                        p.k_h * p.k_w, p.out_c,
+                        reinterpret_cast<int16_t*>(packed.data()));
+  lowered.aux = {std::move(packed), channels_of(context, lowered)};
+  lowered.scratch_bytes = tap_bytes(p);
+  return ok_status();
+}
+
 #if defined(__x86_64__)
 bool available_vnni() {
   return ft_depthwise_conv2d_s8_avx512vnni_available() != 0;
@@ -375,6 +417,8 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
+     accepts_device, prepare_armdsp},
 #if defined(__x86_64__)
     {"ft_depthwise_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_depthwise_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,

@@ -102,6 +102,8 @@ Result<Example> build_example(const OpDef& op, const OpExample& example,
     GuardedBuffer& data = made.values.emplace_back(type.num_bytes());
     fill_random(type, example, holds_indices(op),
                 Random(options.seed, fmt::format("input{}", i)), data);
+    if (options.above_minus_128 && i > 0 && type.dtype == DType::kS8)
+      for (int8_t& w : data.as<int8_t>()) w = std::max<int8_t>(w, -127);
     const std::string name = fmt::format("in{}", i);
     if ((op.mutates >> i & 1) != 0) {
       inputs.push_back(made.graph.add_value(

@@ -56,6 +56,9 @@ struct ExampleOptions {
   // All inputs but the first are frozen constants, so that rows that pack
   // weights have something to pack.
   bool constants = false;
+  // int8 constants lie above -128, where the TensorFlow Lite specification
+  // keeps weights.
+  bool above_minus_128 = false;
 };
 
 // The op's node over random inputs: floats in [low, high), int8 anywhere, int32

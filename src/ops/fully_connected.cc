@@ -9,6 +9,7 @@
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
+#include "ops/device_rows.h"
 #include "ops/linear_examples.h"
 #include "ops/skip_zeros.h"
 
@@ -206,6 +207,22 @@ Status prepare_hwy(const LowerContext&, Lowered& lowered) {
   return ok_status();
 }
 
+DeviceWeights device_weights(const ft_fully_connected_params& p) {
+  return {p.n, p.k, p.x_zero_point, p.y_zero_point};
+}
+
+bool accepts_armdsp(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_fully_connected_params>();
+  return can_pack_pairs(context, p.n, p.k);
+}
+
+Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_fully_connected_params>();
+  pack_pairs(context, device_weights(p), p.rank, lowered);
+  lowered.scratch_bytes = (static_cast<size_t>(p.k) + 3) / 4 * 8;
+  return ok_status();
+}
+
 #if defined(__x86_64__)
 bool available_vnni() {
   return ft_fully_connected_s8_avx512vnni_available() != 0;
@@ -235,6 +252,8 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_fully_connected_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
+     accepts_armdsp, prepare_armdsp},
 #if defined(__x86_64__)
     {"ft_fully_connected_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_fully_connected_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .build import Image, build
 
-REPORT = re.compile(r"^@(\S+) (\d+) (\d+)\n", re.MULTILINE)
+REPORT = re.compile(r"^@(.+) (\d+) (\d+)\n", re.MULTILINE)
 
 
 class RunError(RuntimeError):

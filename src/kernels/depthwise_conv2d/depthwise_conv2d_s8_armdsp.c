@@ -1,0 +1,84 @@
+/* int8 depthwise convolution with one output channel for each input channel,
+ * four channels at a time; no copy of the image.
+ *
+ * aux: weights as halfwords [out_c / 4][k_h * k_w][channels 0, 2, 1, 3],
+ * ft_device_channels. scratch: pointers to the taps, a row of zero points. */
+#include "kernels/depthwise_conv2d/depthwise_conv2d.h"
+#include "kernels/depthwise_conv2d/tap_rows.h"
+#include "kernels/quant/s8_armdsp.h"
+
+#define FT_TAP                           \
+  "ldr %[r], [%[taps]], #4\n\t"          \
+  "ldr %[e], [%[r], %[c]]\n\t"           \
+  "ldrd %[w0], %[w1], [%[w]], #8\n\t"    \
+  "sxtb16 %[o], %[e], ror #8\n\t"        \
+  "sxtb16 %[e], %[e]\n\t"                \
+  "smlabb %[a0], %[e], %[w0], %[a0]\n\t" \
+  "smlatt %[a2], %[e], %[w0], %[a2]\n\t" \
+  "smlabb %[a1], %[o], %[w1], %[a1]\n\t" \
+  "smlatt %[a3], %[o], %[w1], %[a3]\n\t"
+
+#define FT_TAP_OPERANDS                                                        \
+  [taps] "+r"(taps), [w] "+r"(w), [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), \
+      [a3] "+r"(a3), [r] "=&r"(r), [e] "=&r"(e), [o] "=&r"(o), [w0] "=&r"(w0), \
+      [w1] "=&r"(w1)
+
+/* sums[4] of channels c .. c + 3. */
+static inline const int16_t* sum_taps(const int8_t* const* taps, int32_t count,
+                                      int32_t c, const int16_t* w,
+                                      int32_t* sums) {
+  const int8_t* const* end3 = taps + count / 3 * 3;
+  const int8_t* const* end = taps + count;
+  int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, r, e, o, w0, w1;
+  while (taps != end3)
+    __asm volatile(FT_TAP FT_TAP FT_TAP:FT_TAP_OPERANDS
+                   : [c] "r"(c)
+                   : "memory");
+  while (taps != end)
+    __asm volatile(FT_TAP:FT_TAP_OPERANDS : [c] "r"(c) : "memory");
+  sums[0] = a0;
+  sums[1] = a1;
+  sums[2] = a2;
+  sums[3] = a3;
+  return w;
+}
+
+static void one_pixel(const ft_conv_params* p, const int8_t* const* taps,
+                      const int16_t* w, const ft_device_channels* channels,
+                      int8_t* y) {
+  const int32_t count = p->k_h * p->k_w, low = p->q_low, high = p->q_high;
+  const ft_device_channel* k = ft_channel_list(channels);
+  int32_t c, i;
+  for (c = 0; c < p->out_c; c += 4) {
+    int32_t sums[4];
+    w = sum_taps(taps, count, c, w, sums);
+    if (channels->is_plain) {
+      for (i = 0; i < 4; ++i) *y++ = ft_dsp_requantize(sums[i], k++, low, high);
+      continue;
+    }
+    for (i = 0; i < 4; ++i, ++k) {
+      const int32_t acc = (int32_t)((uint32_t)sums[i] + (uint32_t)k->init);
+      const int32_t q = ft_requantize(acc, k->multiplier, -k->right);
+      *y++ = (int8_t)ft_clamp_i32(q + p->y_zero_point, low, high);
+    }
+  }
+}
+
+void ft_depthwise_conv2d_s8_armdsp(const void* params, const ft_args* args) {
+  const ft_conv_params* p = (const ft_conv_params*)params;
+  const int8_t* x = (const int8_t*)args->in[0];
+  int8_t* y = (int8_t*)args->out[0];
+  const int32_t pixels = ft_num_pixels(p);
+  const int8_t** taps = (const int8_t**)args->scratch;
+  int8_t* outside = (int8_t*)(taps + p->k_h * p->k_w);
+  ft_cursor at = ft_cursor_at(p, 0);
+  int32_t pixel;
+  memset(outside, p->x_zero_point, (size_t)p->in_c);
+  for (pixel = 0; pixel < pixels; ++pixel) {
+    ft_tap_rows(p, x, &at, outside, taps);
+    one_pixel(p, taps, (const int16_t*)args->aux[0],
+              (const ft_device_channels*)args->aux[1], y);
+    ft_cursor_next(p, &at);
+    y += p->out_c;
+  }
+}

@@ -1,0 +1,220 @@
+// Prints kernel calls as C for tests/mcu/kernel_cases.c: the examples of ops
+// with random inputs, and what the host's C99 row makes of them.
+//
+//   device_cases OUT.c SEED ISA SIGNATURES OP...
+// ISA: the rows to call ("c99", "armdsp", "helium"). SIGNATURES: "s8" for those
+// without float, "all". OP: names, or none for every op. Prints the symbols of
+// the called kernels, one a line.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ops/all_ops.h"
+#include "ops/example_graph.h"
+#include "ops/example_types.h"
+#include "ops/linear_examples.h"
+
+namespace ft {
+namespace {
+
+struct Printer {
+  std::string text;
+  std::string table;
+  std::set<std::string> symbols;
+  int num_cases = 0, num_arrays = 0;
+
+  // The name of an array with these bytes, aligned to 16.
+  std::string array(std::span<const std::byte> bytes) {
+    const std::string name = fmt::format("d{}", num_arrays++);
+    text += fmt::format("ALIGNED static const uint8_t {}[] = {{", name);
+    for (size_t i = 0; i < bytes.size(); ++i)
+      text += fmt::format("{}{},", i % 20 == 0 ? "\n" : "",
+                          std::to_integer<int>(bytes[i]));
+    if (bytes.empty()) text += "0";
+    text += "};\n";
+    return name;
+  }
+  std::string buffer(std::span<const std::byte> bytes) {
+    return fmt::format("{{{}, {}}}, ", array(bytes), bytes.size());
+  }
+  std::string list(const std::string& buffers) {
+    const std::string name = fmt::format("b{}", num_arrays++);
+    text += fmt::format("static const ft_case_buffer {}[] = {{{}{{0, 0}}}};\n",
+                        name, buffers);
+    return name;
+  }
+};
+
+// The ABI promises a NULL for every optional input; no op has more than a few.
+size_t num_inputs(const Node& node) {
+  constexpr size_t kMostOptional = 16;
+  return std::max(
+      node.inputs.size(),
+      std::min(static_cast<size_t>(node.op->max_inputs), kMostOptional));
+}
+
+std::string inputs_of(Printer& out, const Example& e) {
+  std::string all;
+  const std::vector<ValueId>& inputs = e.node().inputs;
+  for (const ValueId id : inputs)
+    all += id == kNone ? "{0, 0}, "
+                       : out.buffer(e.values[static_cast<size_t>(id)].bytes());
+  for (size_t i = inputs.size(); i < num_inputs(e.node()); ++i)
+    all += "{0, 0}, ";
+  return out.list(all);
+}
+
+Status print_case(Printer& out, const KernelDef& row, const Lowered& lowered,
+                  Example& e, const std::string& label) {
+  const OpDef& op = *e.node().op;
+  const KernelDef* c99 = c99_row(e.context(), lowered);
+  if (c99 == nullptr) return internal_error(label + ": no C99 row");
+  const std::string before = inputs_of(out, e);
+  FT_TRY_STATUS(run_row(e.context(), *c99, e.values));
+  const std::string after = inputs_of(out, e);
+  std::string aux, results;
+  for (const auto& bytes : lowered.aux) aux += out.buffer(bytes);
+  for (const ValueId id : e.node().outputs)
+    results += out.buffer(e.values[static_cast<size_t>(id)].bytes());
+  const std::string params = out.array(lowered.params);
+  aux = out.list(aux);
+  results = out.list(results);
+  out.table +=
+      fmt::format("  {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}},\n",
+                  label, row.symbol, params, num_inputs(e.node()),
+                  lowered.aux.size(), e.node().outputs.size(), before, after,
+                  aux, results, lowered.scratch_bytes, op.inplace_input);
+  out.symbols.insert(std::string(row.symbol));
+  ++out.num_cases;
+  return ok_status();
+}
+
+struct Choice {
+  uint64_t seed;
+  std::string isa;
+  bool integers_only;
+};
+
+bool is_wanted(const KernelDef& row, const Choice& choice) {
+  const bool has_float = row.signature.find('f') != std::string_view::npos;
+  return name_of(row.isa) == choice.isa &&
+         row.signature.find("f64") == std::string_view::npos &&
+         !(has_float && choice.integers_only);
+}
+
+Status print_example(Printer& out, const OpDef& op, const OpExample& example,
+                     const std::string& label, const Choice& choice) {
+  for (const KernelDef& row : op.kernels) {
+    if (!is_wanted(row, choice)) continue;
+    // Device rows pack weights, so these must be constants.
+    FT_TRY(Example e, build_example(op, example,
+                                    {.seed = choice.seed,
+                                     .constants = !row.run,
+                                     .above_minus_128 = !row.run}));
+    if (row.signature != signature_of(e.context().view)) continue;
+    Lowered lowered;
+    FT_TRY_STATUS(op.lower(e.context(), lowered));
+    if (row.accepts && !row.accepts(e.context(), lowered)) continue;
+    if (row.prepare) FT_TRY_STATUS(row.prepare(e.context(), lowered));
+    FT_TRY_STATUS(print_case(out, row, lowered, e,
+                             fmt::format("{} {}", row.symbol, label)));
+  }
+  return ok_status();
+}
+
+const Attrs kSame{
+    {"pad_top", 1}, {"pad_left", 1}, {"pad_bottom", 1}, {"pad_right", 1}};
+
+OpExample int8_layer(const TensorType& x, const TensorType& w, int64_t out_c,
+                     const Attrs& attrs, float y_scale) {
+  return {.inputs = {x, w, s32({out_c})},
+          .attrs = attrs,
+          .out_quant = quant_of_output(y_scale, -128)};
+}
+
+TensorType weights(const Shape& shape, int axis) {
+  return s8_per_channel(shape, axis);
+}
+
+// Layers of the MLPerf Tiny models, whole, for counting and for rows that no
+// small example reaches.
+std::vector<OpExample> layers_of(const OpDef& op) {
+  const TensorType x = s8({1, 25, 5, 64}, 0.05f, -128);
+  if (&op == &ops::kConv2d)
+    return {int8_layer(x, weights({64, 1, 1, 64}, 0), 64, {}, 0.9f),
+            int8_layer(s8({1, 9, 7, 64}, 0.05f, 3), weights({64, 3, 3, 64}, 0),
+                       64, kSame, 4.0f)};
+  if (&op == &ops::kDepthwiseConv2d)
+    return {int8_layer(x, weights({1, 3, 3, 64}, 3), 64, kSame, 0.4f)};
+  if (&op == &ops::kFullyConnected)
+    return {
+        int8_layer(s8({1, 64}, 0.05f, 5), weights({12, 64}, 0), 12, {}, 0.9f),
+        int8_layer(s8({3, 637}, 0.05f, 5), weights({7, 637}, 0), 7, {}, 2.0f)};
+  return {};
+}
+
+Status print_op(Printer& out, const OpDef& op, const Choice& choice) {
+  if (op.examples == nullptr || op.is_view) return ok_status();
+  const std::vector<OpExample> small = op.examples(), whole = layers_of(op);
+  const auto print_all = [&](const std::vector<OpExample>& all,
+                             std::string_view kind) -> Status {
+    for (size_t i = 0; i < all.size(); ++i)
+      FT_TRY_STATUS(print_example(out, op, all[i],
+                                  fmt::format("{} {}", kind, i), choice));
+    return ok_status();
+  };
+  FT_TRY_STATUS(print_all(small, "example"));
+  return print_all(whole, "layer");
+}
+
+bool write_file(const char* path, const Printer& out) {
+  std::string head =
+      "#include \"mcu/kernel_cases.h\"\n"
+      "#define ALIGNED __attribute__((aligned(16)))\n";
+  for (const std::string& symbol : out.symbols)
+    head += fmt::format("void {}(const void*, const ft_args*);\n", symbol);
+  const std::string tail = fmt::format(
+      "const ft_case ft_cases[] = {{\n{}}};\nconst uint32_t ft_num_cases = "
+      "{};\n",
+      out.table, out.num_cases);
+  FILE* file = std::fopen(path, "w");
+  if (file == nullptr) return false;
+  const bool written = std::fputs((head + out.text + tail).c_str(), file) >= 0;
+  return std::fclose(file) == 0 && written;
+}
+
+int run(int argc, char** argv) {
+  if (argc < 5) {
+    fmt::print(stderr, "usage: device_cases OUT.c SEED ISA s8|all [OP...]\n");
+    return 2;
+  }
+  const Choice choice{std::strtoull(argv[2], nullptr, 10), argv[3],
+                      std::string_view(argv[4]) == "s8"};
+  const std::vector<std::string_view> names(argv + 5, argv + argc);
+  Printer out;
+  for (const OpDef* op : ops::all_ops()) {
+    if (!names.empty() && std::ranges::count(names, op->name) == 0) continue;
+    const Status status = print_op(out, *op, choice);
+    if (!status.ok()) {
+      fmt::print(stderr, "device_cases: {}\n", status.message());
+      return 1;
+    }
+  }
+  if (out.num_cases == 0 || !write_file(argv[1], out)) {
+    fmt::print(stderr, "device_cases: no case, or {} cannot be written\n",
+               argv[1]);
+    return 5;
+  }
+  for (const std::string& symbol : out.symbols) fmt::print("{}\n", symbol);
+  return 0;
+}
+
+}  // namespace
+}  // namespace ft
+
+int main(int argc, char** argv) { return ft::run(argc, argv); }

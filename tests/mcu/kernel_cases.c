@@ -1,0 +1,95 @@
+/* Runs every case on the board: outputs, updated inputs and untouched inputs
+ * must be the host's to the bit, and nothing beside a buffer may change. */
+#include "mcu/kernel_cases.h"
+
+#include <string.h>
+
+#include "boards/board.h"
+
+enum { MAX_BUFFERS = 24, GUARD = 16, GUARD_BYTE = 0xa5, OLD_BYTE = 0x7b };
+
+static uint8_t arena[FT_CASE_ARENA] __attribute__((aligned(16)));
+static uint32_t used;
+
+/* 16-byte aligned, between two guards. */
+static uint8_t* place(const ft_case_buffer* b, int with_data) {
+  const uint32_t rounded = (b->bytes + GUARD + 15) & ~15u;
+  uint8_t* at = arena + used + GUARD;
+  if (!b->data && with_data) return NULL;
+  if (used + GUARD + rounded > sizeof arena)
+    ft_board_fail("a case is larger than FT_CASE_ARENA");
+  memset(arena + used, GUARD_BYTE, GUARD + rounded);
+  if (with_data)
+    memcpy(at, b->data, b->bytes);
+  else
+    memset(at, OLD_BYTE, b->bytes);
+  used += GUARD + rounded;
+  return at;
+}
+
+static int differs(const ft_case* c, const char* what, uint32_t i,
+                   const uint8_t* got, const ft_case_buffer* want) {
+  const uint8_t* expected = (const uint8_t*)want->data;
+  uint32_t k, g;
+  if (!got || !expected) return 0;
+  for (k = 0; k < want->bytes && got[k] == expected[k]; ++k) {
+  }
+  for (g = 0; g < GUARD && k == want->bytes; ++g)
+    if (got[k + g] != GUARD_BYTE) break;
+  if (k == want->bytes && g == GUARD) return 0;
+  ft_board_write(c->name);
+  ft_board_write(k < want->bytes ? ": wrong " : ": overruns ");
+  ft_board_write(what);
+  ft_board_write_u32(i);
+  ft_board_write(" at byte ");
+  ft_board_write_u32(k);
+  ft_board_write("\n");
+  return 1;
+}
+
+static int fails(const ft_case* c, int in_place) {
+  void *in[MAX_BUFFERS] = {0}, *out[MAX_BUFFERS] = {0};
+  const void* aux[MAX_BUFFERS] = {0};
+  ft_case_buffer scratch = {NULL, 0};
+  const ft_args args = {in, aux, out, NULL};
+  ft_args call = args;
+  int failed = 0;
+  uint32_t i;
+  if (c->num_in > MAX_BUFFERS || c->num_aux > MAX_BUFFERS ||
+      c->num_out > MAX_BUFFERS)
+    ft_board_fail("a case has more than MAX_BUFFERS buffers");
+  used = 0;
+  scratch.bytes = c->scratch_bytes;
+  for (i = 0; i < c->num_in; ++i) in[i] = place(&c->in[i], 1);
+  for (i = 0; i < c->num_aux; ++i) aux[i] = c->aux[i].data;
+  for (i = 0; i < c->num_out; ++i)
+    out[i] = i == 0 && in_place ? in[c->inplace_input] : place(&c->out[i], 0);
+  call.scratch = place(&scratch, 0);
+  ft_mark_begin(c->name);
+  c->run(c->params, &call);
+  ft_mark_end();
+  for (i = 0; i < c->num_out; ++i)
+    failed |= differs(c, "output ", i, (uint8_t*)out[i], &c->out[i]);
+  for (i = 0; i < c->num_in; ++i)
+    if (!(in_place && (int32_t)i == c->inplace_input))
+      failed |= differs(c, "input ", i, (uint8_t*)in[i], &c->in_after[i]);
+  scratch.data = call.scratch; /* only its guard is looked at */
+  return failed | differs(c, "scratch ", 0, (uint8_t*)call.scratch, &scratch);
+}
+
+int main(void) {
+  uint32_t i, wrong = 0;
+  for (i = 0; i < ft_num_cases; ++i) {
+    const ft_case* c = &ft_cases[i];
+    const int32_t k = c->inplace_input;
+    int failed = fails(c, 0);
+    if (k >= 0 && c->in[k].data && c->in[k].bytes == c->out[0].bytes)
+      failed |= fails(c, 1);
+    wrong += (uint32_t)failed;
+  }
+  ft_board_write_u32(ft_num_cases - wrong);
+  ft_board_write(" of ");
+  ft_board_write_u32(ft_num_cases);
+  ft_board_write(" cases right\n");
+  return wrong ? 1 : 0;
+}
