@@ -30,7 +30,7 @@ struct Printer {
 
   // The name of an array with these bytes, aligned to 16.
   std::string array(std::span<const std::byte> bytes) {
-    const std::string name = fmt::format("d{}", num_arrays++);
+    std::string name = fmt::format("d{}", num_arrays++);
     text += fmt::format("ALIGNED static const uint8_t {}[] = {{", name);
     for (size_t i = 0; i < bytes.size(); ++i)
       text += fmt::format("{}{},", i % 20 == 0 ? "\n" : "",
@@ -43,7 +43,7 @@ struct Printer {
     return fmt::format("{{{}, {}}}, ", array(bytes), bytes.size());
   }
   std::string list(const std::string& buffers) {
-    const std::string name = fmt::format("b{}", num_arrays++);
+    std::string name = fmt::format("b{}", num_arrays++);
     text += fmt::format("static const ft_case_buffer {}[] = {{{}{{0, 0}}}};\n",
                         name, buffers);
     return name;
