@@ -215,6 +215,21 @@ Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+bool accepts_helium(const LowerContext& context, const Lowered& lowered) {
+  return lowered.params_as<ft_conv2d_params>().groups == 1 &&
+         can_pack_rows(context);
+}
+
+// Windows of four pixels where they are not whole vectors of the image.
+Status prepare_helium(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv2d_params>();
+  const auto wide = (static_cast<size_t>(window_bytes(p)) + 15) / 16 * 16;
+  pack_rows_of_16(context, device_weights(p), p.rank, lowered);
+  if (ft_is_pointwise(&p) == 0 || p.in_c % 16 != 0)
+    lowered.scratch_bytes = 4 * wide;
+  return ok_status();
+}
+
 #if defined(__x86_64__)
 bool available_vnni() { return ft_conv2d_s8_avx512vnni_available() != 0; }
 
@@ -242,6 +257,8 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_conv2d_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr, accepts_helium,
+     prepare_helium},
     {"ft_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr, accepts_armdsp,
      prepare_armdsp},
 #if defined(__x86_64__)

@@ -2,6 +2,9 @@
 // live in kernels/depthwise_conv2d/.
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
 
+#include <algorithm>
+
+#include "kernels/quant/s8_lanes.h"
 #include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
@@ -383,6 +386,30 @@ Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+// Plain layers whose weights lie above -128 (s8_device.h).
+bool accepts_helium(const LowerContext& context, const Lowered& lowered) {
+  if (!accepts_device(context, lowered)) return false;
+  const std::span<const std::byte> w = context.constant(1);
+  const std::vector<std::byte> channels = channels_of(context, lowered);
+  return std::ranges::count(w, std::byte{0x80}) == 0 &&
+         reinterpret_cast<const ft_device_channels*>(channels.data())
+                 ->is_plain != 0;
+}
+
+Status prepare_helium(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  const std::span<const std::byte> w = context.constant(1);
+  const std::vector<std::byte> channels = channels_of(context, lowered);
+  std::vector<std::byte> blocks(ft_lane_blocks_bytes(p.out_c));
+  ft_set_lane_blocks(
+      ft_channel_list(
+          reinterpret_cast<const ft_device_channels*>(channels.data())),
+      p.out_c, reinterpret_cast<ft_lane_block*>(blocks.data()));
+  lowered.aux = {{w.begin(), w.end()}, std::move(blocks)};
+  lowered.scratch_bytes = tap_bytes(p);
+  return ok_status();
+}
+
 #if defined(__x86_64__)
 bool available_vnni() {
   return ft_depthwise_conv2d_s8_avx512vnni_available() != 0;
@@ -417,6 +444,8 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_depthwise_conv2d_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
+     accepts_helium, prepare_helium},
     {"ft_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
      accepts_device, prepare_armdsp},
 #if defined(__x86_64__)

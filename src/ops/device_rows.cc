@@ -46,8 +46,12 @@ std::vector<std::byte> device_channels(const LowerContext& context,
   return bytes;
 }
 
+bool can_pack_rows(const LowerContext& context) {
+  return has_constant_weights(context) && !context.view.has(5);
+}
+
 bool can_pack_pairs(const LowerContext& context, int32_t n, int32_t k) {
-  return has_constant_weights(context) && !context.view.has(5) &&
+  return can_pack_rows(context) &&
          ft_can_pack_pairs(weights_of(context), n, k) != 0;
 }
 

@@ -22,8 +22,9 @@ struct DeviceWeights {
   int32_t x_zero_point, y_zero_point;
 };
 
-// Weights and bias are constants, there is no gain, and the pairs of
-// kernels/quant/s8_pairs.h can hold the weights.
+// Weights and bias are constants, and there is no gain.
+bool can_pack_rows(const LowerContext& context);
+// The same, and the pairs of kernels/quant/s8_pairs.h can hold the weights.
 bool can_pack_pairs(const LowerContext& context, int32_t n, int32_t k);
 // aux = packed pairs, channels, and what aux[2] was if `rank` > 0.
 void pack_pairs(const LowerContext& context, const DeviceWeights& weights,

@@ -223,6 +223,18 @@ Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+bool accepts_helium(const LowerContext& context, const Lowered&) {
+  return can_pack_rows(context);
+}
+
+Status prepare_helium(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_fully_connected_params>();
+  const auto k = static_cast<size_t>(p.k), wide = (k + 15) / 16 * 16;
+  pack_rows_of_16(context, device_weights(p), p.rank, lowered);
+  lowered.scratch_bytes = k == wide ? 0 : wide;
+  return ok_status();
+}
+
 #if defined(__x86_64__)
 bool available_vnni() {
   return ft_fully_connected_s8_avx512vnni_available() != 0;
@@ -252,6 +264,8 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
+    {"ft_fully_connected_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
+     accepts_helium, prepare_helium},
     {"ft_fully_connected_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
      accepts_armdsp, prepare_armdsp},
 #if defined(__x86_64__)

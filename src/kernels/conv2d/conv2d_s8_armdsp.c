@@ -5,63 +5,65 @@
  * with a low-rank side only). scratch: the windows of two pixels, widened, and
  * one as bytes. */
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/device_finish.h"
 #include "kernels/conv2d/im2col_s8.h"
-#include "kernels/quant/low_rank.h"
 #include "kernels/quant/s8_armdsp.h"
 
-typedef struct {
-  const ft_conv_params* p;
-  const ft_device_channels* channels;
-  const float *h, *lora_b, *inv_acc_scale;
-} conv_layer;
-
-/* With what an adapter adds: by the arithmetic of the C99 row. */
-static int8_t finish_with_side(const conv_layer* l, int32_t pixel, int32_t co,
-                               int32_t sum) {
-  const ft_conv_params* p = l->p;
-  const ft_device_channel* c = ft_channel_list(l->channels) + co;
-  int32_t acc = ft_add_wrap(sum, c->init);
-  if (p->rank > 0) {
-    const float side =
-        l->inv_acc_scale[co] * ft_low_rank_dot(l->h + pixel * p->rank,
-                                               l->lora_b + co * p->rank,
-                                               p->rank, p->lora_scaling);
-    acc = ft_add_wrap(acc, ft_round_to_acc(side));
-  }
-  acc = ft_requantize(acc, c->multiplier, -c->right) + p->y_zero_point;
-  return (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
-}
-
-static void store_pair(const conv_layer* l, int32_t pixel, int32_t co,
-                       const ft_dsp_sums* s, int8_t* y) {
-  const ft_conv_params* p = l->p;
-  const ft_device_channel* c = ft_channel_list(l->channels) + co;
-  const int is_last = co + 1 == p->out_c;
-  if (l->channels->is_plain && p->rank == 0) {
-    y[co] = ft_dsp_requantize(s->s0, c, p->q_low, p->q_high);
-    if (!is_last)
-      y[co + 1] = ft_dsp_requantize(s->s1, c + 1, p->q_low, p->q_high);
-    return;
-  }
-  y[co] = finish_with_side(l, pixel, co, s->s0);
-  if (!is_last) y[co + 1] = finish_with_side(l, pixel, co + 1, s->s1);
-}
-
 /* Pixels `pixel` and, unless `alone`, the next one. */
-static void two_pixels(const conv_layer* l, const int32_t* w,
-                       const int32_t* wide, int32_t k4, int32_t pixel,
-                       int alone, int8_t* y) {
+static void any_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
+                       int32_t pixel, int alone, int8_t* y) {
   const int32_t out_c = l->p->out_c;
-  int32_t co, first;
+  const int32_t* w = (const int32_t*)l->w;
+  int32_t co, first, i;
   for (co = 0; co < out_c; co += 2) {
-    ft_dsp_sums p0 = {0, 0}, p1 = {0, 0};
+    ft_dsp_sums s[2] = {{0, 0}, {0, 0}};
     for (first = 0; first < k4; first += FT_DSP_CHUNK) {
       const int32_t left = k4 - first;
       const int32_t count = left < FT_DSP_CHUNK ? left : FT_DSP_CHUNK;
-      w = ft_dsp_dot_2x2(w, wide + first, count / 4, &p0, &p1);
+      w = ft_dsp_dot_2x2(w, wide + first, count / 4, &s[0], &s[1]);
     }
-    store_pair(l, pixel, co, &p0, y);
-    if (!alone) store_pair(l, pixel + 1, co, &p1, y + out_c);
+    for (i = 0; i < 2 - alone; ++i) {
+      int8_t* to = y + i * out_c + co;
+      to[0] = ft_device_conv_finish(l, pixel + i, co, s[i].s0);
+      if (co + 1 < out_c)
+        to[1] = ft_device_conv_finish(l, pixel + i, co + 1, s[i].s1);
+    }
+  }
+}
+
+/* Two pixels of a plain layer without a side and with an even number of output
+ * channels. */
+static inline void plain_pixels(const ft_device_conv* l, const int32_t* wide,
+                                int32_t k4, ft_dsp_range range, int8_t* y) {
+  const int32_t out_c = l->p->out_c;
+  const ft_device_channel* c = ft_channel_list(l->channels);
+  const ft_device_channel* end = c + out_c;
+  const int32_t* w = (const int32_t*)l->w;
+  for (; c != end; c += 2, y += 2) {
+    ft_dsp_sums s0 = {0, 0}, s1 = {0, 0};
+    const int32_t* x = wide;
+    int32_t left = k4;
+    for (; left > FT_DSP_CHUNK; left -= FT_DSP_CHUNK, x += FT_DSP_CHUNK)
+      w = ft_dsp_dot_2x2(w, x, FT_DSP_CHUNK / 4, &s0, &s1);
+    w = ft_dsp_dot_2x2(w, x, left / 4, &s0, &s1);
+    y[0] = ft_dsp_requantize(s0.s0, c, range);
+    y[out_c] = ft_dsp_requantize(s1.s0, c, range);
+    y[1] = ft_dsp_requantize(s0.s1, c + 1, range);
+    y[out_c + 1] = ft_dsp_requantize(s1.s1, c + 1, range);
+  }
+}
+
+static void two_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
+                       int32_t pixel, int alone, int8_t* y) {
+  const ft_conv_params* p = l->p;
+  ft_dsp_range range = ft_dsp_range_of(p->q_low, p->q_high);
+  if (!l->channels->is_plain || p->rank > 0 || alone || p->out_c % 2) {
+    any_pixels(l, wide, k4, pixel, alone, y);
+  } else if (range.is_byte) {
+    range.is_byte = 1; /* known to the compiler */
+    plain_pixels(l, wide, k4, range, y);
+  } else {
+    plain_pixels(l, wide, k4, range, y);
   }
 }
 
@@ -89,11 +91,9 @@ void ft_conv2d_s8_armdsp(const void* params, const ft_args* args) {
   int32_t* wide =
       (int32_t*)args->scratch; /* k4 words: 2 pixels, 2 bytes each */
   int8_t* bytes = (int8_t*)(wide + k4);
-  conv_layer l = {p, (const ft_device_channels*)args->aux[1],
-                  (const float*)args->in[3], (const float*)args->in[4], NULL};
+  const ft_device_conv l = ft_device_conv_of(p, args);
   ft_cursor at = ft_cursor_at(p, 0);
   int32_t pixel;
-  if (p->rank > 0) l.inv_acc_scale = (const float*)args->aux[2];
   if (k % 4) memset(bytes + k / 4 * 4, 0, 4); /* weights are 0 there */
   for (pixel = 0; pixel < pixels; pixel += 2) {
     const int alone = pixel + 1 == pixels;
@@ -103,7 +103,7 @@ void ft_conv2d_s8_armdsp(const void* params, const ft_args* args) {
       widen_window(p, x, &at, k, bytes, wide + 1);
       ft_cursor_next(p, &at);
     }
-    two_pixels(&l, (const int32_t*)args->aux[0], wide, k4, pixel, alone, y);
+    two_pixels(&l, wide, k4, pixel, alone, y);
     y += 2 * p->out_c;
   }
 }

@@ -23,44 +23,72 @@
       [a3] "+r"(a3), [r] "=&r"(r), [e] "=&r"(e), [o] "=&r"(o), [w0] "=&r"(w0), \
       [w1] "=&r"(w1)
 
-/* sums[4] of channels c .. c + 3. */
-static inline const int16_t* sum_taps(const int8_t* const* taps, int32_t count,
-                                      int32_t c, const int16_t* w,
-                                      int32_t* sums) {
+typedef struct {
+  int32_t c0, c1, c2, c3;
+} four_sums;
+
+/* Of channels c .. c + 3. */
+static inline four_sums sum_taps(const int8_t* const* taps, int32_t count,
+                                 int32_t c, const int16_t* w) {
   const int8_t* const* end3 = taps + count / 3 * 3;
   const int8_t* const* end = taps + count;
   int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, r, e, o, w0, w1;
+  four_sums sums;
   while (taps != end3)
     __asm volatile(FT_TAP FT_TAP FT_TAP:FT_TAP_OPERANDS
                    : [c] "r"(c)
                    : "memory");
   while (taps != end)
     __asm volatile(FT_TAP:FT_TAP_OPERANDS : [c] "r"(c) : "memory");
-  sums[0] = a0;
-  sums[1] = a1;
-  sums[2] = a2;
-  sums[3] = a3;
-  return w;
+  sums.c0 = a0;
+  sums.c1 = a1;
+  sums.c2 = a2;
+  sums.c3 = a3;
+  return sums;
+}
+
+static inline void plain_pixel(const ft_conv_params* p,
+                               const int8_t* const* taps, const int16_t* w,
+                               const ft_device_channel* k, ft_dsp_range range,
+                               int8_t* y) {
+  const int32_t count = p->k_h * p->k_w, out_c = p->out_c;
+  int32_t c;
+  for (c = 0; c < out_c; c += 4, w += 4 * count, k += 4) {
+    const four_sums s = sum_taps(taps, count, c, w);
+    y[c] = ft_dsp_requantize(s.c0, k, range);
+    y[c + 1] = ft_dsp_requantize(s.c1, k + 1, range);
+    y[c + 2] = ft_dsp_requantize(s.c2, k + 2, range);
+    y[c + 3] = ft_dsp_requantize(s.c3, k + 3, range);
+  }
+}
+
+static void any_pixel(const ft_conv_params* p, const int8_t* const* taps,
+                      const int16_t* w, const ft_device_channel* k, int8_t* y) {
+  const int32_t count = p->k_h * p->k_w;
+  int32_t c, i;
+  for (c = 0; c < p->out_c; c += 4, w += 4 * count) {
+    const four_sums s = sum_taps(taps, count, c, w);
+    const int32_t sums[4] = {s.c0, s.c1, s.c2, s.c3};
+    for (i = 0; i < 4; ++i, ++k) {
+      const int32_t acc = (int32_t)((uint32_t)sums[i] + (uint32_t)k->init);
+      const int32_t q = ft_requantize(acc, k->multiplier, -k->right);
+      *y++ = (int8_t)ft_clamp_i32(q + p->y_zero_point, p->q_low, p->q_high);
+    }
+  }
 }
 
 static void one_pixel(const ft_conv_params* p, const int8_t* const* taps,
                       const int16_t* w, const ft_device_channels* channels,
                       int8_t* y) {
-  const int32_t count = p->k_h * p->k_w, low = p->q_low, high = p->q_high;
   const ft_device_channel* k = ft_channel_list(channels);
-  int32_t c, i;
-  for (c = 0; c < p->out_c; c += 4) {
-    int32_t sums[4];
-    w = sum_taps(taps, count, c, w, sums);
-    if (channels->is_plain) {
-      for (i = 0; i < 4; ++i) *y++ = ft_dsp_requantize(sums[i], k++, low, high);
-      continue;
-    }
-    for (i = 0; i < 4; ++i, ++k) {
-      const int32_t acc = (int32_t)((uint32_t)sums[i] + (uint32_t)k->init);
-      const int32_t q = ft_requantize(acc, k->multiplier, -k->right);
-      *y++ = (int8_t)ft_clamp_i32(q + p->y_zero_point, low, high);
-    }
+  ft_dsp_range range = ft_dsp_range_of(p->q_low, p->q_high);
+  if (!channels->is_plain) {
+    any_pixel(p, taps, w, k, y);
+  } else if (range.is_byte) {
+    range.is_byte = 1; /* known to the compiler */
+    plain_pixel(p, taps, w, k, range, y);
+  } else {
+    plain_pixel(p, taps, w, k, range, y);
   }
 }
 

@@ -3,25 +3,8 @@
  *
  * aux: packed weights, ft_device_channels, inv_acc_scale [n] float (read with a
  * low-rank side only). scratch: the row in halfwords, and its last bytes. */
-#include "kernels/fully_connected/fully_connected.h"
-#include "kernels/quant/low_rank.h"
+#include "kernels/fully_connected/device_finish.h"
 #include "kernels/quant/s8_armdsp.h"
-
-static int8_t finish(const ft_fully_connected_params* p, const ft_args* args,
-                     int32_t row, int32_t j, int32_t sum) {
-  const ft_device_channel* c =
-      ft_channel_list((const ft_device_channels*)args->aux[1]) + j;
-  int32_t acc = ft_add_wrap(sum, c->init);
-  if (p->rank > 0) {
-    const float* h = (const float*)args->in[3] + row * p->rank;
-    const float* b = (const float*)args->in[4] + j * p->rank;
-    const float side = ((const float*)args->aux[2])[j] *
-                       ft_low_rank_dot(h, b, p->rank, p->lora_scaling);
-    acc = ft_add_wrap(acc, ft_round_to_acc(side));
-  }
-  acc = ft_requantize_once(acc, c->multiplier, -c->right) + p->y_zero_point;
-  return (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
-}
 
 static void widen_row(const int8_t* x, int32_t k, int32_t* wide) {
   int8_t last[4] = {0, 0, 0, 0};
@@ -58,7 +41,7 @@ void ft_fully_connected_s8_armdsp(const void* params, const ft_args* args) {
       all[2] = s[1].s0;
       all[3] = s[1].s1;
       for (i = 0; i < 4 && j + i < p->n; ++i)
-        *y++ = finish(p, args, row, j + i, all[i]);
+        *y++ = ft_device_fc_finish(p, args, row, j + i, all[i]);
     }
   }
 }

@@ -37,14 +37,32 @@ static inline void ft_dsp_widen(const int8_t* x, int32_t* to, int32_t step) {
   to[step] = ft_dsp_odd(v);
 }
 
-/* One channel's sum, its constants given; the result is an int8. */
+/* What an output is clamped to; `is_byte`: to all that a byte holds. */
+typedef struct {
+  int32_t low, high;
+  int is_byte;
+} ft_dsp_range;
+
+static inline ft_dsp_range ft_dsp_range_of(int32_t low, int32_t high) {
+  ft_dsp_range range;
+  range.low = low;
+  range.high = high;
+  range.is_byte = low == -128 && high == 127;
+  return range;
+}
+
+/* The sum of a channel of a plain layer as an int8. */
 static inline int8_t ft_dsp_requantize(int32_t sum, const ft_device_channel* c,
-                                       int32_t low, int32_t high) {
+                                       ft_dsp_range range) {
   const int32_t twice = (sum + c->init) * 2;
   int32_t v;
   __asm("smmulr %0, %1, %2" : "=r"(v) : "r"(twice), "r"(c->multiplier));
   v = (v + (v >> 31) + c->offset) >> c->right;
-  return (int8_t)ft_clamp_i32(v, low, high);
+  if (range.is_byte) {
+    __asm("ssat %0, #8, %1" : "=r"(v) : "r"(v));
+    return (int8_t)v;
+  }
+  return (int8_t)ft_clamp_i32(v, range.low, range.high);
 }
 
 /* Sums of two channels. */

@@ -1,0 +1,73 @@
+"""Instructions per multiply-accumulate of int8 rows on emulated boards.
+
+    .venv/bin/python bench/mcu_kernels.py [-O2|-O3|-Os]
+
+Exact counts of QEMU (tools/mcu), which models no caches: instructions, never
+time. Each row's result is compared with the host's C99 row, bit by bit, before
+its count is believed. Exits with 1 if a bar is missed. CMSIS-NN's figures were
+measured by the same emulators with arm-none-eabi-gcc 12.2.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "python")]
+
+import mcu  # noqa: E402
+from mcu_cases import print_cases, run_cases  # noqa: E402
+
+BUILD = ROOT / "build" / "release"
+LAYERS = {  # (op, its layer in device_cases): name, multiply-accumulates
+    ("conv2d", 0): ("pointwise 64->64, 25x5", 125 * 64 * 64),
+    ("conv2d", 1): ("conv 3x3 64->64, 9x7", 63 * 64 * 64 * 9),
+    ("depthwise_conv2d", 0): ("depthwise 3x3x64, 25x5", 125 * 64 * 9),
+    ("fully_connected", 0): ("fully connected 64->12", 64 * 12),
+}
+BOARDS = [("cortex-m4", "armdsp"), ("cortex-m55", "helium")]
+# Instructions per multiply-accumulate.
+BARS = {("conv2d", 0): {"armdsp": 2.0, "helium": 0.40},
+        ("depthwise_conv2d", 0): {"armdsp": 7.5, "helium": 2.2}}
+CMSIS_NN = {("conv2d", 0): {"armdsp": 2.09, "helium": 0.40},
+            ("depthwise_conv2d", 0): {"armdsp": 8.33, "helium": 2.32},
+            ("fully_connected", 0): {"armdsp": 2.9, "helium": 0.9}}
+
+
+def measure(board, isa, optimize):
+    """{(op, layer): instructions} of one board."""
+    counts = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for op in sorted({op for op, _ in LAYERS}):
+            cases = Path(folder) / f"{op}.c"
+            symbols = print_cases(BUILD / "device_cases", cases, isa, "s8", [op])
+            run = run_cases(mcu.load_target(board), cases, symbols,
+                            BUILD / "src" / "kernels" / "libft_kernels.a",
+                            optimize=optimize, time_limit=300)
+            if run.exit != 0:
+                sys.exit(f"{board}: wrong bits: {run.output}")
+            for name, section in run.sections.items():
+                row, kind, number = name.split()
+                if kind == "layer":
+                    counts[op, int(number)] = section.instructions
+    return counts
+
+
+def main():
+    optimize = sys.argv[1] if len(sys.argv) > 1 else "-O2"
+    missed = 0
+    print(f"{'layer':26}{'board':>12}{'instructions':>14}{'per MAC':>9}"
+          f"{'bar':>6}{'CMSIS-NN':>10}   ({optimize})")
+    for board, isa in BOARDS:
+        counts = measure(board, isa, optimize)
+        for key, (name, macs) in LAYERS.items():
+            rate = counts[key] / macs
+            bar = BARS.get(key, {}).get(isa)
+            missed += bar is not None and rate > bar
+            print(f"{name:26}{board:>12}{counts[key]:14,}{rate:9.3f}"
+                  f"{bar or '-':>6}{CMSIS_NN.get(key, {}).get(isa, '-'):>10}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
