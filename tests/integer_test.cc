@@ -205,12 +205,50 @@ float small_rate(const std::string& method, bool classes) {
   return method == "full" ? 1e-7f : 1e-5f;
 }
 
+// Inputs share memory with what a run computes: they are written for each.
+void write_inputs(Session& s, bool classes, int32_t label) {
+  const Random random(2, "inputs");
+  for (size_t k = 0; std::byte & b : s.input(0))
+    b = static_cast<std::byte>(random.bits(k++) % 160);
+  const TensorType& target = s.program().inputs[1].type;
+  if (classes) {
+    s.input_as<int32_t>(1)[0] = 0;
+    s.input_as<int32_t>(1)[1] = label;
+    return;
+  }
+  write_features(s.input(1), target, 0,
+                 std::vector<float>(
+                     static_cast<size_t>(target.shape.num_elements()), 0.5f));
+}
+
+// One update of plain SGD, after as many runs as it accumulates; of each the
+// label is another one.
+void run_update(Session& s, const OptimizerSettings& opt, bool classes) {
+  const int64_t runs = opt.accumulate;
+  for (int64_t run = 0; run < runs; ++run) {
+    write_inputs(s, classes, static_cast<int32_t>((3 + run) % 5));
+    if (s.program().inputs[2].type.dtype == DType::kS32)
+      std::ranges::copy(integer_hyper_values(opt, run, runs, 0),
+                        s.input_as<int32_t>(2).begin());
+    else
+      std::ranges::copy(hyper_values(opt, run, runs),
+                        s.input_as<float>(2).begin());
+    s.run();
+  }
+}
+
 // One plain step of SGD moves every parameter by its gradient.
 std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
-                                           Precision precision) {
+                                           Precision precision,
+                                           int64_t accumulate = 1) {
   const bool classes = natural_loss(base, {}) != Loss::kMse;
   const MethodSettings method = settings_of(name, classes ? 5 : 0);
-  const OptimizerSettings opt{.optimizer = "sgd", .momentum = 0};
+  const float lr = small_rate(name, classes);
+  const OptimizerSettings opt{.optimizer = "sgd",
+                              .lr = static_cast<double>(lr),
+                              .momentum = 0,
+                              .schedule = "constant",
+                              .accumulate = accumulate};
   auto step = compile_training(base, {.method = method,
                                       .optimizer = opt,
                                       .loss = natural_loss(base, method),
@@ -232,29 +270,12 @@ std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
     set_adapter_values(step->program.graph, t, values);
   }
   Session s = Session::create(step->program).value();
-  const Random random(2, "inputs");
-  for (size_t k = 0; std::byte & b : s.input(0))
-    b = static_cast<std::byte>(random.bits(k++) % 160);
-  const TensorType& target = step->program.inputs[1].type;
-  if (classes) s.input_as<int32_t>(1)[1] = 3;
-  if (!classes)
-    write_features(s.input(1), target, 0,
-                   std::vector<float>(
-                       static_cast<size_t>(target.shape.num_elements()), 0.5f));
   std::vector<std::vector<double>> before, moved;
   std::erase_if(step->adapted.tensors,
                 [](const AdapterTensor& t) { return !t.trainable; });
   for (const AdapterTensor& t : step->adapted.tensors)
     before.push_back(fine_values(s, t));
-  const float lr = small_rate(name, classes);
-  if (precision == Precision::kInteger)
-    std::ranges::copy(
-        integer_hyper_values(
-            {.lr = static_cast<double>(lr), .schedule = "constant"}, 0, 1, 0),
-        s.input_as<int32_t>(2).begin());
-  else
-    s.input_as<float>(2)[0] = lr;
-  s.run();
+  run_update(s, opt, classes);
   for (size_t i = 0; i < before.size(); ++i) {
     moved.push_back(fine_values(s, step->adapted.tensors[i]));
     for (size_t k = 0; k < moved[i].size(); ++k)
@@ -304,6 +325,16 @@ TEST(IntegerTraining, GradientsAreThoseOfMixed) {
         // Gains of 15 bits flip three times as many activations.
         method == std::string("dora") ? 0.08 : 0.05);
   }
+}
+
+// DoRA's magnitudes have units of their own.
+TEST(IntegerTraining, AccumulatedGradientsAreThoseOfMixed) {
+  const auto base = load_base(model_path("demo"), Precision::kMixed, 2);
+  ASSERT_TRUE(base.ok());
+  for (const char* method : {"lora", "dora"})
+    expect_equal_gradients(
+        gradients(base->graph, method, Precision::kMixed, 3),
+        gradients(base->graph, method, Precision::kInteger, 3), 0.08);
 }
 
 // Samples of four classes: noise with a bright patch in one quarter.

@@ -127,6 +127,7 @@ constexpr const OpDef* kAllOps[] = {
     &kBfpMseLoss,
     &kBfpMseLossGrad,
     &kBfpQuantize,
+    &kBfpAccumulateGrad,
     &kBfpAdamwUpdate,
     &kBfpSgdUpdate,
 };

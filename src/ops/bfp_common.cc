@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/bfp_updates/bfp_updates.h"
 #include "kernels/conv2d/conv2d.h"
 #include "ops/conv_common.h"
 
@@ -93,6 +94,13 @@ Status check_operand(const NodeView& node, size_t i, size_t exponent) {
     return node.error(fmt::format("input {} is empty", i));
   if (!node.has(exponent)) return ok_status();
   return node.error(fmt::format("int8 input {} has an exponent", i));
+}
+
+Status check_bfp_hyper(const NodeView& node, size_t i) {
+  if (node.in(i).dtype == DType::kS32 && node.shape(i) == Shape{FT_BFP_HYPER})
+    return ok_status();
+  return node.error(fmt::format("hyper must be int32[{}], got {}",
+                                int{FT_BFP_HYPER}, node.in(i).to_string()));
 }
 
 #if defined(__x86_64__)

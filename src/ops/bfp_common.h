@@ -46,6 +46,8 @@ Status check_bfp_units(const NodeView& node, size_t i, size_t exponent);
 Status check_operand(const NodeView& node, size_t i, size_t exponent);
 // Input i is int32[1] where present.
 Status check_state(const NodeView& node, size_t i);
+// Input i is int32[FT_BFP_HYPER].
+Status check_bfp_hyper(const NodeView& node, size_t i);
 // The scale of a per-tensor int8 operand, or the factor of an int16 one.
 double factor_of(const NodeView& node, size_t i);
 

@@ -6,8 +6,8 @@
 
 namespace ft::ops {
 
-extern const OpDef kBfpConcat, kBfpFakeQuantize, kBfpGatherGrad,
-    kBfpInverseNorm;
+extern const OpDef kBfpAccumulateGrad, kBfpConcat, kBfpFakeQuantize,
+    kBfpGatherGrad, kBfpInverseNorm;
 extern const OpDef kBfpSparseConv2d, kBfpSparseConv2dValuesGrad,
     kBfpSparseConv2dInputGrad;
 

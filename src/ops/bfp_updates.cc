@@ -23,9 +23,7 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
   FT_TRY_STATUS(check_bfp_units(node, 0, 1));
   FT_TRY_STATUS(check_bfp_units(node, 2, 3));
   FT_TRY_STATUS(check_same_shape(node, 0, 2));
-  if (node.in(4).dtype != DType::kS32 || node.shape(4) != Shape{FT_BFP_HYPER})
-    return node.error(fmt::format("hyper must be int32[{}], got {}",
-                                  int{FT_BFP_HYPER}, node.in(4).to_string()));
+  FT_TRY_STATUS(check_bfp_hyper(node, 4));
   for (size_t i = 5; i < node.num_inputs(); ++i) {
     if (!node.has(i)) continue;
     FT_TRY_STATUS(check_same_shape(node, 0, i));

@@ -188,6 +188,7 @@ std::array<int32_t, 12> integer_hyper_values(const OptimizerSettings& s,
   }
   put(6, seed);
   put(8, static_cast<uint64_t>(step));
+  hyper[10] = real[3] != 0;
   return hyper;
 }
 

@@ -15,7 +15,8 @@
  *      its inverse is, for each element
  * hyper: pairs of mantissa and exponent (soft_float.h) of the learning rate,
  * 1 / (1 - beta1^t) and 1 / (1 - beta2^t); the seed (low, high), the step (low,
- * high); two zeros.
+ * high); hold (not 0: the run only adds gradients up, and nothing is updated);
+ * a zero.
  * Randomness: Philox of seed, `stream` and step * 2^32 + element. */
 #ifndef FT_KERNELS_BFP_UPDATES_H_
 #define FT_KERNELS_BFP_UPDATES_H_

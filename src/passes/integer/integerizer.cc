@@ -233,6 +233,7 @@ std::span<const Integerizer::Rule> Integerizer::rules() {
       {&kSoftmaxCrossEntropyGrad, &I::entropy_grad},
       {&kMseLoss, &I::mse},
       {&kMseLossGrad, &I::mse_grad},
+      {&kAccumulateGrad, &I::accumulate},
       {&kSgdUpdate, &I::sgd},
       {&kAdamwUpdate, &I::adamw},
   };

@@ -123,7 +123,9 @@ class Integerizer {
   Status mse_grad(const Node& node);
 
   // Updates: updates.cc.
-  Status convert_state(const Node& node, ValueId v);
+  void convert_hyper(ValueId v);
+  Status convert_state(const Node& node, ValueId v, DType dtype);
+  Status accumulate(const Node& node);
   Status update(const Node& node, const OpDef& op, size_t hyper,
                 const std::vector<size_t>& states);
   Status sgd(const Node& node);

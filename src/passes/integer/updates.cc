@@ -2,18 +2,25 @@
 #include "kernels/bfp_updates/bfp_updates.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
+#include "ops/bfp_common.h"
+#include "ops/bfp_ops.h"
 #include "passes/integer/integerizer.h"
 
 namespace ft {
 
 using namespace ops;  // the names of ops
 
-// A float state becomes int16, all zeros.
-Status Integerizer::convert_state(const Node& node, ValueId v) {
+void Integerizer::convert_hyper(ValueId v) {
+  graph_.value(v).type = {
+      .dtype = DType::kS32, .shape = {FT_BFP_HYPER}, .quant = {}};
+}
+
+// A float state becomes integers, all zeros.
+Status Integerizer::convert_state(const Node& node, ValueId v, DType dtype) {
   if (!is_float(v)) return ok_status();
   Value& value = graph_.value(v);
   if (!value.data.empty()) return unknown(node, " with an initial state");
-  value.type = {.dtype = DType::kS16, .shape = value.type.shape, .quant = {}};
+  value.type = {.dtype = dtype, .shape = value.type.shape, .quant = {}};
   return ok_status();
 }
 
@@ -21,8 +28,7 @@ Status Integerizer::update(const Node& node, const OpDef& op, size_t hyper,
                            const std::vector<size_t>& states) {
   FT_TRY(const Bfp param, in(node, 0));
   FT_TRY(const Bfp grad, wide(node, 1));
-  Value& h = graph_.value(node.inputs[hyper]);
-  h.type = {.dtype = DType::kS32, .shape = {FT_BFP_HYPER}, .quant = {}};
+  convert_hyper(node.inputs[hyper]);
   const Value residual{
       .name = graph_.value(param.mantissa).name + "/residual",
       .type = {.dtype = DType::kS16,
@@ -37,12 +43,27 @@ Status Integerizer::update(const Node& node, const OpDef& op, size_t hyper,
       grad.exponent,  node.inputs[hyper], graph_.add_value(residual)};
   for (const size_t i : states) {
     if (i >= node.inputs.size()) continue;
-    FT_TRY_STATUS(convert_state(node, node.inputs[i]));
+    FT_TRY_STATUS(convert_state(node, node.inputs[i], DType::kS16));
     inputs.push_back(node.inputs[i]);
   }
   return append_node(graph_, op, std::move(inputs), std::move(attrs),
                      {.name = node.name})
       .status();
+}
+
+// The sum of gradients, in 32 bits with an exponent of its own.
+Status Integerizer::accumulate(const Node& node) {
+  FT_TRY(const Bfp grad, wide(node, 1));
+  FT_TRY_STATUS(convert_state(node, node.inputs[0], DType::kS32));
+  convert_hyper(node.inputs[2]);
+  const ValueId exponent =
+      graph_.add_value({.name = graph_.value(node.inputs[0]).name + "/exponent",
+                        .type = exponent_type(),
+                        .kind = ValueKind::kState});
+  return become(
+      node, kBfpAccumulateGrad,
+      {node.inputs[0], exponent, grad.mantissa, grad.exponent, node.inputs[2]},
+      node.attrs, true);
 }
 
 Status Integerizer::sgd(const Node& node) {
