@@ -20,15 +20,16 @@ WHAT = (
     "callgrind, which shows programs a processor with AVX2; `dense` is the same "
     "command with every kernel that skips zeros left out by `--without-kernel`. "
     "Times are the best of rounds on one core, dense and skipping turn by turn, on "
-    "a machine that others use too. `equal bits`: both trained the same adapter, "
-    "byte for byte.",
+    "a machine that others use too. `equal bits`: both trained adapters of the "
+    "same values, bit for bit.",
     "Portable C99 kernels skip wherever zeros come from a ReLU. Vector kernels must "
     "first list what is not 0 of a row, which the saved products have to repay. So "
     "by default vectors skip in gradients behind the ReLU whose sums are of 16 "
     "products or more, and in the up-projection from 64 hidden values on; "
     "narrower ones, and the gradient of the up-projection's weights, stay dense, "
     "because skipping was slower there (src/ops/skip_zeros.h). At the default "
-    "reduction factor, 16, an inference thus skips nothing, and a step little.",
+    "reduction factor, 16, an inference thus skips nothing by default, and a step "
+    "gains next to nothing: skipping pays without vectors, as on small devices.",
 )
 
 
@@ -40,7 +41,7 @@ def main():
     lines += ["", "Made by `python bench/sparsity.py`.", ""]
     lines += table(rows)
     if len(rows) < 7:
-        lines += ["", f"Only {len(rows)} of 7 cases are measured yet."]
+        lines += ["", f"Only {len(rows)} of 7 cases measured yet."]
     write(Path(sys.argv[1]), "sparsity", lines, rows)
 
 
