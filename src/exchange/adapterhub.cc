@@ -383,7 +383,7 @@ class HubFitter {
 }  // namespace
 
 bool is_adapterhub(const std::string& text) {
-  const Json file = Json::parse(text, nullptr, false);
+  const Json file = parse_config(text);
   return file.is_object() && !file.contains("peft_type") &&
          file.contains("config") && file.contains("model_type");
 }
@@ -392,7 +392,7 @@ Result<Adapter> from_adapterhub(const std::string& text,
                                 std::span<const std::byte> tensors,
                                 std::span<const std::byte> head,
                                 const std::string& origin) {
-  const Json file = Json::parse(text, nullptr, false);
+  const Json file = parse_config(text);
   if (!file.is_object() || !file.value("config", Json()).is_object())
     return invalid_input(
         fmt::format("{}: adapter_config.json has no object 'config'", origin));

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 
 #include "exchange/config_keys.h"
+#include "exchange/module_pattern.h"
 #include "exchange/peft_biases.h"
 #include "exchange/peft_prompts.h"
 #include "exchange/peft_ranks.h"
@@ -61,13 +61,8 @@ Result<std::optional<double>> pattern_value(const Json& patterns,
     if (!value.is_number())
       return invalid_input(
           fmt::format("{} of '{}' is not a number", key, pattern));
-    try {  // std::regex reports by exception
-      if (std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")")))
-        return std::optional<double>(value.get<double>());
-    } catch (const std::regex_error&) {
-      return invalid_input(fmt::format(
-          "{} has '{}', which is not a regular expression", key, pattern));
-    }
+    FT_TRY(const bool matches, matches_pattern(key, pattern, module, true));
+    if (matches) return std::optional<double>(value.get<double>());
   }
   return std::optional<double>();
 }
@@ -77,16 +72,8 @@ Result<std::optional<double>> pattern_value(const Json& patterns,
 Result<bool> is_feedforward(const Json& config, const std::string& module) {
   const auto at = config.find(kFeedforward);
   if (at == config.end() || at->is_null()) return false;
-  if (at->is_string()) {
-    try {  // std::regex reports by exception
-      return std::regex_match(module, std::regex(at->get<std::string>()));
-    } catch (const std::regex_error&) {
-      return invalid_input(
-          fmt::format("{} is '{}', which is not a regular "
-                      "expression",
-                      kFeedforward, at->get<std::string>()));
-    }
-  }
+  if (at->is_string())
+    return matches_pattern(kFeedforward, at->get<std::string>(), module, false);
   bool any = false;
   for (const Json& name : *at) {
     if (!name.is_string())
@@ -371,7 +358,7 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
 Result<Adapter> from_peft(const std::string& config_text,
                           std::span<const std::byte> tensors,
                           const std::string& origin) {
-  const Json config = Json::parse(config_text, nullptr, false);
+  const Json config = parse_config(config_text);
   if (!config.is_object())
     return invalid_input(
         fmt::format("{}: adapter_config.json is not a JSON object", origin));
