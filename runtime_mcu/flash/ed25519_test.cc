@@ -20,6 +20,7 @@ namespace {
 
 std::vector<uint8_t> bytes_of(const std::string& hex) {
   std::vector<uint8_t> bytes(hex.size() / 2);
+  if (bytes.empty()) return bytes;
   EXPECT_EQ(sodium_hex2bin(bytes.data(), bytes.size(), hex.data(), hex.size(),
                            nullptr, nullptr, nullptr),
             0);
