@@ -1,4 +1,4 @@
-"""Instructions per multiply-accumulate of int8 rows on emulated boards.
+"""Instructions per multiply-accumulate (or sum) of int8 rows on emulated boards.
 
     .venv/bin/python bench/mcu_kernels.py [-O2|-O3|-Os]
 
@@ -23,6 +23,7 @@ LAYERS = {  # (op, its layer in device_cases): name, multiply-accumulates
     ("conv2d", 0): ("pointwise 64->64, 25x5", 125 * 64 * 64),
     ("conv2d", 1): ("conv 3x3 64->64, 9x7", 63 * 64 * 64 * 9),
     ("depthwise_conv2d", 0): ("depthwise 3x3x64, 25x5", 125 * 64 * 9),
+    ("binary", 0): ("add, 16x16x16", 16 ** 3),
     ("fully_connected", 0): ("fully connected 64->12", 64 * 12),
 }
 BOARDS = [("cortex-m4", "armdsp"), ("cortex-m55", "helium")]

@@ -2,6 +2,7 @@
 // activation. Loops in kernels/binary/.
 #include "kernels/binary/binary.h"
 
+#include "kernels/binary/device_add.h"
 #include "kernels/binary/linear_sum.h"
 #include "ops/activation_bounds.h"
 #include "ops/all_ops.h"
@@ -234,6 +235,12 @@ bool accepts_hwy(const LowerContext&, const Lowered& lowered) {
   return ft_binary_s8_hwy_accepts(&lowered.params_as<ft_binary_params>()) != 0;
 }
 
+// The rows of microcontrollers.
+bool accepts_device(const LowerContext& context, const Lowered& lowered) {
+  return context.view.shape(0) == context.view.shape(1) &&
+         ft_device_add_accepts(&lowered.params_as<ft_binary_params>()) != 0;
+}
+
 #if defined(__x86_64__)
 bool available_vnni() { return ft_binary_s8_avx512vnni_available() != 0; }
 
@@ -251,6 +258,8 @@ Status prepare_vnni(const LowerContext&, Lowered& lowered) {
 #endif
 
 constexpr KernelDef kKernels[] = {
+    {"ft_binary_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr, accepts_device},
+    {"ft_binary_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr, accepts_device},
 #if defined(__x86_64__)
     {"ft_binary_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_binary_s8_avx512vnni, accepts_vnni, prepare_vnni, 0, available_vnni},

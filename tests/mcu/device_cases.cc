@@ -149,6 +149,11 @@ std::vector<OpExample> layers_of(const OpDef& op) {
     return {int8_layer(x, weights({64, 1, 1, 64}, 0), 64, {}, 0.9f),
             int8_layer(s8({1, 9, 7, 64}, 0.05f, 3), weights({64, 3, 3, 64}, 0),
                        64, kSame, 4.0f)};
+  if (&op == &ops::kBinary)
+    return {{.inputs = {s8({1, 16, 16, 16}, 0.05f, -128),
+                        s8({1, 16, 16, 16}, 0.03f, 4)},
+             .attrs = {{"kind", "add"}},
+             .out_quant = quant_of_output(0.06f, -128)}};
   if (&op == &ops::kDepthwiseConv2d)
     return {int8_layer(x, weights({1, 3, 3, 64}, 3), 64, kSame, 0.4f)};
   if (&op == &ops::kFullyConnected)

@@ -33,38 +33,36 @@ static void any_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
 
 /* Two pixels of a plain layer without a side and with an even number of output
  * channels. */
-static inline void plain_pixels(const ft_device_conv* l, const int32_t* wide,
-                                int32_t k4, ft_dsp_range range, int8_t* y) {
-  const int32_t out_c = l->p->out_c;
+FT_DSP_COPIED void plain_pixels(const ft_device_conv* l, const int32_t* wide,
+                                int32_t k4, int is_byte, int8_t* y) {
+  const int32_t low = l->p->q_low, high = l->p->q_high;
+  const int8_t* end = y + l->p->out_c;
+  int8_t* z = y + l->p->out_c;
   const ft_device_channel* c = ft_channel_list(l->channels);
-  const ft_device_channel* end = c + out_c;
   const int32_t* w = (const int32_t*)l->w;
-  for (; c != end; c += 2, y += 2) {
+  for (; y != end; c += 2, y += 2, z += 2) {
     ft_dsp_sums s0 = {0, 0}, s1 = {0, 0};
     const int32_t* x = wide;
     int32_t left = k4;
     for (; left > FT_DSP_CHUNK; left -= FT_DSP_CHUNK, x += FT_DSP_CHUNK)
       w = ft_dsp_dot_2x2(w, x, FT_DSP_CHUNK / 4, &s0, &s1);
     w = ft_dsp_dot_2x2(w, x, left / 4, &s0, &s1);
-    y[0] = ft_dsp_requantize(s0.s0, c, range);
-    y[out_c] = ft_dsp_requantize(s1.s0, c, range);
-    y[1] = ft_dsp_requantize(s0.s1, c + 1, range);
-    y[out_c + 1] = ft_dsp_requantize(s1.s1, c + 1, range);
+    y[0] = ft_dsp_requantize(s0.s0, c, is_byte, low, high);
+    z[0] = ft_dsp_requantize(s1.s0, c, is_byte, low, high);
+    y[1] = ft_dsp_requantize(s0.s1, c + 1, is_byte, low, high);
+    z[1] = ft_dsp_requantize(s1.s1, c + 1, is_byte, low, high);
   }
 }
 
 static void two_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
                        int32_t pixel, int alone, int8_t* y) {
   const ft_conv_params* p = l->p;
-  ft_dsp_range range = ft_dsp_range_of(p->q_low, p->q_high);
-  if (!l->channels->is_plain || p->rank > 0 || alone || p->out_c % 2) {
+  if (!l->channels->is_plain || p->rank > 0 || alone || p->out_c % 2)
     any_pixels(l, wide, k4, pixel, alone, y);
-  } else if (range.is_byte) {
-    range.is_byte = 1; /* known to the compiler */
-    plain_pixels(l, wide, k4, range, y);
-  } else {
-    plain_pixels(l, wide, k4, range, y);
-  }
+  else if (p->q_low == -128 && p->q_high == 127)
+    plain_pixels(l, wide, k4, 1, y);
+  else
+    plain_pixels(l, wide, k4, 0, y);
 }
 
 /* The window of one pixel, every other word of `wide`. */

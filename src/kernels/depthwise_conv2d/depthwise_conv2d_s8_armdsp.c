@@ -47,18 +47,19 @@ static inline four_sums sum_taps(const int8_t* const* taps, int32_t count,
   return sums;
 }
 
-static inline void plain_pixel(const ft_conv_params* p,
+FT_DSP_COPIED void plain_pixel(const ft_conv_params* p,
                                const int8_t* const* taps, const int16_t* w,
-                               const ft_device_channel* k, ft_dsp_range range,
+                               const ft_device_channel* k, int is_byte,
                                int8_t* y) {
-  const int32_t count = p->k_h * p->k_w, out_c = p->out_c;
-  int32_t c;
-  for (c = 0; c < out_c; c += 4, w += 4 * count, k += 4) {
+  const int32_t count = p->k_h * p->k_w, low = p->q_low, high = p->q_high;
+  int8_t* end = y + p->out_c;
+  int32_t c = 0;
+  for (; y != end; y += 4, c += 4, w += 4 * count, k += 4) {
     const four_sums s = sum_taps(taps, count, c, w);
-    y[c] = ft_dsp_requantize(s.c0, k, range);
-    y[c + 1] = ft_dsp_requantize(s.c1, k + 1, range);
-    y[c + 2] = ft_dsp_requantize(s.c2, k + 2, range);
-    y[c + 3] = ft_dsp_requantize(s.c3, k + 3, range);
+    y[0] = ft_dsp_requantize(s.c0, k, is_byte, low, high);
+    y[1] = ft_dsp_requantize(s.c1, k + 1, is_byte, low, high);
+    y[2] = ft_dsp_requantize(s.c2, k + 2, is_byte, low, high);
+    y[3] = ft_dsp_requantize(s.c3, k + 3, is_byte, low, high);
   }
 }
 
@@ -81,15 +82,12 @@ static void one_pixel(const ft_conv_params* p, const int8_t* const* taps,
                       const int16_t* w, const ft_device_channels* channels,
                       int8_t* y) {
   const ft_device_channel* k = ft_channel_list(channels);
-  ft_dsp_range range = ft_dsp_range_of(p->q_low, p->q_high);
-  if (!channels->is_plain) {
+  if (!channels->is_plain)
     any_pixel(p, taps, w, k, y);
-  } else if (range.is_byte) {
-    range.is_byte = 1; /* known to the compiler */
-    plain_pixel(p, taps, w, k, range, y);
-  } else {
-    plain_pixel(p, taps, w, k, range, y);
-  }
+  else if (p->q_low == -128 && p->q_high == 127)
+    plain_pixel(p, taps, w, k, 1, y);
+  else
+    plain_pixel(p, taps, w, k, 0, y);
 }
 
 void ft_depthwise_conv2d_s8_armdsp(const void* params, const ft_args* args) {

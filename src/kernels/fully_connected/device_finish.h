@@ -10,6 +10,18 @@
 #include "kernels/quant/low_rank.h"
 #include "kernels/quant/s8_device.h"
 
+/* ft_requantize_once() by the upper half of the product: from `right` 2 on,
+ * half of the last unit lies there, and the lower half matters only at a tie
+ * below 0. */
+static inline int32_t ft_device_requantize_once(int32_t acc,
+                                                const ft_device_channel* c) {
+  const int64_t product = (int64_t)acc * c->multiplier;
+  int32_t high = (int32_t)(product >> 32);
+  if (c->right < 2) return ft_requantize_once(acc, c->multiplier, -c->right);
+  if (high < 0 && (uint32_t)product == 0) --high;
+  return (high + (1 << (c->right - 2))) >> (c->right - 1);
+}
+
 static inline int8_t ft_device_fc_finish(const ft_fully_connected_params* p,
                                          const ft_args* args, int32_t row,
                                          int32_t j, int32_t sum) {
@@ -23,7 +35,7 @@ static inline int8_t ft_device_fc_finish(const ft_fully_connected_params* p,
                        ft_low_rank_dot(h, b, p->rank, p->lora_scaling);
     acc = ft_add_wrap(acc, ft_round_to_acc(side));
   }
-  acc = ft_requantize_once(acc, c->multiplier, -c->right) + p->y_zero_point;
+  acc = ft_device_requantize_once(acc, c) + p->y_zero_point;
   return (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
 }
 

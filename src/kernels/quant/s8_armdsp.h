@@ -37,32 +37,20 @@ static inline void ft_dsp_widen(const int8_t* x, int32_t* to, int32_t step) {
   to[step] = ft_dsp_odd(v);
 }
 
-/* What an output is clamped to; `is_byte`: to all that a byte holds. */
-typedef struct {
-  int32_t low, high;
-  int is_byte;
-} ft_dsp_range;
+/* A loop of which the compiler makes one copy for each constant argument. */
+#define FT_DSP_COPIED static inline __attribute__((always_inline))
 
-static inline ft_dsp_range ft_dsp_range_of(int32_t low, int32_t high) {
-  ft_dsp_range range;
-  range.low = low;
-  range.high = high;
-  range.is_byte = low == -128 && high == 127;
-  return range;
-}
-
-/* The sum of a channel of a plain layer as an int8. */
-static inline int8_t ft_dsp_requantize(int32_t sum, const ft_device_channel* c,
-                                       ft_dsp_range range) {
+/* The sum of a channel of a plain layer as an int8 from p's q_low to q_high;
+ * `is_byte`: these are all that a byte holds. */
+FT_DSP_COPIED int8_t ft_dsp_requantize(int32_t sum, const ft_device_channel* c,
+                                       int is_byte, int32_t low, int32_t high) {
   const int32_t twice = (sum + c->init) * 2;
   int32_t v;
   __asm("smmulr %0, %1, %2" : "=r"(v) : "r"(twice), "r"(c->multiplier));
   v = (v + (v >> 31) + c->offset) >> c->right;
-  if (range.is_byte) {
-    __asm("ssat %0, #8, %1" : "=r"(v) : "r"(v));
-    return (int8_t)v;
-  }
-  return (int8_t)ft_clamp_i32(v, range.low, range.high);
+  if (!is_byte) return (int8_t)ft_clamp_i32(v, low, high);
+  __asm("ssat %0, #8, %1" : "=r"(v) : "r"(v));
+  return (int8_t)v;
 }
 
 /* Sums of two channels. */
