@@ -119,8 +119,10 @@ Status write_folder(const std::string& folder, const FolderFiles& files) {
   std::filesystem::create_directories(path, error);
   if (error)
     return io_error("cannot make folder '" + folder + "': " + error.message());
-  for (const auto& [name, bytes] : files)
+  for (const auto& [name, bytes] : files) {
+    std::filesystem::create_directories((path / name).parent_path(), error);
     FT_TRY_STATUS(write_file_atomically((path / name).string(), bytes));
+  }
   return ok_status();
 }
 

@@ -234,10 +234,10 @@ void add_packed_weights(const LowerContext& context, size_t packed_bytes,
   };
   pack(lowered.params.data(),
        reinterpret_cast<const int8_t*>(context.constant(1).data()),
-       as_int32(context.constant(2)), as_int32(lowered.aux[0]),
-       as_int32(lowered.aux[1]), packed.data(), channels.data());
-  lowered.aux.push_back(std::move(packed));
-  lowered.aux.push_back(std::move(channels));
+       as_int32(context.constant(2)), as_int32(lowered.aux[0].bytes),
+       as_int32(lowered.aux[1].bytes), packed.data(), channels.data());
+  lowered.aux.push_back({std::move(packed)});
+  lowered.aux.push_back({std::move(channels)});
 }
 
 ValueId emit_pre_activation_grad(GradientBuilder& g) {

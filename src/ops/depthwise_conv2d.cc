@@ -381,7 +381,7 @@ Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
   ft_pack_depthwise_s16(reinterpret_cast<const int8_t*>(w.data()),
                         p.k_h * p.k_w, p.out_c,
                         reinterpret_cast<int16_t*>(packed.data()));
-  lowered.aux = {std::move(packed), channels_of(context, lowered)};
+  lowered.aux = {{std::move(packed)}, {channels_of(context, lowered)}};
   lowered.scratch_bytes = tap_bytes(p);
   return ok_status();
 }
@@ -405,7 +405,7 @@ Status prepare_helium(const LowerContext& context, Lowered& lowered) {
       ft_channel_list(
           reinterpret_cast<const ft_device_channels*>(channels.data())),
       p.out_c, reinterpret_cast<ft_lane_block*>(blocks.data()));
-  lowered.aux = {{w.begin(), w.end()}, std::move(blocks)};
+  lowered.aux = {{{w.begin(), w.end()}}, {std::move(blocks)}};
   lowered.scratch_bytes = tap_bytes(p);
   return ok_status();
 }

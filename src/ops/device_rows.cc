@@ -23,9 +23,9 @@ void replace_aux(const LowerContext& context, const DeviceWeights& weights,
                               .stride = weights.k,
                               .step = 1,
                               .count = weights.k};
-  std::vector<std::vector<std::byte>> aux;
-  aux.push_back(std::move(packed));
-  aux.push_back(device_channels(context, layer, lowered));
+  std::vector<AuxData> aux;
+  aux.push_back({std::move(packed)});
+  aux.push_back({device_channels(context, layer, lowered)});
   if (rank > 0) aux.push_back(std::move(lowered.aux[2]));
   lowered.aux = std::move(aux);
 }
@@ -39,10 +39,10 @@ std::vector<std::byte> device_channels(const LowerContext& context,
     return reinterpret_cast<const int32_t*>(bytes.data());
   };
   std::vector<std::byte> bytes(ft_device_channels_bytes(layer.out_c));
-  ft_device_set_channels(&layer, weights_of(context),
-                         as_int32(context.constant(2)),
-                         as_int32(lowered.aux[0]), as_int32(lowered.aux[1]),
-                         reinterpret_cast<ft_device_channels*>(bytes.data()));
+  ft_device_set_channels(
+      &layer, weights_of(context), as_int32(context.constant(2)),
+      as_int32(lowered.aux[0].bytes), as_int32(lowered.aux[1].bytes),
+      reinterpret_cast<ft_device_channels*>(bytes.data()));
   return bytes;
 }
 

@@ -156,8 +156,8 @@ Status run_row(const LowerContext& context, const KernelDef& row,
   GuardedBuffer scratch(lowered.scratch_bytes);
   std::vector<GuardedBuffer> aux_data;
   std::vector<const void*> aux;
-  for (const auto& bytes : lowered.aux)
-    aux_data.emplace_back(bytes.size()).assign(bytes);
+  for (const AuxData& a : lowered.aux)
+    aux_data.emplace_back(a.bytes.size()).assign(a.bytes);
   for (const GuardedBuffer& data : aux_data) aux.push_back(data.data());
   std::vector<void*> in, out;
   for (const ValueId id : node.inputs)

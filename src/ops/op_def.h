@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/result.h"
@@ -52,17 +53,42 @@ struct NodeView {
 };
 NodeView view_of(const Graph& graph, const Node& node);
 
+// The name of a C struct, out of "... [with T = ft_conv_params; ...]".
+template <class T>
+constexpr std::string_view c_type_name() {
+  std::string_view name = __PRETTY_FUNCTION__;
+  name.remove_prefix(name.find("T = ") + 4);
+  return name.substr(0, name.find_first_of(";]"));
+}
+
+// A derived constant. Packed layouts of mixed types are uint8.
+struct AuxData {
+  std::vector<std::byte> bytes;
+  DType dtype = DType::kU8;
+};
+
+template <class T>
+constexpr DType aux_dtype() {
+  if (std::is_same_v<T, float>) return DType::kF32;
+  if (std::is_same_v<T, double>) return DType::kF64;
+  if (std::is_same_v<T, int32_t>) return DType::kS32;
+  if (std::is_same_v<T, int16_t>) return DType::kS16;
+  return std::is_same_v<T, int8_t> ? DType::kS8 : DType::kU8;
+}
+
 // What a row needs to run one node: filled by OpDef::lower, then by the row's
 // own prepare. `params` holds the op's ft_<op>_params.
 struct Lowered {
   std::vector<std::byte> params;
-  std::vector<std::vector<std::byte>> aux;  // derived constants, in ABI order
+  std::string_view params_type;  // "ft_conv_params", for generated code
+  std::vector<AuxData> aux;  // derived constants, in ABI order
   size_t scratch_bytes = 0;
 
   template <class P>
   void set_params(const P& p) {
     params.resize(sizeof(P));
     std::memcpy(params.data(), &p, sizeof(P));
+    params_type = c_type_name<P>();
   }
   template <class P>
   const P& params_as() const {
@@ -71,7 +97,7 @@ struct Lowered {
   template <class T>
   void add_aux(std::span<const T> values) {
     const auto bytes = std::as_bytes(values);
-    aux.emplace_back(bytes.begin(), bytes.end());
+    aux.push_back({{bytes.begin(), bytes.end()}, aux_dtype<T>()});
   }
 };
 

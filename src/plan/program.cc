@@ -57,15 +57,17 @@ class Planner {
       KernelCall call{.kernel = selected.kernel,
                       .node = n,
                       .params = std::move(selected.lowered.params),
+                      .params_type = selected.lowered.params_type,
                       .in = {},
                       .aux = {},
                       .out = {},
                       .scratch_bytes = selected.lowered.scratch_bytes};
-      for (std::vector<std::byte>& bytes : selected.lowered.aux) {
-        program_.derived.emplace_back(bytes);
+      for (const AuxData& a : selected.lowered.aux) {
+        program_.derived.emplace_back(a.bytes);
         call.aux.push_back({.space = Space::kConstant,
                             .offset = 0,
-                            .constant = program_.derived.back().bytes()});
+                            .constant = program_.derived.back().bytes(),
+                            .dtype = a.dtype});
       }
       program_.calls.push_back(std::move(call));
     }
@@ -197,16 +199,17 @@ class Planner {
     const ValueId r = root(v);
     const Value& owner = program_.graph.value(r);
     switch (owner.kind) {
-      case ValueKind::kConstant: return {Space::kConstant, 0, owner.data};
+      case ValueKind::kConstant:
+        return {Space::kConstant, 0, owner.data, owner.type.dtype};
       case ValueKind::kParam:
       case ValueKind::kState:
-        return {Space::kPersistent, persistent_offset_[at(r)], {}};
+        return {Space::kPersistent, persistent_offset_[at(r)]};
       case ValueKind::kInput:
       case ValueKind::kActivation: break;
     }
     const int index = arena_index_[at(r)];
     FT_CHECK(index != kNone);
-    return {Space::kArena, program_.arena[at(index)].offset, {}};
+    return {Space::kArena, program_.arena[at(index)].offset};
   }
 
   void bind_call(size_t c) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,12 +29,14 @@ struct BufferRef {
   Space space = Space::kNone;
   size_t offset = 0;
   std::span<const std::byte> constant = {};
+  DType dtype = DType::kU8;  // of a constant's elements
 };
 
 struct KernelCall {
   const KernelDef* kernel;
   NodeId node;
   std::vector<std::byte> params;
+  std::string_view params_type;  // of C
   std::vector<BufferRef> in, aux, out;
   size_t scratch_bytes = 0;
 };
@@ -91,6 +94,9 @@ struct Program {
 };
 
 struct PlanOptions {
+  // Instruction sets of a device that the program is printed for, besides C99;
+  // rows of other machines and of this one are left out then.
+  std::optional<std::vector<Isa>> device = {};
   bool exact = false;                     // only rows that are bit-equal to C99
   bool c99_only = false;                  // only the oracle rows
   std::vector<std::string> without = {};  // symbols of rows left out

@@ -8,13 +8,16 @@ namespace ft {
 namespace {
 
 bool allowed(const KernelDef& kernel, const PlanOptions& options) {
-  if (kernel.run == nullptr) return false;
   if (std::ranges::find(options.without, kernel.symbol) !=
       options.without.end())
     return false;
   if (kernel.isa == Isa::kC99) return true;
   if (options.c99_only) return false;
   if (options.exact && kernel.tolerance != 0) return false;
+  if (options.device)
+    return std::ranges::find(*options.device, kernel.isa) !=
+           options.device->end();
+  if (kernel.run == nullptr) return false;
   return kernel.available == nullptr || kernel.available();
 }
 

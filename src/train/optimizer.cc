@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
-#include <numbers>
 
 #include "kernels/adamw8bit_update/adamw8bit_update.h"
 #include "ops/all_ops.h"
@@ -50,19 +49,6 @@ Status in_range(const char* name, double value, double low, double high) {
   if (value >= low && value <= high) return ok_status();
   return usage_error(fmt::format("{} is {}; it must lie between {} and {}",
                                  name, value, low, high));
-}
-
-double schedule_factor(const OptimizerSettings& s, int64_t update,
-                       int64_t total_updates) {
-  if (update < s.warmup_steps)
-    return static_cast<double>(update + 1) /
-           static_cast<double>(s.warmup_steps);
-  if (s.schedule == "constant") return 1;
-  const double progress =
-      static_cast<double>(update - s.warmup_steps) /
-      static_cast<double>(std::max<int64_t>(total_updates - s.warmup_steps, 1));
-  if (s.schedule == "linear") return 1 - progress;
-  return 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
 Status known_word(const char* what, const std::string& word,
@@ -140,16 +126,30 @@ Status append_update(Graph& graph, const OptimizerSettings& s, ValueId hyper,
       .status();
 }
 
+ft_schedule schedule_of(const OptimizerSettings& s, int64_t total_steps) {
+  const ops::FixedFactor lr = ops::fixed_factor(s.lr);
+  const auto in_units = [](double beta) {
+    return static_cast<uint64_t>(std::ldexp(beta, 63));
+  };
+  const int kind = s.schedule == "constant" ? FT_SCHEDULE_CONSTANT
+                   : s.schedule == "linear" ? FT_SCHEDULE_LINEAR
+                                            : FT_SCHEDULE_COSINE;
+  return {.lr_mantissa = lr.multiplier,
+          .lr_exponent = lr.exponent,
+          .kind = kind,
+          .beta1 = in_units(s.beta1),
+          .beta2 = in_units(s.beta2),
+          .warmup = s.warmup_steps,
+          .total_updates = total_steps / s.accumulate,
+          .accumulate = s.accumulate};
+}
+
 std::array<float, 4> hyper_values(const OptimizerSettings& s, int64_t step,
                                   int64_t total_steps) {
-  const int64_t update = step / s.accumulate;
-  const auto t = static_cast<double>(update + 1);
-  const bool hold = (step + 1) % s.accumulate != 0;
-  const double factor = schedule_factor(s, update, total_steps / s.accumulate);
-  return {static_cast<float>(s.lr * factor),
-          static_cast<float>(1 / (1 - std::pow(s.beta1, t))),
-          static_cast<float>(1 / (1 - std::pow(s.beta2, t))),
-          hold ? 1.0f : 0.0f};
+  const ft_schedule schedule = schedule_of(s, total_steps);
+  std::array<float, 4> hyper{};
+  ft_schedule_f32(&schedule, step, hyper.data());
+  return hyper;
 }
 
 std::vector<std::pair<std::string, std::string>> describe(
@@ -175,20 +175,9 @@ std::vector<std::pair<std::string, std::string>> describe(
 std::array<int32_t, 12> integer_hyper_values(const OptimizerSettings& s,
                                              int64_t step, int64_t total_steps,
                                              uint64_t seed) {
-  const std::array<float, 4> real = hyper_values(s, step, total_steps);
+  const ft_schedule schedule = schedule_of(s, total_steps);
   std::array<int32_t, 12> hyper{};
-  const auto put = [&hyper](size_t at, uint64_t wide) {
-    hyper[at] = static_cast<int32_t>(static_cast<uint32_t>(wide));
-    hyper[at + 1] = static_cast<int32_t>(static_cast<uint32_t>(wide >> 32));
-  };
-  for (size_t i = 0; i < 3; ++i) {
-    const ops::FixedFactor f = ops::fixed_factor(static_cast<double>(real[i]));
-    hyper[2 * i] = f.multiplier;
-    hyper[2 * i + 1] = f.exponent;
-  }
-  put(6, seed);
-  put(8, static_cast<uint64_t>(step));
-  hyper[10] = real[3] != 0;
+  ft_schedule_s32(&schedule, step, seed, hyper.data());
   return hyper;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "ir/graph.h"
+#include "kernels/schedule/schedule.h"
 
 namespace ft {
 
@@ -56,6 +57,9 @@ ValueId add_hyper_input(Graph& graph);
 // Appends the update of `param` by `grad` with zero-initialized states.
 Status append_update(Graph& graph, const OptimizerSettings& settings,
                      ValueId hyper, ValueId param, ValueId grad);
+
+// The same for the kernel that computes what follows, on every machine.
+ft_schedule schedule_of(const OptimizerSettings& settings, int64_t total_steps);
 
 // {lr, 1/(1-beta1^t), 1/(1-beta2^t), hold} for run `step` out of `total_steps`,
 // counted from 0. `accumulate` runs make one update; t = 1, 2, ... counts

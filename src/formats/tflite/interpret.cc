@@ -71,7 +71,7 @@ class Interpreter {
     // Optional inputs that the node leaves out are NULL too.
     in.resize(static_cast<size_t>(node.op->max_inputs), nullptr);
     for (const ValueId id : node.outputs) out.push_back(at(id).data());
-    for (const auto& bytes : lowered.aux) aux.push_back(bytes.data());
+    for (const AuxData& a : lowered.aux) aux.push_back(a.bytes.data());
     Buffer scratch(lowered.scratch_bytes);
     const ft_args args{.in = in.data(),
                        .aux = aux.data(),

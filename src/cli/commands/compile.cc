@@ -1,0 +1,186 @@
+// fieldtune compile: a folder of C99 that infers and trains on a device.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "cli/commands/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "codegen/device_model.h"
+#include "train/adapted_model.h"
+
+namespace ft::cli {
+namespace {
+
+struct Options {
+  std::string model, out, program = "train", init_adapter;
+  MethodOptions method;
+  OptimizerOptions optimizer;
+  AdapterOptions adapters;
+  uint64_t seed = 0;
+  int64_t steps = 0;
+  bool sliced = false, json = false;
+
+  void add_to(CLI::App& app) {
+    optimizer.settings.schedule = "constant";  // a device may learn for years
+    app.add_option("model", model,
+                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
+        ->required();
+    app.add_option("--out,-o", out, "folder to write")->required();
+    app.add_option("--program", program,
+                   "train: inference and training of --method; infer: "
+                   "inference, with the adapters of --adapter")
+        ->capture_default_str();
+    method.add_to(app);
+    optimizer.add_to(app);
+    adapters.add_to(app);
+    app.add_option("--init-adapter", init_adapter,
+                   "training starts from the values of this adapter");
+    app.add_option("--seed", seed, "of everything random")
+        ->capture_default_str();
+    app.add_option("--steps", steps,
+                   "training steps after which --schedule cosine or linear "
+                   "reaches 0")
+        ->check(CLI::NonNegativeNumber);
+    app.add_flag("--rtos", sliced,
+                 "training in slices: ft_train_poll does a bounded part of a "
+                 "step, and inference may come in between");
+    app.add_flag("--json", json, "one JSON object on stdout");
+  }
+};
+
+// Exact rows only: the device computes what this machine would.
+PlanOptions plan_options() {
+  return {.device = std::vector<Isa>{}, .exact = true};
+}
+
+Status check(const Options& options) {
+  if (options.program != "train" && options.program != "infer")
+    return usage_error(fmt::format("--program '{}': there are: train, infer",
+                                   options.program));
+  const bool train = options.program == "train";
+  if (train && !options.adapters.paths.empty())
+    return usage_error(
+        "--adapter is of --program infer; training starts from --init-adapter");
+  if (!train && (options.sliced || !options.init_adapter.empty()))
+    return usage_error("--rtos and --init-adapter are of --program train");
+  if (options.method.new_head)
+    return usage_error(
+        "--new-head needs data to count classes; give --classes N");
+  if (train && options.optimizer.settings.schedule != "constant" &&
+      options.steps == 0)
+    return usage_error(fmt::format(
+        "--schedule {} falls over the whole training: give its --steps",
+        options.optimizer.settings.schedule));
+  std::error_code ignored;
+  if (std::filesystem::exists(options.out, ignored) &&
+      !std::filesystem::is_empty(options.out, ignored))
+    return usage_error(
+        fmt::format("--out {} exists and is not empty", options.out));
+  return check_optimizer(options.optimizer.settings);
+}
+
+// The programs of a training, with the values that it starts from.
+struct Compiled {
+  CompiledStep train, infer;
+  std::string base_sha256;
+  bool integer = false;
+};
+
+Result<Compiled> compile_both(const Options& options) {
+  Compiled out;
+  FT_TRY(const Precision precision, parse_precision(options.method.precision));
+  out.integer = precision == Precision::kInteger;
+  FT_TRY(MethodSettings method, options.method.settings(0, options.seed));
+  fill_total_updates(method, options.steps);
+  FT_TRY(const BaseModel base,
+         load_base(options.model, precision, options.method.batch,
+                   options.method.seq_len));
+  out.base_sha256 = base.sha256;
+  FT_TRY_STATUS(read_init_text(base, method));
+  FT_TRY(const StepSettings settings,
+         options.method.step(base.graph, method, options.optimizer.settings,
+                             plan_options()));
+  FT_TRY(out.train, compile_training(base.graph, settings));
+  FT_TRY(const BaseModel single,
+         load_base(options.model, precision, 1, options.method.seq_len));
+  FT_TRY(out.infer,
+         compile_inference(single.graph, settings.method, plan_options(),
+                           precision, settings.storage));
+  if (options.init_adapter.empty()) return out;
+  FT_TRY(LoadedAdapter start, open_adapter({options.init_adapter}));
+  FT_TRY_STATUS(fit_to_base(base, start));
+  FT_TRY_STATUS(install_adapter(start.adapter, out.train));
+  FT_TRY_STATUS(install_adapter(start.adapter, out.infer));
+  return out;
+}
+
+Status write(const Options& options, const codegen::DeviceModel& model) {
+  FT_TRY(const codegen::PrintedModel printed,
+         codegen::print_device_model(model));
+  FolderFiles files;
+  for (const codegen::OutputFile& f : printed.files) {
+    const auto bytes = std::as_bytes(std::span(f.text));
+    files.emplace_back(f.path, std::vector(bytes.begin(), bytes.end()));
+  }
+  FT_TRY_STATUS(write_folder(options.out, files));
+  const codegen::DeviceSizes& s = printed.sizes;
+  const Program& plan = model.train ? *model.train : *model.infer;
+  print_result(
+      {{"out", options.out},
+       {"program", options.program},
+       {"files", files.size()},
+       {"arena_bytes", s.arena_bytes},
+       {"persistent_bytes", s.persistent_bytes},
+       {"adapter_bytes", s.adapter_bytes},
+       {"scratch_bytes", s.scratch_bytes},
+       {"ram_bytes", s.arena_bytes + s.persistent_bytes + s.scratch_bytes},
+       {"constant_bytes", s.constant_bytes},
+       {"plan_hash", plan_hash(plan)}},
+      options.json);
+  return ok_status();
+}
+
+std::string title(const Options& options, const std::string& how) {
+  return fmt::format(
+      "{} {}", std::filesystem::path(options.model).filename().string(), how);
+}
+
+Status run(const Options& options) {
+  FT_TRY_STATUS(check(options));
+  if (options.program == "infer") {
+    FT_TRY(const auto choices, options.adapters.choices());
+    FT_TRY(const AdaptedModel model,
+           load_adapted_model(options.model, choices, plan_options(),
+                              options.method.seq_len));
+    return write(options, {.infer = &model.step.program,
+                           .title = title(options, "for inference"),
+                           .base_sha256 = model.base.sha256});
+  }
+  FT_TRY(const Compiled both, compile_both(options));
+  return write(
+      options,
+      {.infer = &both.infer.program,
+       .train = &both.train.program,
+       .schedule = schedule_of(options.optimizer.settings, options.steps),
+       .seed = options.seed,
+       .integer = both.integer,
+       .sliced = options.sliced,
+       .title =
+           title(options, fmt::format("with {} in {}", options.method.method,
+                                      options.method.precision)),
+       .base_sha256 = both.base_sha256});
+}
+
+}  // namespace
+
+void add_compile(CLI::App& app, Action& action) {
+  add_command<Options>(
+      app, action, "compile", "Print a model as C99 that trains on a device",
+      "fieldtune compile kws.tflite --method lora --rank 4 --precision integer "
+      "--out kws_c",
+      run);
+}
+
+}  // namespace ft::cli

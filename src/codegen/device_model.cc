@@ -1,0 +1,129 @@
+#include "codegen/device_model.h"
+
+#include <fmt/format.h>
+
+#include "codegen/model_source.h"
+#include "codegen/source_closure.h"
+
+namespace ft::codegen {
+namespace {
+
+// Training and inference read the same parameters at the same places.
+Status check_shared(const Program& infer, const Program& train) {
+  for (size_t i = 0; i < infer.persistent.size(); ++i) {
+    const Binding& a = infer.persistent[i];
+    if (i < train.persistent.size() && train.persistent[i].name == a.name &&
+        train.persistent[i].ref.offset == a.ref.offset &&
+        train.persistent[i].type.num_bytes() == a.type.num_bytes())
+      continue;
+    return internal_error(
+        fmt::format("'{}' lies elsewhere in the training program", a.name));
+  }
+  return ok_status();
+}
+
+std::string weights_header(const Constants& constants) {
+  return "/* Weights and what was derived from them. */\n"
+         "#ifndef FT_WEIGHTS_H_\n#define FT_WEIGHTS_H_\n\n"
+         "#include <stdint.h>\n\n" +
+         constants.declarations() + "\n#endif /* FT_WEIGHTS_H_ */\n";
+}
+
+std::string weights_source(const Constants& constants) {
+  return "#include \"ft_weights.h\"\n\n#include <math.h>\n\n"
+         "#include \"ft_model.h\"\n\n" +
+         constants.definitions();
+}
+
+constexpr std::string_view kBuild =
+    R"(# Links into a firmware as ft_model. The flags are part of the result: without
+# -ffp-contract=off a compiler may fuse multiplications with additions.
+cmake_minimum_required(VERSION 3.16)
+project(ft_model LANGUAGES C)
+
+add_library(ft_model STATIC
+{sources})
+set_target_properties(ft_model PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
+target_include_directories(ft_model PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
+target_compile_options(ft_model PRIVATE -ffp-contract=off -fno-math-errno
+                                        -fno-trapping-math)
+)";
+
+std::string build_file(const std::vector<OutputFile>& files) {
+  std::string sources;
+  for (const OutputFile& f : files)
+    if (f.path.ends_with(".c")) sources += "  " + f.path + "\n";
+  sources.pop_back();
+  return fmt::format(kBuild, fmt::arg("sources", sources));
+}
+
+constexpr std::string_view kReadme = R"(# {title}
+
+C99 without a heap, an operating system or globals; `ft_model.h` says what there
+is. Compile all `.c` files with this folder on the include path and
+`-std=c99 -ffp-contract=off{flags}`, or `add_subdirectory` it in CMake and link
+`ft_model`.
+
+```c
+static ft_model model;
+
+ft_init(&model);
+/* fill ft_infer_input(&model) */
+ft_infer(&model);
+/* read ft_infer_answer(&model) */
+{training}```
+
+## Memory
+
+| what | where | bytes |
+|---|---|---|
+| arena: activations and gradients | RAM | {arena} |
+| persistent: adapter, optimizer | RAM | {persistent} |
+| of it the adapter's values | RAM, or flash when swapped | {adapter} |
+| scratch of one kernel | RAM | {scratch} |
+| **all of `ft_model` but a few words** | RAM | **{ram}** |
+| weights and tables | flash | {constant} |
+
+Inputs and outputs lie in the arena. The stack comes on top: it depends on the
+compiler (`-fstack-usage`).
+)";
+
+constexpr std::string_view kReadmeTraining = R"(
+/* fill ft_train_input(&model) and ft_train_target(&model) */
+if (ft_train_step(&model) != FT_OK) { /* the loss was not finite */ }
+)";
+
+std::string readme(const DeviceModel& model, const DeviceSizes& s) {
+  return fmt::format(
+      kReadme, fmt::arg("title", model.title),
+      fmt::arg("flags", model.c_flags.empty() ? "" : " " + model.c_flags),
+      fmt::arg("training", model.train ? kReadmeTraining : ""),
+      fmt::arg("arena", s.arena_bytes), fmt::arg("adapter", s.adapter_bytes),
+      fmt::arg("persistent", s.persistent_bytes),
+      fmt::arg("scratch", s.scratch_bytes),
+      fmt::arg("ram", s.arena_bytes + s.persistent_bytes + s.scratch_bytes),
+      fmt::arg("constant", s.constant_bytes));
+}
+
+}  // namespace
+
+Result<PrintedModel> print_device_model(const DeviceModel& model) {
+  if (model.train) FT_TRY_STATUS(check_shared(*model.infer, *model.train));
+  Constants constants;
+  FT_TRY(ModelSource source, print_model_source(model, constants));
+  PrintedModel out{.files = {}, .sizes = sizes_of(model)};
+  out.sizes.constant_bytes = constants.num_bytes();
+  out.files = {{"ft_model.h", std::move(source.header)},
+               {"ft_model.c", std::move(source.source)},
+               {"ft_weights.h", weights_header(constants)},
+               {"ft_weights.c", weights_source(constants)}};
+  FT_TRY(const auto kernels, sources_of(source.kernels));
+  for (const SourceFile* file : kernels)
+    out.files.push_back({std::string(file->path), std::string(file->text)});
+  const std::string build = build_file(out.files);
+  out.files.push_back({"CMakeLists.txt", build});
+  out.files.push_back({"README.md", readme(model, out.sizes)});
+  return out;
+}
+
+}  // namespace ft::codegen

@@ -1,0 +1,145 @@
+// ft_model.h: what a program on the device sees.
+#include "codegen/model_header.h"
+
+#include <fmt/format.h>
+
+#include "codegen/c_text.h"
+
+namespace ft::codegen {
+namespace {
+
+constexpr std::string_view kTop = R"(/* {title}.
+ *
+ * Everything is planned: no heap, no recursion, no globals but constants. One
+ * ft_model is all RAM that it needs besides the stack; several may be used at
+ * once, and none may be moved in memory after ft_init. */
+#ifndef FT_MODEL_H_
+#define FT_MODEL_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define FT_ARENA_BYTES {arena}
+#define FT_PERSISTENT_BYTES {persistent}
+#define FT_ADAPTER_BYTES {adapter} /* the first of them */
+#define FT_SCRATCH_BYTES {scratch}
+#define FT_BASE_SHA256 "{base}"
+#define FT_PLAN_HASH "{plan}"
+
+#define FT_ALIGNED __attribute__((aligned(16)))
+
+typedef enum {{
+  FT_OK = 0,
+  FT_BUSY,       /* the training step is not done yet */
+  FT_NOT_FINITE, /* the loss is not finite: load the last good state */
+  FT_BAD_STATE   /* of another model, or not a state: nothing was changed */
+}} ft_status;
+
+typedef struct {{
+{members}  const unsigned char *adapter; /* values that ft_infer uses */
+  int64_t step;                 /* training steps done */
+  uint32_t next_call;           /* of an unfinished training step */
+}} ft_model;
+
+/* Begins with the adapter's initial values. */
+void ft_init(ft_model *m);
+
+/* Inference with the values at `adapter`, FT_ADAPTER_BYTES aligned to 16 bytes
+ * (flash will do), from now on; with 0 those that are being trained. */
+void ft_swap_adapter(ft_model *m, const void *adapter);
+
+)";
+
+constexpr std::string_view kTraining = R"(
+/* One step of training on the sample in the training inputs, which it
+ * overwrites. */
+ft_status ft_train_step(ft_model *m);
+
+/* Everything that training needs to go on later, to the same bits. */
+#define FT_STATE_BYTES (32 + FT_PERSISTENT_BYTES)
+void ft_save_state(const ft_model *m, unsigned char *to);
+ft_status ft_load_state(ft_model *m, const unsigned char *from);
+)";
+
+constexpr std::string_view kSliced = R"(
+/* Does calls of a step until `budget` units of work are used, one call at least:
+ * FT_BUSY until the step is done. The longest call has FT_LONGEST_CALL units.
+ * ft_infer may come in between. A unit is a multiply-accumulate. */
+#define FT_LONGEST_CALL {longest}
+ft_status ft_train_poll(ft_model *m, uint32_t budget);
+)";
+
+std::string describe(const Binding& b) {
+  const QuantParams& q = b.type.quant;
+  std::string text =
+      fmt::format("{}{}", name_of(b.type.dtype), b.type.shape.to_string());
+  if (q.scale.size() == 1)
+    text += fmt::format(", real = {} * (q - {})", q.scale[0],
+                        q.zero_point.empty() ? 0 : q.zero_point[0]);
+  return text;
+}
+
+std::string region(const char* name, size_t bytes) {
+  if (bytes == 0) return "";
+  return fmt::format("  FT_ALIGNED unsigned char {}[{}];\n", name, bytes);
+}
+
+}  // namespace
+
+std::string accessor_prototype(const Accessor& a) {
+  return fmt::format("{}{} *{}(ft_model *m)", a.is_input ? "" : "const ",
+                     c_type(a.binding->type.dtype), a.name);
+}
+
+std::vector<Accessor> accessors(const Program& program,
+                                const std::string& prefix, bool training) {
+  std::vector<Accessor> all;
+  const size_t model_inputs = program.inputs.size() - (training ? 2 : 0);
+  for (size_t i = 0; i + (training ? 1 : 0) < program.inputs.size(); ++i) {
+    std::string name = i < model_inputs ? "input" : "target";
+    if (name == "input" && i > 0) name += fmt::format("_{}", i);
+    all.push_back({prefix + "_" + name, &program.inputs[i], true});
+  }
+  const char* const kNames[] = {training ? "loss" : "output", "answer",
+                                "answer_exponent"};
+  for (size_t i = 0; i < program.outputs.size() && i < std::size(kNames); ++i)
+    all.push_back({prefix + "_" + kNames[i], &program.outputs[i], false});
+  return all;
+}
+
+std::string print_model_header(const DeviceModel& model,
+                               const DeviceSizes& sizes, int64_t longest) {
+  const Program& plan = model.train ? *model.train : *model.infer;
+  std::string text = fmt::format(
+      kTop, fmt::arg("title", model.title),
+      fmt::arg("arena", sizes.arena_bytes),
+      fmt::arg("persistent", sizes.persistent_bytes),
+      fmt::arg("adapter", sizes.adapter_bytes),
+      fmt::arg("scratch", sizes.scratch_bytes),
+      fmt::arg("base", model.base_sha256), fmt::arg("plan", plan_hash(plan)),
+      fmt::arg("members", region("arena", sizes.arena_bytes) +
+                              region("persistent", sizes.persistent_bytes) +
+                              region("scratch", sizes.scratch_bytes)));
+  text +=
+      "/* Inputs are filled before each run, which overwrites them; outputs "
+      "are valid\n * until the next one. */\n";
+  text += "void ft_infer(ft_model *m);\n";
+  const auto add = [&text](const std::vector<Accessor>& all) {
+    for (const Accessor& a : all)
+      text += fmt::format("{}; /* {} */\n", accessor_prototype(a),
+                          describe(*a.binding));
+  };
+  add(accessors(*model.infer, "ft_infer", false));
+  if (model.train) {
+    text += kTraining;
+    add(accessors(*model.train, "ft_train", true));
+  }
+  if (model.train && model.sliced)
+    text += fmt::format(kSliced, fmt::arg("longest", longest));
+  return text + "\n#ifdef __cplusplus\n}\n#endif\n#endif /* FT_MODEL_H_ */\n";
+}
+
+}  // namespace ft::codegen

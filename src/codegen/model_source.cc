@@ -1,0 +1,274 @@
+// ft_model.c: calls in order, at fixed offsets of one ft_model.
+#include "codegen/model_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "codegen/c_text.h"
+#include "codegen/calls.h"
+#include "codegen/model_header.h"
+#include "codegen/source_closure.h"
+
+namespace ft::codegen {
+namespace {
+
+size_t round_up(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
+
+std::string address(const BufferRef& ref, size_t arena_offset) {
+  return ref.space == Space::kArena
+             ? fmt::format("m->arena + {}", ref.offset + arena_offset)
+             : fmt::format("m->persistent + {}", ref.offset);
+}
+
+std::string print_accessors(const std::vector<Accessor>& all,
+                            size_t arena_offset) {
+  std::string text;
+  for (const Accessor& a : all)
+    text += fmt::format("{} {{\n  return ({}{} *)(void *)({});\n}}\n\n",
+                        accessor_prototype(a), a.is_input ? "" : "const ",
+                        c_type(a.binding->type.dtype),
+                        address(a.binding->ref, arena_offset));
+  return text;
+}
+
+// memcpy of what does not begin as zeros.
+std::string print_init(const Program& program, Constants& constants) {
+  std::string text =
+      "void ft_init(ft_model *m) {\n  memset(m, 0, sizeof *m);\n";
+  for (const Binding& b : program.persistent) {
+    const auto data = program.graph.value(b.value).data;
+    const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
+    if (std::ranges::all_of(data, is_zero)) continue;
+    const std::string name = constants.name_of(
+        {Space::kConstant, 0, data, b.type.dtype}, b.name + "_initial");
+    text += fmt::format("  memcpy({}, {}, {});\n", address(b.ref, 0), name,
+                        data.size());
+  }
+  return text + "  m->adapter = m->persistent;\n}\n\n";
+}
+
+std::string print_schedule(const ft_schedule& s) {
+  return fmt::format(
+      "static const ft_schedule schedule = {{\n"
+      "    .lr_mantissa = {}, .lr_exponent = {}, .kind = {},\n"
+      "    .beta1 = {}ULL, .beta2 = {}ULL,\n"
+      "    .warmup = {}, .total_updates = {}, .accumulate = {}}};\n\n",
+      s.lr_mantissa, s.lr_exponent, s.kind, s.beta1, s.beta2, s.warmup,
+      s.total_updates, s.accumulate);
+}
+
+// Units of work of each call: multiply-accumulates, or elements written.
+std::vector<int64_t> costs_of(const Program& program) {
+  std::vector<int64_t> costs;
+  for (const KernelCall& call : program.calls) {
+    const Node& node = program.graph.node(call.node);
+    const NodeView view = view_of(program.graph, node);
+    int64_t cost = node.op->macs ? node.op->macs(view) : 0;
+    for (const TensorType* out : view.outputs)
+      cost = std::max(cost, out->shape.num_elements());
+    for (const TensorType* in : view.inputs)
+      if (in != nullptr && view.outputs.empty())
+        cost = std::max(cost, in->shape.num_elements());
+    costs.push_back(std::max<int64_t>(cost, 1));
+  }
+  return costs;
+}
+
+constexpr std::string_view kState = R"(
+static const unsigned char state_mark[16] = {{{mark}}};
+
+static ft_status finish_step(ft_model *m) {{
+{finite}  ++m->step;
+  return FT_OK;
+}}
+
+void ft_save_state(const ft_model *m, unsigned char *to) {{
+  memset(to, 0, 32);
+  memcpy(to, state_mark, sizeof state_mark);
+  memcpy(to + 16, &m->step, sizeof m->step);
+  memcpy(to + 32, m->persistent, FT_PERSISTENT_BYTES);
+}}
+
+ft_status ft_load_state(ft_model *m, const unsigned char *from) {{
+  if (memcmp(from, state_mark, sizeof state_mark) != 0) return FT_BAD_STATE;
+  memcpy(&m->step, from + 16, sizeof m->step);
+  memcpy(m->persistent, from + 32, FT_PERSISTENT_BYTES);
+  m->next_call = 0;
+  return FT_OK;
+}}
+
+)";
+
+constexpr std::string_view kFinite = R"(  uint32_t loss;
+  memcpy(&loss, {}, sizeof loss);
+  if ((loss & 0x7F800000u) == 0x7F800000u) return FT_NOT_FINITE;
+)";
+
+// The first 16 bytes of the plan's hash tell states of other plans.
+std::string state_mark(const Program& train) {
+  const std::string hex = plan_hash(train);
+  std::vector<std::string> bytes;
+  for (size_t i = 0; i < 16; ++i) bytes.push_back("0x" + hex.substr(2 * i, 2));
+  return "\n" + c_wrapped(bytes, "    ");
+}
+
+class Printer {
+ public:
+  Printer(const DeviceModel& model, Constants& constants)
+      : model_(model), constants_(constants), sizes_(sizes_of(model)) {}
+
+  Result<ModelSource> run() {
+    FT_TRY(const PrintedCalls infer,
+           print_calls(
+               *model_.infer,
+               {.prefix = "infer", .persistent = "(unsigned char *)m->adapter"},
+               constants_));
+    ModelSource out;
+    out.kernels = infer.kernels;
+    body_ = infer.functions + print_init(all(), constants_);
+    body_ +=
+        "void ft_swap_adapter(ft_model *m, const void *adapter) {\n"
+        "  m->adapter = adapter ? (const unsigned char *)adapter\n"
+        "                       : m->persistent;\n}\n\n";
+    body_ += sequence("void ft_infer(ft_model *m) {\n", infer.names) + "}\n\n";
+    body_ += print_accessors(accessors(*model_.infer, "ft_infer", false), 0);
+    int64_t longest = 0;
+    if (model_.train) FT_TRY_STATUS(print_training(out.kernels, longest));
+    FT_TRY(const std::string includes, print_includes(out.kernels));
+    out.header = print_model_header(model_, sizes_, longest);
+    out.source = includes + body_;
+    return out;
+  }
+
+ private:
+  const Program& all() const {
+    return model_.train ? *model_.train : *model_.infer;
+  }
+
+  static std::string sequence(const std::string& head,
+                              const std::vector<std::string>& names) {
+    std::string text = head;
+    for (const std::string& name : names) text += "  " + name + "(m);\n";
+    return text;
+  }
+
+  Status print_training(std::set<std::string>& kernels, int64_t& longest) {
+    const Program& train = *model_.train;
+    const size_t offset = model_.sliced ? infer_arena() : 0;
+    FT_TRY(const PrintedCalls calls,
+           print_calls(train,
+                       {.prefix = "train",
+                        .arena_offset = offset,
+                        .scratch_offset = model_.sliced ? infer_scratch() : 0,
+                        .persistent = "m->persistent"},
+                       constants_));
+    kernels.insert(calls.kernels.begin(), calls.kernels.end());
+    const std::string schedule =
+        model_.integer ? "ft_schedule_s32" : "ft_schedule_f32";
+    kernels.insert(schedule);
+    body_ += calls.functions + print_schedule(model_.schedule);
+    const std::string hyper = address(train.inputs.back().ref, offset);
+    body_ += fmt::format(
+        "static void begin_step(ft_model *m) {{\n"
+        "  {}(&schedule, m->step, {}({} *)(void *)({}));\n}}\n",
+        schedule, model_.integer ? fmt::format("{}ULL, ", model_.seed) : "",
+        model_.integer ? "int32_t" : "float", hyper);
+    body_ += fmt::format(
+        kState, fmt::arg("mark", state_mark(train)),
+        fmt::arg(
+            "finite",
+            model_.integer
+                ? ""
+                : fmt::format(kFinite, address(train.outputs[0].ref, offset))));
+    body_ +=
+        sequence("ft_status ft_train_step(ft_model *m) {\n  begin_step(m);\n",
+                 calls.names) +
+        "  return finish_step(m);\n}\n\n";
+    body_ += print_accessors(accessors(train, "ft_train", true), offset);
+    const std::vector<int64_t> costs = costs_of(train);
+    longest = *std::ranges::max_element(costs);
+    if (model_.sliced) body_ += print_poll(calls.names, costs);
+    return ok_status();
+  }
+
+  size_t infer_arena() const { return round_up(model_.infer->arena_bytes); }
+  size_t infer_scratch() const { return round_up(model_.infer->scratch_bytes); }
+
+  static std::string print_poll(const std::vector<std::string>& names,
+                                const std::vector<int64_t>& costs) {
+    std::vector<std::string> words;
+    for (const int64_t cost : costs) words.push_back(c_literal(cost));
+    std::string text =
+        fmt::format("static const uint32_t costs[{}] = {{\n{}}};\n\n",
+                    names.size(), c_wrapped(words, "    "));
+    text += "static void run_call(ft_model *m) {\n  switch (m->next_call) {\n";
+    for (size_t i = 0; i < names.size(); ++i)
+      text += fmt::format("    case {}: {}(m); break;\n", i, names[i]);
+    text += "    default: break;\n  }\n}\n\n";
+    return text +
+           fmt::format(
+               "ft_status ft_train_poll(ft_model *m, uint32_t budget) {{\n"
+               "  uint32_t used = 0;\n"
+               "  if (m->next_call == 0) begin_step(m);\n"
+               "  do {{\n"
+               "    used += costs[m->next_call];\n"
+               "    run_call(m);\n"
+               "    if (++m->next_call == {0}) {{\n"
+               "      m->next_call = 0;\n"
+               "      return finish_step(m);\n"
+               "    }}\n"
+               "  }} while (used < budget && budget - used >= "
+               "costs[m->next_call]);\n"
+               "  return FT_BUSY;\n}}\n",
+               names.size());
+  }
+
+  static Result<std::string> print_includes(
+      const std::set<std::string>& kernels) {
+    std::set<std::string> headers;
+    FT_TRY(const auto files, sources_of(kernels));
+    for (const SourceFile* file : files)
+      if (file->path.ends_with(".c") && !file->path.starts_with("kernels/math"))
+        headers.insert(header_of(*file));
+    std::string text =
+        "#include \"ft_model.h\"\n\n#include <math.h>\n"
+        "#include <string.h>\n\n#include \"ft_weights.h\"\n";
+    for (const std::string& h : headers)
+      text += fmt::format("#include \"{}\"\n", h);
+    return text + "\n";
+  }
+
+  const DeviceModel& model_;
+  Constants& constants_;
+  const DeviceSizes sizes_;
+  std::string body_;
+};
+
+}  // namespace
+
+DeviceSizes sizes_of(const DeviceModel& model) {
+  const Program& infer = *model.infer;
+  DeviceSizes sizes{.arena_bytes = infer.arena_bytes,
+                    .persistent_bytes = infer.persistent_bytes,
+                    .scratch_bytes = infer.scratch_bytes,
+                    .adapter_bytes = infer.persistent_bytes};
+  if (!model.train) return sizes;
+  const Program& train = *model.train;
+  sizes.persistent_bytes = train.persistent_bytes;
+  // With slices, inference and a step that waits have memory of their own.
+  const auto both = [&model](size_t a, size_t b) {
+    return model.sliced ? round_up(a) + b : std::max(a, b);
+  };
+  sizes.arena_bytes = both(infer.arena_bytes, train.arena_bytes);
+  sizes.scratch_bytes = both(infer.scratch_bytes, train.scratch_bytes);
+  return sizes;
+}
+
+Result<ModelSource> print_model_source(const DeviceModel& model,
+                                       Constants& constants) {
+  return Printer(model, constants).run();
+}
+
+}  // namespace ft::codegen
