@@ -1,5 +1,6 @@
 // fieldtune compile: a folder of C99 that infers and trains on a device.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 
@@ -8,13 +9,14 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "codegen/device_model.h"
+#include "plan/target.h"
 #include "train/adapted_model.h"
 
 namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model, out, program = "train", init_adapter;
+  std::string model, out, target, program = "train", init_adapter;
   MethodOptions method;
   OptimizerOptions optimizer;
   AdapterOptions adapters;
@@ -28,6 +30,11 @@ struct Options {
                    "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
     app.add_option("--out,-o", out, "folder to write")->required();
+    app.add_option("--target", target,
+                   "device that it is for: its kernels are used and its memory "
+                   "is the limit (" +
+                       fmt::format("{}", fmt::join(target_names(), ", ")) +
+                       ", or a .toml file); default: any C99 compiler");
     app.add_option("--program", program,
                    "train: inference and training of --method; infer: "
                    "inference, with the adapters of --adapter")
@@ -51,8 +58,22 @@ struct Options {
 };
 
 // Exact rows only: the device computes what this machine would.
-PlanOptions plan_options() {
-  return {.device = std::vector<Isa>{}, .exact = true};
+PlanOptions plan_for(const Target& target) {
+  return {.device = target.kernels, .exact = true};
+}
+
+// Refuses what the target has no memory for. Code and stack come on top.
+Status check_fits(const codegen::DeviceSizes& s, const Target& target) {
+  const size_t ram = s.arena_bytes + s.persistent_bytes + s.scratch_bytes;
+  if (target.memory.empty()) return ok_status();
+  const uint64_t has_ram = target.memory_bytes("ram");
+  const uint64_t has_flash = target.memory_bytes("flash");
+  if (ram <= has_ram && s.constant_bytes <= has_flash) return ok_status();
+  return does_not_fit(fmt::format(
+      "{}: RAM {} of {} bytes (arena {} + persistent {} + scratch {}, without "
+      "the stack), flash {} of {} bytes (weights, without code)",
+      target.name, ram, has_ram, s.arena_bytes, s.persistent_bytes,
+      s.scratch_bytes, s.constant_bytes, has_flash));
 }
 
 Status check(const Options& options) {
@@ -88,7 +109,8 @@ struct Compiled {
   bool integer = false;
 };
 
-Result<Compiled> compile_both(const Options& options) {
+Result<Compiled> compile_both(const Options& options, const Target& target) {
+  const PlanOptions plan = plan_for(target);
   Compiled out;
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
   out.integer = precision == Precision::kInteger;
@@ -101,13 +123,12 @@ Result<Compiled> compile_both(const Options& options) {
   FT_TRY_STATUS(read_init_text(base, method));
   FT_TRY(const StepSettings settings,
          options.method.step(base.graph, method, options.optimizer.settings,
-                             plan_options()));
+                             plan));
   FT_TRY(out.train, compile_training(base.graph, settings));
   FT_TRY(const BaseModel single,
          load_base(options.model, precision, 1, options.method.seq_len));
-  FT_TRY(out.infer,
-         compile_inference(single.graph, settings.method, plan_options(),
-                           precision, settings.storage));
+  FT_TRY(out.infer, compile_inference(single.graph, settings.method, plan,
+                                      precision, settings.storage));
   if (options.init_adapter.empty()) return out;
   FT_TRY(LoadedAdapter start, open_adapter({options.init_adapter}));
   FT_TRY_STATUS(fit_to_base(base, start));
@@ -116,60 +137,90 @@ Result<Compiled> compile_both(const Options& options) {
   return out;
 }
 
-Status write(const Options& options, const codegen::DeviceModel& model) {
+// What a caller puts in and takes out, for tools that drive the code.
+void add_interface(const codegen::DeviceModel& model, Json& fields) {
+  const Program& program = model.train ? *model.train : *model.infer;
+  const TensorType& input = program.inputs[0].type;
+  const TensorType& answer = model.infer->outputs[1].type;
+  fields["input_dtype"] = name_of(input.dtype);
+  fields["input_bytes"] = input.num_bytes();
+  fields["answer_bytes"] = answer.num_bytes();
+  if (!model.train) return;
+  // Behind the model's inputs come the target and the optimizer's numbers.
+  const Binding& target = program.inputs[program.inputs.size() - 2];
+  fields["target_dtype"] = name_of(target.type.dtype);
+  fields["target_bytes"] = target.type.num_bytes();
+  fields["classes"] = target.name == "labels" ? answer.shape.back() : 0;
+}
+
+Json fields_of(const Options& options, const Target& target,
+               const codegen::DeviceModel& model,
+               const codegen::PrintedModel& printed) {
+  const codegen::DeviceSizes& s = printed.sizes;
+  Json fields = {
+      {"out", options.out},
+      {"target", target.name},
+      {"program", options.program},
+      {"files", printed.files.size()},
+      {"arena_bytes", s.arena_bytes},
+      {"persistent_bytes", s.persistent_bytes},
+      {"adapter_bytes", s.adapter_bytes},
+      {"scratch_bytes", s.scratch_bytes},
+      {"ram_bytes", s.arena_bytes + s.persistent_bytes + s.scratch_bytes},
+      {"constant_bytes", s.constant_bytes},
+      {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)}};
+  add_interface(model, fields);
+  return fields;
+}
+
+Status write(const Options& options, const Target& target,
+             codegen::DeviceModel model) {
+  model.title = fmt::format(
+      "{} {}", std::filesystem::path(options.model).filename().string(),
+      model.title);
+  if (!target.name.empty()) model.title += " for " + target.name;
+  model.target = target.name;
+  model.c_flags = target.c_flags;
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
+  FT_TRY_STATUS(check_fits(printed.sizes, target));
   FolderFiles files;
   for (const codegen::OutputFile& f : printed.files) {
     const auto bytes = std::as_bytes(std::span(f.text));
     files.emplace_back(f.path, std::vector(bytes.begin(), bytes.end()));
   }
   FT_TRY_STATUS(write_folder(options.out, files));
-  const codegen::DeviceSizes& s = printed.sizes;
-  const Program& plan = model.train ? *model.train : *model.infer;
-  print_result(
-      {{"out", options.out},
-       {"program", options.program},
-       {"files", files.size()},
-       {"arena_bytes", s.arena_bytes},
-       {"persistent_bytes", s.persistent_bytes},
-       {"adapter_bytes", s.adapter_bytes},
-       {"scratch_bytes", s.scratch_bytes},
-       {"ram_bytes", s.arena_bytes + s.persistent_bytes + s.scratch_bytes},
-       {"constant_bytes", s.constant_bytes},
-       {"plan_hash", plan_hash(plan)}},
-      options.json);
+  print_result(fields_of(options, target, model, printed), options.json);
   return ok_status();
-}
-
-std::string title(const Options& options, const std::string& how) {
-  return fmt::format(
-      "{} {}", std::filesystem::path(options.model).filename().string(), how);
 }
 
 Status run(const Options& options) {
   FT_TRY_STATUS(check(options));
+  Target target;
+  if (!options.target.empty()) {
+    FT_TRY(target, load_target(options.target));
+  }
   if (options.program == "infer") {
     FT_TRY(const auto choices, options.adapters.choices());
     FT_TRY(const AdaptedModel model,
-           load_adapted_model(options.model, choices, plan_options(),
+           load_adapted_model(options.model, choices, plan_for(target),
                               options.method.seq_len));
-    return write(options, {.infer = &model.step.program,
-                           .title = title(options, "for inference"),
-                           .base_sha256 = model.base.sha256});
+    return write(options, target,
+                 {.infer = &model.step.program,
+                  .title = "for inference",
+                  .base_sha256 = model.base.sha256});
   }
-  FT_TRY(const Compiled both, compile_both(options));
+  FT_TRY(const Compiled both, compile_both(options, target));
   return write(
-      options,
+      options, target,
       {.infer = &both.infer.program,
        .train = &both.train.program,
        .schedule = schedule_of(options.optimizer.settings, options.steps),
        .seed = options.seed,
        .integer = both.integer,
        .sliced = options.sliced,
-       .title =
-           title(options, fmt::format("with {} in {}", options.method.method,
-                                      options.method.precision)),
+       .title = fmt::format("with {} in {}", options.method.method,
+                            options.method.precision),
        .base_sha256 = both.base_sha256});
 }
 
@@ -178,8 +229,8 @@ Status run(const Options& options) {
 void add_compile(CLI::App& app, Action& action) {
   add_command<Options>(
       app, action, "compile", "Print a model as C99 that trains on a device",
-      "fieldtune compile kws.tflite --method lora --rank 4 --precision integer "
-      "--out kws_c",
+      "fieldtune compile kws.tflite --target cortex-m4 --method lora --rank 4 "
+      "--precision integer --out kws_c",
       run);
 }
 

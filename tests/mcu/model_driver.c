@@ -1,0 +1,50 @@
+/* Trains and infers a model that 'fieldtune compile' printed, on a board or,
+ * with FT_HOST, here. samples.h has the data: SAMPLES of INPUT_BYTES and
+ * TARGET_BYTES each, used in turns for STEPS steps (0: inference only). Leaves
+ * the adapter's values in adapter.bin and the answer for the first sample in
+ * answer.bin. */
+#include <string.h>
+
+#include "ft_model.h"
+#include "samples.h"
+
+#ifdef FT_HOST
+#include <stdio.h>
+static void ft_mark_begin(const char *name) { (void)name; }
+static void ft_mark_end(void) {}
+static int write_file(const char *path, const void *data, uint32_t bytes) {
+  FILE *f = fopen(path, "wb");
+  const size_t written = f ? fwrite(data, 1, bytes, f) : 0;
+  return f && fclose(f) == 0 && written == bytes ? 0 : -1;
+}
+#else
+#include "boards/board.h"
+#define write_file ft_board_write_file
+#endif
+
+static ft_model model;
+
+int main(void) {
+  int status = 0;
+  ft_init(&model);
+#if STEPS > 0
+  int step;
+  for (step = 0; step < STEPS; ++step) {
+    memcpy(ft_train_input(&model), inputs[step % SAMPLES], INPUT_BYTES);
+    memcpy(ft_train_target(&model), targets[step % SAMPLES], TARGET_BYTES);
+    ft_mark_begin("train");
+    if (ft_train_step(&model) != FT_OK) status = 1;
+    ft_mark_end();
+  }
+#endif
+  memcpy(ft_infer_input(&model), inputs[0], INPUT_BYTES);
+  ft_mark_begin("infer");
+  ft_infer(&model);
+  ft_mark_end();
+  if (write_file("answer.bin", ft_infer_answer(&model), ANSWER_BYTES) != 0)
+    return 2;
+#if FT_ADAPTER_BYTES > 0
+  if (write_file("adapter.bin", model.adapter, FT_ADAPTER_BYTES) != 0) return 2;
+#endif
+  return status;
+}

@@ -1,0 +1,111 @@
+"""fieldtune compile: what it refuses, and that printed code trains to the same
+bits on this machine and on emulated boards."""
+
+import shutil
+import subprocess
+
+import pytest
+
+import fieldtune_cli as cli
+from mcu_boards import ROOT, mcu, target_or_skip
+from mcu.model import DRIVER, run_model, samples_header
+
+DEMO = ROOT / "examples" / "demo" / "keyword_base.tflite"
+STEPS = 2
+
+
+def compiled(folder, *options, model=DEMO):
+    return cli.run_json("compile", model, "--out", folder,
+                        "--classes", 5, *options)
+
+
+@pytest.mark.parametrize("precision, method, board", [
+    ("integer", "lora", "cortex-m0plus"),
+    ("integer", "lora", "rv32imac"),
+    ("integer", "sparse", "cortex-m55"),
+    ("mixed", "lora", "cortex-m4"),
+    ("mixed", "ia3", "rv64")])
+def test_a_board_trains_to_the_bits_of_this_machine(tmp_path, precision, method,
+                                                    board):
+    target = target_or_skip(board)
+    model = compiled(tmp_path / "c", "--target", board, "--method", method,
+                     "--precision", precision)
+    here, there = run_model(model, STEPS), run_model(model, STEPS, target)
+    assert here.adapter_sha256 == there.adapter_sha256 != ""
+    assert here.answer_sha256 == there.answer_sha256
+    before = run_model(model, 0)
+    assert here.adapter_sha256 != before.adapter_sha256
+    assert 0 < there.stack_bytes < 4096
+    assert there.train_instructions > there.infer_instructions > 0
+
+
+def refusal(*options):
+    done = cli.run("compile", *options)
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 1
+    return done.returncode, done.stderr
+
+
+def test_what_is_refused_leaves_nothing(tmp_path):
+    out = tmp_path / "c"
+    common = [DEMO, "--out", out]
+    cases = [
+        (2, "no target 'cortex-m9'; there are: cortex-m0plus",
+         ["--target", "cortex-m9"]),
+        (2, "--schedule cosine falls over the whole training: give its --steps",
+         ["--schedule", "cosine"]),
+        (2, "--program 'both': there are: train, infer", ["--program", "both"]),
+        (2, "--new-head needs data to count classes", ["--new-head"]),
+        (2, "--rtos and --init-adapter are of --program train",
+         ["--program", "infer", "--rtos"]),
+        (2, "--adapter is of --program infer", ["--adapter", "a.safetensors"]),
+        (3, "cannot", ["--target", tmp_path / "none.toml"])]
+    for code, sentence, options in cases:
+        found, said = refusal(*common, *options)
+        assert found == code and sentence in said, said
+        assert not out.exists()
+
+
+def test_a_model_that_is_too_large_is_refused_before_printing(tmp_path):
+    text = (ROOT / "targets" / "cortex-m4.toml").read_text()
+    small = tmp_path / "small.toml"
+    small.write_text(text.replace("bytes = 0x400000", "bytes = 1024"))
+    code, said = refusal(DEMO, "--out", tmp_path / "c", "--target", small)
+    assert code == 4
+    assert "of 1024 bytes (arena " in said and "flash " in said
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    code, said = refusal(DEMO, "--out", tmp_path)
+    assert code == 2 and "exists and is not empty" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
+def test_printed_code_has_no_warning_and_no_undefined_behaviour(tmp_path,
+                                                                compiler):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} not installed")
+    model = compiled(tmp_path / "c", "--precision", "integer", "--rtos")
+    (tmp_path / "samples.h").write_text(samples_header(model, 2))
+    folder = tmp_path / "c"
+    sources = [DRIVER, *folder.glob("*.c"), *folder.glob("kernels/*/*.c")]
+    built = subprocess.run(
+        [compiler, "-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic",
+         "-Wconversion", "-Werror", "-ffp-contract=off",
+         "-fsanitize=undefined", "-fno-sanitize-recover=all", "-DFT_HOST",
+         "-I", folder, "-I", tmp_path, *sources, "-lm",
+         "-o", tmp_path / "driver"], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    subprocess.run([tmp_path / "driver"], cwd=tmp_path, check=True)
+
+
+def test_headers_are_cpp_too(tmp_path):
+    compiled(tmp_path / "c", "--precision", "integer")
+    (tmp_path / "main.cc").write_text(
+        '#include "ft_model.h"\nstatic ft_model m;\n'
+        "int main() { ft_init(&m); return *ft_infer_output(&m); }\n")
+    subprocess.run(["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic",
+                    "-Werror", "-c", "-I", tmp_path / "c", "main.cc"],
+                   cwd=tmp_path, check=True)

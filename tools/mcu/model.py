@@ -1,0 +1,100 @@
+"""Runs what `fieldtune compile` printed: on a target's emulated board, or here.
+
+The data are random: instructions do not depend on them, and equal bits are
+equal for any.
+"""
+
+import dataclasses
+import hashlib
+import random
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .build import FLAGS, build
+from .run import run
+from .target import ROOT
+
+DRIVER = ROOT / "tests" / "mcu" / "model_driver.c"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRun:
+    adapter_sha256: str
+    answer_sha256: str
+    train_instructions: int = 0  # of the last step
+    infer_instructions: int = 0
+    stack_bytes: int = 0
+    ram_bytes: int = 0  # ft_model and the measured stack
+    flash_bytes: int = 0
+
+
+def samples_header(compiled, steps, count=8, seed=1):
+    """`compiled`: the JSON of the command."""
+    rng = random.Random(seed)
+
+    def values(dtype, num_bytes, labels=False):
+        if labels:
+            return struct.pack("<i", rng.randrange(compiled["classes"])) * (
+                num_bytes // 4)
+        if dtype == "float32":
+            return b"".join(struct.pack("<f", rng.uniform(-1, 1))
+                            for _ in range(num_bytes // 4))
+        if dtype == "int32":
+            return b"".join(struct.pack("<i", rng.randrange(-1000, 1000))
+                            for _ in range(num_bytes // 4))
+        return rng.randbytes(num_bytes)
+
+    def array(name, rows):
+        body = ",\n".join("{" + ",".join(map(str, row)) + "}" for row in rows)
+        return (f"static const unsigned char {name}[{len(rows)}]"
+                f"[{len(rows[0])}] = {{\n{body}}};\n")
+
+    inputs = [values(compiled["input_dtype"], compiled["input_bytes"])
+              for _ in range(count)]
+    lines = [f"#define STEPS {steps}", f"#define SAMPLES {count}",
+             f"#define INPUT_BYTES {compiled['input_bytes']}",
+             f"#define ANSWER_BYTES {compiled['answer_bytes']}"]
+    text = "\n".join(lines) + "\n" + array("inputs", inputs)
+    if steps:
+        targets = [values(compiled["target_dtype"], compiled["target_bytes"],
+                          compiled["classes"] > 0) for _ in range(count)]
+        text += f"#define TARGET_BYTES {compiled['target_bytes']}\n"
+        text += array("targets", targets)
+    return text
+
+
+def digest(path):
+    return (hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.exists() else "")
+
+
+def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600):
+    """Trains `steps` steps, then infers. `target` None: this machine."""
+    folder = Path(compiled["out"])
+    sources = [DRIVER, *sorted(folder.glob("*.c")),
+               *sorted(folder.glob("kernels/*/*.c"))]
+    with tempfile.TemporaryDirectory(prefix="ft-model-") as name:
+        scratch = Path(name)
+        (scratch / "samples.h").write_text(samples_header(compiled, steps))
+        if target is None:
+            subprocess.run(["cc", *FLAGS, optimize, "-DFT_HOST", "-I", scratch,
+                            "-I", folder, *sources, "-o", scratch / "driver",
+                            "-lm"], check=True)
+            subprocess.run([scratch / "driver"], cwd=scratch, check=True)
+            figures = {}
+        else:
+            image = build(target, sources, scratch, includes=[scratch, folder],
+                          optimize=optimize)
+            done = run(image, folder=scratch, time_limit=time_limit)
+            assert done.exit == 0, done.output
+            figures = {f"{n}_instructions": s.instructions
+                       for n, s in done.sections.items()}
+            figures |= {
+                "stack_bytes": max(s.stack_bytes
+                                   for s in done.sections.values()),
+                "flash_bytes": image.flash_bytes,
+                "ram_bytes": compiled["ram_bytes"] + done.stack_bytes}
+        return ModelRun(adapter_sha256=digest(scratch / "adapter.bin"),
+                        answer_sha256=digest(scratch / "answer.bin"), **figures)
