@@ -365,7 +365,7 @@ struct Outcome {
 };
 
 Outcome train_demo(const MethodSettings& method, Precision precision,
-                   const std::string& optimizer) {
+                   const std::string& optimizer, uint64_t seed) {
   auto base = load_base(model_path("demo"), precision, 1);
   OptimizerSettings opt{.optimizer = optimizer,
                         .lr = optimizer == "sgd" ? 0.01 : 0.005};
@@ -383,7 +383,7 @@ Outcome train_demo(const MethodSettings& method, Precision precision,
   std::vector<size_t> train, test;
   for (size_t i = 0; i < 96; ++i) (i < 24 ? train : test).push_back(i);
   Trainer trainer(session, eval, data.samples, train, {}, Task::kClassification,
-                  {.epochs = 5, .seed = 3, .patience = 0, .optimizer = opt});
+                  {.epochs = 5, .seed = seed, .patience = 0, .optimizer = opt});
   const auto stop = trainer.run([](const Progress&) { return true; });
   EXPECT_TRUE(stop.ok()) << stop.status().message();
   const auto e = evaluate(eval, data.samples, test, Task::kClassification);
@@ -394,13 +394,27 @@ Outcome train_demo(const MethodSettings& method, Precision precision,
   return out;
 }
 
-TEST(IntegerTraining, LearnsLikeMixedAndRepeatsItself) {
+// Means over seeds: a sample of the test is 1.4 points.
+Outcome mean_of_seeds(const MethodSettings& method, Precision precision,
+                      const std::string& optimizer) {
+  constexpr int kSeeds = 2;
+  Outcome mean{0, 0, {}};
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const Outcome one = train_demo(method, precision, optimizer, seed);
+    mean.accuracy += one.accuracy / kSeeds;
+    mean.loss += one.loss / kSeeds;
+  }
+  return mean;
+}
+
+TEST(IntegerTraining, LearnsLikeMixed) {
   const std::pair<const char*, const char*> cases[] = {
       {"lora", "adamw"}, {"lora", "sgd"}, {"ia3", "adamw"}};
   for (const auto& [name, optimizer] : cases) {
     const MethodSettings method = settings_of(name, 4);
-    const Outcome mixed = train_demo(method, Precision::kMixed, optimizer);
-    const Outcome integer = train_demo(method, Precision::kInteger, optimizer);
+    const Outcome mixed = mean_of_seeds(method, Precision::kMixed, optimizer);
+    const Outcome integer =
+        mean_of_seeds(method, Precision::kInteger, optimizer);
     SCOPED_TRACE(name);
     std::printf("%s, %s: mixed %.3f (loss %.3f), integer %.3f (loss %.3f)\n",
                 name, optimizer, mixed.accuracy, mixed.loss, integer.accuracy,
@@ -408,10 +422,15 @@ TEST(IntegerTraining, LearnsLikeMixedAndRepeatsItself) {
     EXPECT_GE(integer.accuracy, mixed.accuracy - 0.1) << optimizer;
     EXPECT_LT(integer.loss, std::log(4)) << optimizer;
     EXPECT_NEAR(integer.loss, mixed.loss, 0.1 * mixed.loss + 0.05) << optimizer;
-    if (optimizer == std::string("sgd")) continue;
-    EXPECT_EQ(integer.adapter,
-              train_demo(method, Precision::kInteger, optimizer).adapter);
   }
+}
+
+TEST(IntegerTraining, RepeatsItself) {
+  const MethodSettings method = settings_of("lora", 4);
+  const auto train = [&method] {
+    return train_demo(method, Precision::kInteger, "adamw", 3).adapter;
+  };
+  EXPECT_EQ(train(), train());
 }
 
 // A temporal net of int8 ops: padding in time, dilated convolutions side by
