@@ -81,7 +81,7 @@ constexpr DType aux_dtype() {
 struct Lowered {
   std::vector<std::byte> params;
   std::string_view params_type;  // "ft_conv_params", for generated code
-  std::vector<AuxData> aux;  // derived constants, in ABI order
+  std::vector<AuxData> aux;      // derived constants, in ABI order
   size_t scratch_bytes = 0;
 
   template <class P>
