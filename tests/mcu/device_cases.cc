@@ -78,7 +78,7 @@ Status print_case(Printer& out, const KernelDef& row, const Lowered& lowered,
   FT_TRY_STATUS(run_row(e.context(), *c99, e.values));
   const std::string after = inputs_of(out, e);
   std::string aux, results;
-  for (const auto& bytes : lowered.aux) aux += out.buffer(bytes);
+  for (const AuxData& a : lowered.aux) aux += out.buffer(a.bytes);
   for (const ValueId id : e.node().outputs)
     results += out.buffer(e.values[static_cast<size_t>(id)].bytes());
   const std::string params = out.array(lowered.params);
