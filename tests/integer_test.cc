@@ -55,14 +55,15 @@ std::string model_path(const std::string& name) {
 class IntegerStep : public testing::TestWithParam<const char*> {
  protected:
   Result<CompiledStep> train(const char* method, Precision precision,
-                             const PlanOptions& plan = {}) {
+                             const PlanOptions& plan = {},
+                             const OptimizerSettings& optimizer = {}) {
     FT_TRY(const BaseModel base,
            load_base(model_path(GetParam()), precision, 1));
     const bool classes = find_classes(base.graph) > 0;
     const MethodSettings settings = settings_of(method, classes ? 5 : 0);
     return compile_training(base.graph,
                             {.method = settings,
-                             .optimizer = {},
+                             .optimizer = optimizer,
                              .loss = natural_loss(base.graph, settings),
                              .plan = plan,
                              .precision = precision});
@@ -131,7 +132,9 @@ TEST_P(IntegerStep, KnowsNoFloat) {
     if (model == "ad01_int8" && name == "head") continue;
     // The large models have the ops of the small ones.
     if (model == "vww_96_int8" && name != "lora") continue;
-    auto step = train(method, Precision::kInteger, {.c99_only = true});
+    const double fraction = name == "sparse" ? 0.5 : 1;
+    auto step = train(method, Precision::kInteger, {.c99_only = true},
+                      {.update_fraction = fraction});
     ASSERT_TRUE(step.ok()) << step.status().message();
     const Program& program = step->program;
     for (const KernelCall& call : program.calls)
@@ -240,7 +243,8 @@ void run_update(Session& s, const OptimizerSettings& opt, bool classes) {
 // One plain step of SGD moves every parameter by its gradient.
 std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
                                            Precision precision,
-                                           int64_t accumulate = 1) {
+                                           int64_t accumulate = 1,
+                                           double update_fraction = 1) {
   const bool classes = natural_loss(base, {}) != Loss::kMse;
   const MethodSettings method = settings_of(name, classes ? 5 : 0);
   const float lr = small_rate(name, classes);
@@ -248,7 +252,8 @@ std::vector<std::vector<double>> gradients(const Graph& base, const char* name,
                               .lr = static_cast<double>(lr),
                               .momentum = 0,
                               .schedule = "constant",
-                              .accumulate = accumulate};
+                              .accumulate = accumulate,
+                              .update_fraction = update_fraction};
   auto step = compile_training(base, {.method = method,
                                       .optimizer = opt,
                                       .loss = natural_loss(base, method),
@@ -392,6 +397,34 @@ Outcome train_demo(const MethodSettings& method, Precision precision,
   for (const AdapterTensor& t : step->adapted.tensors)
     out.adapter.push_back(adapter_values(session, t));
   return out;
+}
+
+TEST(IntegerTraining, UpdatesTheEntriesWithTheLargestGradients) {
+  const auto base = load_base(model_path("demo"), Precision::kInteger, 1);
+  ASSERT_TRUE(base.ok());
+  const auto all = gradients(base->graph, "lora", Precision::kInteger);
+  const auto some =
+      gradients(base->graph, "lora", Precision::kInteger, 1, 0.25);
+  ASSERT_EQ(all.size(), some.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    const size_t kept = (all[i].size() + 3) / 4;
+    size_t moved = 0;
+    double least = INFINITY, left = 0;
+    for (size_t k = 0; k < all[i].size(); ++k) {
+      const double g = std::fabs(all[i][k]);
+      if (some[i][k] != 0) {
+        ++moved;
+        EXPECT_EQ(some[i][k], all[i][k]);
+        least = std::min(least, g);
+      } else {
+        left = std::max(left, g);
+      }
+    }
+    EXPECT_LE(moved, kept);
+    if (moved == kept) {
+      EXPECT_GE(least, left * 0.999) << "tensor " << i;
+    }
+  }
 }
 
 // Means over seeds: a sample of the test is 1.4 points.

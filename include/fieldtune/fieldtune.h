@@ -126,6 +126,9 @@ struct TrainingOptions {
   double weight_decay = 0;
   std::string schedule = "cosine";  // "cosine", "linear" or "constant"
   int64_t total_steps = 0;          // of the schedule: at least 1
+  // Of each tensor's entries, those with the largest gradients of a step: only
+  // they are updated. Above 0; 1: all.
+  double update_fraction = 1;
 
   uint64_t seed = 0;            // of the initial values
   size_t ram_bytes = SIZE_MAX;  // budget of MemoryBytes::ram()

@@ -50,6 +50,7 @@ Result<ft::StepSettings> step_settings(const TrainingOptions& options,
   s.optimizer.lr = options.learning_rate;
   s.optimizer.weight_decay = options.weight_decay;
   s.optimizer.schedule = options.schedule;
+  s.optimizer.update_fraction = options.update_fraction;
   FT_TRY_STATUS(ft::check_optimizer(s.optimizer));
   s.precision = precision;
   s.plan.exact = options.exact;

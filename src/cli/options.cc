@@ -340,6 +340,11 @@ void OptimizerOptions::add_gradient_options(CLI::App& app) {
   app.add_option("--accumulate", settings.accumulate,
                  "average the gradients of this many batches for one update")
       ->capture_default_str();
+  app.add_option("--update-fraction", settings.update_fraction,
+                 "update only this part of each tensor's entries, those with "
+                 "the largest gradients of the step, and store no other's "
+                 "gradient (above 0 to 1: all)")
+      ->capture_default_str();
   app.add_option("--max-grad-norm", settings.max_grad_norm,
                  "scale the gradients down to this norm of all together (0: "
                  "never; keeps all of them in memory at once)")

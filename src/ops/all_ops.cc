@@ -5,6 +5,7 @@
 #include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
 #include "ops/rank_allocation.h"
+#include "ops/top_gradient.h"
 
 namespace ft::ops {
 namespace {
@@ -85,6 +86,7 @@ constexpr const OpDef* kAllOps[] = {
     &kMseLossGrad,
     // Between a gradient and its update.
     &kAccumulateGrad,
+    &kTopGradient,
     &kSumSquares,
     &kClipGradient,
     // Optimizers.

@@ -1,13 +1,15 @@
 // Parameter updates in integers, in place. The loops live in
 // kernels/bfp_updates/, which says what the inputs hold.
 //
-// Attributes: those of sgd_update and adamw_update, and `stream`, the name of
-// the parameter's random numbers.
+// A gradient may hold a few entries only (top_gradient): then the last input
+// gives their positions. Attributes: those of sgd_update and adamw_update, and
+// `stream`, the name of the parameter's random numbers.
 #include "kernels/bfp_updates/bfp_updates.h"
 
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/example_types.h"
+#include "ops/top_gradient.h"
 
 namespace ft::ops {
 namespace {
@@ -18,13 +20,15 @@ bool has_units(const NodeView& node) {
          node.in(2).quant.is_per_channel();
 }
 
-// param, param_exp, grad, grad_exp, hyper, residual, states
-Result<std::vector<TensorType>> infer(const NodeView& node) {
+// param, param_exp, grad, grad_exp, hyper, residual, states, positions
+Result<std::vector<TensorType>> infer(const NodeView& node, size_t positions) {
   FT_TRY_STATUS(check_bfp_units(node, 0, 1));
   FT_TRY_STATUS(check_bfp_units(node, 2, 3));
-  FT_TRY_STATUS(check_same_shape(node, 0, 2));
+  FT_TRY_STATUS(check_gradient(node, 2, positions));
+  if (node.has(positions) && node.in(2).quant.is_per_channel())
+    return node.error("a gradient of a few entries has one factor");
   FT_TRY_STATUS(check_bfp_hyper(node, 4));
-  for (size_t i = 5; i < node.num_inputs(); ++i) {
+  for (size_t i = 5; i < std::min(node.num_inputs(), positions); ++i) {
     if (!node.has(i)) continue;
     FT_TRY_STATUS(check_same_shape(node, 0, i));
     if (node.in(i).dtype != DType::kS16)
@@ -40,7 +44,11 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
 Result<std::vector<TensorType>> infer_sgd(const NodeView& node) {
   if (!node.has(6) && node.attrs->get_real("momentum") != 0)
     return node.error("momentum needs a state");
-  return infer(node);
+  return infer(node, 7);
+}
+
+Result<std::vector<TensorType>> infer_adamw(const NodeView& node) {
+  return infer(node, 8);
 }
 
 void set_number(double real, int32_t (&pair)[2]) {
@@ -72,6 +80,7 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   const Attrs& attrs = *node.attrs;
   ft_bfp_update_params p{};
   p.count = static_cast<int32_t>(node.shape(0).num_elements());
+  p.kept = static_cast<int32_t>(node.shape(2).num_elements());
   const uint64_t stream = static_cast<uint64_t>(attrs.get_int("stream"));
   p.stream_low = static_cast<int32_t>(static_cast<uint32_t>(stream));
   p.stream_high = static_cast<int32_t>(static_cast<uint32_t>(stream >> 32));
@@ -88,7 +97,7 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
-int64_t macs(const NodeView& node) { return node.shape(0).num_elements(); }
+int64_t macs(const NodeView& node) { return node.shape(2).num_elements(); }
 
 TensorType s16(Shape shape) {
   return {.dtype = DType::kS16, .shape = shape, .quant = {}};
@@ -112,7 +121,10 @@ std::vector<OpExample> adamw_examples() {
   units.inputs[0] = with_units(units.inputs[0], {0.5f, 3, 0.07f});
   units.inputs[2] = with_units(units.inputs[2], {2, 0.4f, 11});
   units.note = "units";
-  return {plain, decayed, units};
+  OpExample few = decayed;
+  few.inputs[2] = bfp_type({6}, 1.5f);
+  few.inputs.push_back(s32({6}));
+  return {plain, decayed, units, few};
 }
 
 std::vector<OpExample> sgd_examples() {
@@ -120,7 +132,10 @@ std::vector<OpExample> sgd_examples() {
   OpExample heavy = plain;
   heavy.inputs.push_back(s16({5, 7}));
   heavy.attrs = {{"momentum", 0.9}, {"weight_decay", 0.01}, {"nesterov", 1}};
-  return {plain, heavy};
+  OpExample few = heavy;
+  few.inputs[2] = bfp_type({6}, 1.5f);
+  few.inputs.push_back(s32({6}));
+  return {plain, heavy, few};
 }
 
 constexpr KernelDef kAdamwKernels[] = {
@@ -128,27 +143,28 @@ constexpr KernelDef kAdamwKernels[] = {
 constexpr KernelDef kSgdKernels[] = {
     {"ft_bfp_sgd_update_c99", Isa::kC99, "s16->", &ft_bfp_sgd_update_c99}};
 
-constexpr uint32_t kWritten = 1u << 0 | 1u << 1 | 1u << 5 | 1u << 6 | 1u << 7;
+constexpr uint32_t kSgdWritten = 1u << 0 | 1u << 1 | 1u << 5 | 1u << 6;
+constexpr uint32_t kAdamwWritten = kSgdWritten | 1u << 7;
 
 }  // namespace
 
 constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
                                          .min_inputs = 8,
-                                         .max_inputs = 8,
-                                         .infer = infer,
+                                         .max_inputs = 9,
+                                         .infer = infer_adamw,
                                          .lower = lower,
                                          .kernels = kAdamwKernels,
-                                         .mutates = kWritten,
+                                         .mutates = kAdamwWritten,
                                          .macs = macs,
                                          .examples = adamw_examples};
 
 constinit const OpDef kBfpSgdUpdate = {.name = "bfp_sgd_update",
                                        .min_inputs = 6,
-                                       .max_inputs = 7,
+                                       .max_inputs = 8,
                                        .infer = infer_sgd,
                                        .lower = lower,
                                        .kernels = kSgdKernels,
-                                       .mutates = kWritten,
+                                       .mutates = kSgdWritten,
                                        .macs = macs,
                                        .examples = sgd_examples};
 

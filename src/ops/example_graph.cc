@@ -23,7 +23,8 @@ std::byte* aligned_start(std::byte* storage) {
 // Whether int32 inputs of the op are positions, which must stay in range.
 bool holds_indices(const OpDef& op) {
   return op.name.starts_with("gather") || op.name.starts_with("attention") ||
-         op.name.starts_with("sparse") ||
+         op.name.starts_with("sparse") || op.name == "sgd_update" ||
+         op.name == "adamw_update" ||
          op.name.starts_with("softmax_cross_entropy");
 }
 

@@ -2,25 +2,31 @@
 // with 8-bit state. They have no outputs; the caller writes `hyper` before each
 // run: {lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), hold} with t counted from 1.
 // Where hold is not 0 an update does nothing: the run only adds gradients up.
+// SGD and AdamW may get the positions of a gradient that holds a few entries
+// (top_gradient): nothing else of the parameter and its states changes then.
 #include "kernels/adamw8bit_update/adamw8bit_update.h"
 #include "kernels/adamw_update/adamw_update.h"
 #include "kernels/sgd_update/sgd_update.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/example_types.h"
+#include "ops/top_gradient.h"
 
 namespace ft::ops {
 namespace {
 
-// All inputs are like input 0, but for `hyper`.
-Result<std::vector<TensorType>> check(const NodeView& node, size_t hyper) {
+// Before the last one, `positions`, all inputs are like input 0, but for
+// `hyper` and a gradient of a few entries.
+Result<std::vector<TensorType>> check(const NodeView& node, size_t hyper,
+                                      size_t positions) {
   FT_TRY_STATUS(check_inputs_indexable(node));
   FT_TRY_STATUS(check_real(node, 0));
-  for (size_t i = 1; i < node.num_inputs(); ++i) {
+  for (size_t i = 1; i < std::min(node.num_inputs(), positions); ++i) {
     if (!node.has(i) || i == hyper) continue;
     FT_TRY_STATUS(check_same_dtype(node, 0, i));
-    FT_TRY_STATUS(check_same_shape(node, 0, i));
+    if (i > 1) FT_TRY_STATUS(check_same_shape(node, 0, i));
   }
+  FT_TRY_STATUS(check_gradient(node, 1, positions));
   FT_TRY_STATUS(check_hyper(node, hyper));
   return std::vector<TensorType>{};
 }
@@ -28,7 +34,17 @@ Result<std::vector<TensorType>> check(const NodeView& node, size_t hyper) {
 Result<std::vector<TensorType>> infer_sgd(const NodeView& node) {
   if (!node.has(3) && node.attrs->get_real("momentum") != 0)
     return node.error("momentum needs a state");
-  return check(node, 2);
+  return check(node, 2, 4);
+}
+
+int32_t gradient_count(const NodeView& node) {
+  return static_cast<int32_t>(node.shape(1).num_elements());
+}
+
+// For rows that run through all of a parameter.
+template <size_t positions>
+bool no_positions(const LowerContext& context, const Lowered&) {
+  return !context.view.has(positions);
 }
 
 Status lower_sgd(const LowerContext& context, Lowered& lowered) {
@@ -37,7 +53,8 @@ Status lower_sgd(const LowerContext& context, Lowered& lowered) {
       .count = static_cast<int32_t>(context.view.shape(0).num_elements()),
       .momentum = static_cast<float>(attrs.get_real("momentum")),
       .weight_decay = static_cast<float>(attrs.get_real("weight_decay")),
-      .nesterov = attrs.get_i("nesterov")});
+      .nesterov = attrs.get_i("nesterov"),
+      .kept = gradient_count(context.view)});
   return ok_status();
 }
 
@@ -46,11 +63,18 @@ std::vector<OpExample> sgd_examples() {
           {.inputs = {f32({37}), f32({37}), f32({4}), f32({37})},
            .attrs = {{"momentum", 0.9}, {"weight_decay", 0.01}}},
           {.inputs = {f32({3, 3}), f32({3, 3}), f32({4}), f32({3, 3})},
-           .attrs = {{"momentum", 0.9}, {"nesterov", 1}}}};
+           .attrs = {{"momentum", 0.9}, {"nesterov", 1}}},
+          {.inputs = {f32({5, 7}), f32({9}), f32({4}), f32({5, 7}), s32({9})},
+           .attrs = {{"momentum", 0.9}},
+           .high = 35},
+          {.inputs = {f32({37}), f32({1}), f32({4}), f32({37}), s32({1})},
+           .attrs = {{"weight_decay", 0.01}},
+           .high = 37,
+           .absent = {3}}};
 }
 
 Result<std::vector<TensorType>> infer_adamw(const NodeView& node) {
-  return check(node, 4);
+  return check(node, 4, 5);
 }
 
 Status check_state(const NodeView& node, size_t i, const TensorType& want) {
@@ -86,7 +110,8 @@ Status lower_adamw(const LowerContext& context, Lowered& lowered) {
       .beta2 = static_cast<float>(beta2),
       .one_minus_beta2 = static_cast<float>(1 - beta2),
       .eps = static_cast<float>(attrs.get_real("eps", 1e-8)),
-      .weight_decay = static_cast<float>(attrs.get_real("weight_decay"))});
+      .weight_decay = static_cast<float>(attrs.get_real("weight_decay")),
+      .kept = gradient_count(context.view)});
   return ok_status();
 }
 
@@ -98,7 +123,12 @@ std::vector<OpExample> adamw_examples() {
   return {{.inputs = inputs({5, 7}), .low = 0.01f},
           {.inputs = inputs({37}),
            .attrs = {{"beta1", 0.8}, {"beta2", 0.99}, {"weight_decay", 0.01}},
-           .low = 0.01f}};
+           .low = 0.01f},
+          {.inputs = {f32({37}), f32({8}), f32({37}), f32({37}), f32({4}),
+                      s32({8})},
+           .attrs = {{"weight_decay", 0.01}},
+           .low = 0.01f,
+           .high = 37}};
 }
 
 std::vector<OpExample> adamw8bit_examples() {
@@ -113,17 +143,18 @@ std::vector<OpExample> adamw8bit_examples() {
            .low = 0.01f}};
 }
 
-int64_t macs(const NodeView& node) { return node.shape(0).num_elements(); }
+int64_t macs(const NodeView& node) { return node.shape(1).num_elements(); }
 
 constexpr KernelDef kSgdKernels[] = {
-    {"ft_sgd_update_f32_hwy", Isa::kHighway, "f32->", &ft_sgd_update_f32_hwy},
+    {"ft_sgd_update_f32_hwy", Isa::kHighway, "f32->", &ft_sgd_update_f32_hwy,
+     no_positions<4>},
     {"ft_sgd_update_f32_c99", Isa::kC99, "f32->", &ft_sgd_update_f32_c99},
     {"ft_sgd_update_f64_c99", Isa::kC99, "f64->", &ft_sgd_update_f64_c99},
 };
 
 constexpr KernelDef kAdamwKernels[] = {
     {"ft_adamw_update_f32_hwy", Isa::kHighway, "f32->",
-     &ft_adamw_update_f32_hwy},
+     &ft_adamw_update_f32_hwy, no_positions<5>},
     {"ft_adamw_update_f32_c99", Isa::kC99, "f32->", &ft_adamw_update_f32_c99},
     {"ft_adamw_update_f64_c99", Isa::kC99, "f64->", &ft_adamw_update_f64_c99},
 };
@@ -135,10 +166,10 @@ constexpr KernelDef kAdamw8bitKernels[] = {
 
 }  // namespace
 
-// param, grad, hyper, momentum state (optional)
+// param, grad, hyper, momentum state (optional), positions (optional)
 constinit const OpDef kSgdUpdate = {.name = "sgd_update",
                                     .min_inputs = 3,
-                                    .max_inputs = 4,
+                                    .max_inputs = 5,
                                     .infer = infer_sgd,
                                     .lower = lower_sgd,
                                     .kernels = kSgdKernels,
@@ -146,10 +177,10 @@ constinit const OpDef kSgdUpdate = {.name = "sgd_update",
                                     .macs = macs,
                                     .examples = sgd_examples};
 
-// param, grad, m, v, hyper
+// param, grad, m, v, hyper, positions (optional)
 constinit const OpDef kAdamwUpdate = {.name = "adamw_update",
                                       .min_inputs = 5,
-                                      .max_inputs = 5,
+                                      .max_inputs = 6,
                                       .infer = infer_adamw,
                                       .lower = lower_adamw,
                                       .kernels = kAdamwKernels,

@@ -6,6 +6,7 @@
 #include "ops/rank_allocation.h"
 
 #include "kernels/adalora/adalora.h"
+#include "kernels/select/select.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/example_types.h"
@@ -93,8 +94,7 @@ Status lower_allocate(const LowerContext& context, Lowered& lowered) {
                                  .tfinal = a.get_i("tfinal"),
                                  .total_step = a.get_i("total_step"),
                                  .delta_t = a.get_i("delta_t")});
-  lowered.scratch_bytes = static_cast<size_t>(count) *
-                          (context.view.in(0).dtype == DType::kF64 ? 8 : 4);
+  lowered.scratch_bytes = FT_SELECT_BYTES;
   return ok_status();
 }
 

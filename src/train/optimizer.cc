@@ -66,6 +66,15 @@ Status check_combination(const OptimizerSettings& s) {
   if (s.accumulate < 1 || s.accumulate > 65536)
     return usage_error(fmt::format(
         "--accumulate {}: must lie between 1 and 65536 runs", s.accumulate));
+  if (!(s.update_fraction > 0 && s.update_fraction <= 1))
+    return usage_error(
+        fmt::format("--update-fraction {}: must lie above 0 and up to 1",
+                    s.update_fraction));
+  if (s.update_fraction < 1 && s.optimizer == "adamw8bit")
+    return usage_error(
+        "--update-fraction needs moments that can stay as they are: those of "
+        "adamw8bit are rounded anew with their block, so take --optimizer "
+        "adamw or sgd");
   if (s.min_8bit_size < 1)
     return usage_error(
         fmt::format("--min-8bit-size {}: must be at least 1", s.min_8bit_size));
@@ -100,12 +109,14 @@ ValueId add_hyper_input(Graph& graph) {
 }
 
 Status append_update(Graph& graph, const OptimizerSettings& s, ValueId hyper,
-                     ValueId param, ValueId grad) {
+                     const ParamGradient& g) {
+  const auto [param, grad, positions] = g;
   const std::string name = "update/" + graph.value(param).name;
   if (s.optimizer == "sgd") {
-    std::vector<ValueId> inputs = {param, grad, hyper};
-    if (s.momentum > 0) inputs.push_back(add_state(graph, param, "momentum"));
-    return append_node(graph, ops::kSgdUpdate, std::move(inputs),
+    const ValueId momentum =
+        s.momentum > 0 ? add_state(graph, param, "momentum") : kNone;
+    return append_node(graph, ops::kSgdUpdate,
+                       {param, grad, hyper, momentum, positions},
                        {{"momentum", s.momentum},
                         {"weight_decay", s.weight_decay},
                         {"nesterov", s.nesterov ? 1 : 0}},
@@ -121,8 +132,9 @@ Status append_update(Graph& graph, const OptimizerSettings& s, ValueId hyper,
     return append_adamw8bit(graph, std::move(attrs), hyper, param, grad);
   const ValueId m = add_state(graph, param, "m");
   const ValueId v = add_state(graph, param, "v");
-  return append_node(graph, ops::kAdamwUpdate, {param, grad, m, v, hyper},
-                     std::move(attrs), {.name = name})
+  return append_node(graph, ops::kAdamwUpdate,
+                     {param, grad, m, v, hyper, positions}, std::move(attrs),
+                     {.name = name})
       .status();
 }
 
@@ -167,6 +179,7 @@ std::vector<std::pair<std::string, std::string>> describe(
           {"schedule", s.schedule},
           {"warmup", number(s.warmup_steps)},
           {"accumulate", number(s.accumulate)},
+          {"update_fraction", number(s.update_fraction)},
           {"max_grad_norm", number(s.max_grad_norm)},
           {"clip_value", number(s.clip_value)},
           {"clip_per_sample", number(s.clip_per_sample)}};

@@ -35,6 +35,9 @@ struct OptimizerSettings {
   std::string schedule = "cosine";
   int64_t warmup_steps = 0;  // updates of linear rise from zero
   int64_t accumulate = 1;    // runs whose gradients are averaged for an update
+  // Of each tensor's entries, those with the largest gradients: only they are
+  // updated, and nothing of the others' gradients is kept. 1: all.
+  double update_fraction = 1;
   double max_grad_norm = 0;  // of all gradients together; 0: any
   double clip_value = 0;     // of each element's magnitude; 0: any
   // Norm that each run's gradient is held to before it is accumulated; with
@@ -54,9 +57,16 @@ Status check_optimizer(const OptimizerSettings& settings);
 // The graph input that updates read: float32[4].
 ValueId add_hyper_input(Graph& graph);
 
-// Appends the update of `param` by `grad` with zero-initialized states.
+// A parameter's gradient; where it has positions (int32[n]), that of these
+// entries only.
+struct ParamGradient {
+  ValueId param, grad;
+  ValueId positions = kNone;
+};
+
+// Appends the update of a parameter with zero-initialized states.
 Status append_update(Graph& graph, const OptimizerSettings& settings,
-                     ValueId hyper, ValueId param, ValueId grad);
+                     ValueId hyper, const ParamGradient& g);
 
 // The same for the kernel that computes what follows, on every machine.
 ft_schedule schedule_of(const OptimizerSettings& settings, int64_t total_steps);

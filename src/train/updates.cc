@@ -2,17 +2,17 @@
 
 #include "ops/all_ops.h"
 #include "ops/append.h"
+#include "ops/top_gradient.h"
 
 namespace ft {
 
 Status Updates::ready(Graph& graph, ValueId param, ValueId grad) {
-  Gradient g{param, grad};
+  ParamGradient g{.param = param, .grad = grad};
   if (settings_.clip_per_sample > 0) {
     waiting_.push_back(g);
     return ok_status();
   }
-  FT_TRY_STATUS(accumulate(graph, g));
-  FT_TRY_STATUS(clip_value(graph, g));
+  FT_TRY_STATUS(prepare(graph, g));
   if (settings_.max_grad_norm == 0) return update(graph, g);
   waiting_.push_back(g);
   return ok_status();
@@ -27,18 +27,21 @@ Status Updates::finish_waiting(Graph& graph) {
   if (waiting_.empty()) return ok_status();
   if (settings_.clip_per_sample > 0) {
     FT_TRY_STATUS(clip_norm(graph, settings_.clip_per_sample, "of_run"));
-    for (Gradient& g : waiting_) {
-      FT_TRY_STATUS(accumulate(graph, g));
-      FT_TRY_STATUS(clip_value(graph, g));
-    }
+    for (ParamGradient& g : waiting_) FT_TRY_STATUS(prepare(graph, g));
   }
   if (settings_.max_grad_norm > 0)
     FT_TRY_STATUS(clip_norm(graph, settings_.max_grad_norm, "of_update"));
-  for (const Gradient& g : waiting_) FT_TRY_STATUS(update(graph, g));
+  for (const ParamGradient& g : waiting_) FT_TRY_STATUS(update(graph, g));
   return ok_status();
 }
 
-Status Updates::accumulate(Graph& graph, Gradient& g) {
+Status Updates::prepare(Graph& graph, ParamGradient& g) {
+  FT_TRY_STATUS(accumulate(graph, g));
+  FT_TRY_STATUS(keep_largest(graph, g));
+  return clip_value(graph, g);
+}
+
+Status Updates::accumulate(Graph& graph, ParamGradient& g) {
   if (settings_.accumulate == 1) return ok_status();
   const Value param = graph.value(g.param);
   const ValueId sum = graph.add_value({.name = param.name + "/grad_sum",
@@ -51,7 +54,24 @@ Status Updates::accumulate(Graph& graph, Gradient& g) {
   return ok_status();
 }
 
-Status Updates::clip_value(Graph& graph, Gradient& g) {
+// Before clipping by value, which would make the largest ones equal.
+Status Updates::keep_largest(Graph& graph, ParamGradient& g) {
+  if (settings_.update_fraction == 1) return ok_status();
+  if (ranks_.owns(g.param))
+    return usage_error(
+        "--update-fraction does not go with method adalora, whose scores need "
+        "the gradient of every entry");
+  FT_TRY(
+      const auto kept,
+      append_node(graph, ops::kTopGradient, {g.grad},
+                  {{"fraction", settings_.update_fraction}},
+                  {.name = "grad/" + graph.value(g.param).name + "/largest"}));
+  g.grad = kept[0];
+  g.positions = kept[1];
+  return ok_status();
+}
+
+Status Updates::clip_value(Graph& graph, ParamGradient& g) {
   if (settings_.clip_value == 0) return ok_status();
   FT_TRY(g.grad,
          append(graph, ops::kClipGradient, {g.grad},
@@ -63,14 +83,14 @@ Status Updates::clip_value(Graph& graph, Gradient& g) {
 // Holds the norm of all waiting gradients together to `max_norm`.
 Status Updates::clip_norm(Graph& graph, double max_norm, const char* what) {
   ValueId sum = kNone;
-  const auto name = [&](const Gradient& g, const char* step) {
+  const auto name = [&](const ParamGradient& g, const char* step) {
     return "grad/" + graph.value(g.param).name + "/" + step + "_" + what;
   };
-  for (const Gradient& g : waiting_) {
+  for (const ParamGradient& g : waiting_) {
     FT_TRY(sum, append(graph, ops::kSumSquares, {g.grad, sum}, {},
                        {.name = name(g, "norm")}));
   }
-  for (Gradient& g : waiting_) {
+  for (ParamGradient& g : waiting_) {
     FT_TRY(g.grad, append(graph, ops::kClipGradient, {g.grad, sum},
                           {{"max_norm", max_norm}}, {.name = name(g, "clip")}));
   }
@@ -79,14 +99,15 @@ Status Updates::clip_norm(Graph& graph, double max_norm, const char* what) {
 
 RankAllocator::Update Updates::append_own() const {
   return [this](Graph& graph, ValueId param, ValueId grad) {
-    return append_update(graph, settings_, hyper_, param, grad);
+    return append_update(graph, settings_, hyper_,
+                         {.param = param, .grad = grad});
   };
 }
 
-Status Updates::update(Graph& graph, const Gradient& g) {
+Status Updates::update(Graph& graph, const ParamGradient& g) {
   if (ranks_.owns(g.param))
     return ranks_.ready(graph, g.param, g.grad, append_own());
-  return append_own()(graph, g.param, g.grad);
+  return append_update(graph, settings_, hyper_, g);
 }
 
 }  // namespace ft

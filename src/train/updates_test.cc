@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "base/random.h"
 #include "exec/session.h"
@@ -217,6 +220,99 @@ TEST(ClipPerSample, ClipsEachSampleBeforeTheSum) {
   }
 }
 
+// The entries of each tensor that a step by their gradients moves.
+std::vector<bool> largest_of(const CompiledStep& step,
+                             const std::vector<double>& gradient,
+                             double fraction) {
+  std::vector<bool> largest(gradient.size(), false);
+  size_t first = 0;
+  for (const AdapterTensor& t : step.adapted.tensors) {
+    const auto n = static_cast<size_t>(
+        step.program.graph.value(t.param).type.shape.num_elements());
+    std::vector<size_t> order(n);
+    std::iota(order.begin(), order.end(), first);
+    std::ranges::stable_sort(order, [&](size_t a, size_t b) {
+      return std::abs(gradient[a]) > std::abs(gradient[b]);
+    });
+    order.resize(
+        static_cast<size_t>(std::ceil(fraction * static_cast<double>(n))));
+    for (const size_t i : order) largest[i] = true;
+    first += n;
+  }
+  return largest;
+}
+
+TEST(UpdateFraction, MovesTheLargestEntriesOfTheSumOfRuns) {
+  const double fraction = 0.3;
+  const std::vector<double> one = gradient_of(0), two = gradient_of(1);
+  std::vector<double> mean(one.size());
+  for (size_t i = 0; i < one.size(); ++i) mean[i] = (one[i] + two[i]) / 2;
+  OptimizerSettings o = sgd(1);
+  o.accumulate = 2;
+  o.update_fraction = fraction;
+  o.clip_value = 0.05;  // after the choice, which it would make one of equals
+  Stepper run = Stepper::make(o, 1);
+  const std::vector<bool> largest = largest_of(run.step, mean, fraction);
+  const std::vector<float> before = run.params();
+  run.run_all(2);
+  const std::vector<float> after = run.params();
+  for (size_t i = 0; i < mean.size(); ++i) {
+    if (!largest[i]) {
+      EXPECT_EQ(after[i], before[i]) << i;
+    }
+    const double moved = largest[i] ? std::clamp(mean[i], -0.05, 0.05) : 0;
+    EXPECT_NEAR(before[i] - after[i], moved, 1e-6) << i;
+  }
+}
+
+TEST(UpdateFraction, ANormIsThatOfWhatIsKept) {
+  std::vector<double> g = gradient_of(0);
+  OptimizerSettings o = sgd(1);
+  o.max_grad_norm = 1e-3;
+  o.update_fraction = 0.1;
+  Stepper run = Stepper::make(o, 1);
+  const std::vector<bool> largest = largest_of(run.step, g, 0.1);
+  for (size_t i = 0; i < g.size(); ++i)
+    if (!largest[i]) g[i] = 0;
+  const std::vector<float> before = run.params();
+  run.run(0, 0);
+  for (size_t i = 0; i < g.size(); ++i)
+    EXPECT_NEAR(before[i] - run.params()[i], 1e-3 / (norm_of(g) + 1e-6) * g[i],
+                1e-6);
+}
+
+TEST(UpdateFraction, LeavesTheMomentsOfOtherEntries) {
+  OptimizerSettings o;
+  o.update_fraction = 0.2;
+  o.weight_decay = 0.1;
+  Stepper run = Stepper::make(o, 1);
+  run.run_all(1);
+  const std::vector<double> g = gradient_of(0);
+  const std::vector<bool> largest = largest_of(run.step, g, 0.2);
+  std::vector<float> moments;
+  for (const AdapterTensor& t : run.step.adapted.tensors) {
+    const auto bytes = run.session.persistent(
+        run.step.program.graph.value(t.param).name + "/m");
+    const auto* v = reinterpret_cast<const float*>(bytes.data());
+    moments.insert(moments.end(), v, v + bytes.size() / sizeof(float));
+  }
+  ASSERT_EQ(moments.size(), g.size());
+  for (size_t i = 0; i < g.size(); ++i)
+    EXPECT_NEAR(moments[i], largest[i] ? 0.1 * g[i] : 0, 1e-6) << i;
+}
+
+// As without the choice: what is not a number is the largest.
+TEST(UpdateFraction, LetsAGradientThatIsNotFiniteThrough) {
+  OptimizerSettings o;
+  o.update_fraction = 1e-6;
+  Stepper run = Stepper::make(o, 1);
+  run.run(0, 0);
+  std::ranges::fill(run.session.input_as<float>(0), NAN);
+  run.session.run();
+  EXPECT_TRUE(
+      std::ranges::any_of(run.params(), [](float v) { return std::isnan(v); }));
+}
+
 OptimizerSettings everything(const char* optimizer) {
   OptimizerSettings o;
   o.optimizer = optimizer;
@@ -227,6 +323,7 @@ OptimizerSettings everything(const char* optimizer) {
   o.clip_value = 0.2;
   o.max_grad_norm = 0.5;
   o.min_8bit_size = 1;
+  if (o.optimizer != "adamw8bit") o.update_fraction = 0.4;
   return o;
 }
 
@@ -311,6 +408,15 @@ TEST(OptimizerSettings, ContradictionsAreUsageErrors) {
   has(message([](auto& s) { s.clip_per_sample = -1; }), "--clip-per-sample");
   has(message([](auto& s) { s.min_8bit_size = 0; }), "--min-8bit-size");
   has(message([](auto& s) { s.schedule = "step"; }), "cosine, linear");
+  for (const double wrong :
+       {0.0, -0.5, 1.5, std::numeric_limits<double>::quiet_NaN()})
+    has(message([&](auto& s) { s.update_fraction = wrong; }),
+        "--update-fraction");
+  has(message([](auto& s) {
+        s.update_fraction = 0.5;
+        s.optimizer = "adamw8bit";
+      }),
+      "adamw8bit");
   has(message([](auto& s) { s.warmup_steps = -1; }), "--warmup");
 }
 

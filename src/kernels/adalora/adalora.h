@@ -23,7 +23,7 @@
  *   at total_step - tfinal, those above the k-th smallest score, where the
  *   number that stays falls with the cube of what is left of the way; from
  *   there on those that stayed.
- *   scratch: count floats.
+ *   scratch: FT_SELECT_BYTES.
  *
  * adalora_prune: E = mask ? E : 0
  *   in:  E [r], written; mask [r] */

@@ -1,5 +1,7 @@
 #include "kernels/adalora/adalora.h"
+/* Before select.h. */
 #include "kernels/real.h"
+#include "kernels/select/select.h"
 
 /* Renews an element's states, unless `hold`, and gives its score. */
 static ft_real element_score(const ft_adalora_score_params* p, int hold,
@@ -37,34 +39,6 @@ void FT_NAME(adalora_score)(const void* params, const ft_args* args) {
     score[l] = element_score(p, hold, e[l], de[l], &state[4][l], &state[5][l]) +
                (row / (ft_real)p->n + column / (ft_real)p->m);
   }
-}
-
-static void sift_down(ft_real* heap, int32_t root, int32_t count) {
-  for (;;) {
-    int32_t child = 2 * root + 1;
-    ft_real swap;
-    if (child >= count) return;
-    if (child + 1 < count && heap[child + 1] > heap[child]) ++child;
-    if (!(heap[child] > heap[root])) return;
-    swap = heap[root];
-    heap[root] = heap[child];
-    heap[child] = swap;
-    root = child;
-  }
-}
-
-/* The k-th smallest, k from 1: a heap of the smallest k, largest on top. */
-static ft_real kth_smallest(const ft_real* values, int32_t count, int32_t k,
-                            ft_real* heap) {
-  int32_t i;
-  for (i = 0; i < k; ++i) heap[i] = values[i];
-  for (i = k / 2 - 1; i >= 0; --i) sift_down(heap, i, k);
-  for (i = k; i < count; ++i) {
-    if (!(values[i] < heap[0])) continue;
-    heap[0] = values[i];
-    sift_down(heap, 0, k);
-  }
-  return heap[0];
 }
 
 /* x * x * x, rounded once in all but a few cases, as pow() does: a budget that
@@ -108,9 +82,13 @@ void FT_NAME(adalora_allocate)(const void* params, const ft_args* args) {
   if (t == end) /* what stays from here on, if nothing has to go */
     for (i = 0; i < p->count && !hold; ++i) kept[i] = 1;
   if (k > 0) {
-    const ft_real threshold =
-        kth_smallest(score, p->count, k, (ft_real*)args->scratch);
-    for (i = 0; i < p->count; ++i) kept[i] = score[i] > threshold ? 1 : 0;
+    /* The k-th smallest is the largest that goes; scores are magnitudes. */
+    const ft_key threshold =
+        ft_select_largest(score, p->count, p->count - k + 1, sizeof(ft_real),
+                          ft_real_key, (int32_t*)args->scratch)
+            .key;
+    for (i = 0; i < p->count; ++i)
+      kept[i] = ft_real_key(score, i) > threshold ? 1 : 0;
   }
   for (i = 0; i < p->count; ++i)
     mask[i] = k > 0 || (!hold && t > end) ? kept[i] : 1;

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/select/select.h"
+
 namespace {
 
 struct Allocator {
@@ -19,7 +21,7 @@ struct Allocator {
         score(static_cast<size_t>(p.count)),
         kept(score),
         mask(score),
-        scratch(score) {
+        scratch(FT_SELECT_DIGITS) {
     for (size_t i = 0; i < score.size(); ++i) score[i] = static_cast<float>(i);
   }
 

@@ -5,10 +5,13 @@
  *   param = param - lr * c1 * m / (sqrt(v * c2) + eps)
  *
  * in:  param [count] float, written
- *      grad  [count] float
+ *      grad  [count] float, or [kept] where positions are given
  *      m, v  [count] float, written
  *      hyper [4] float32: lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t),
  *            and hold: where it is not 0 nothing is updated
+ *      positions [kept] int32, ascending; NULL: all. Which entries the gradient
+ *            is of: nothing else changes, and t counts all updates, as in
+ *            PyTorch's SparseAdam.
  */
 #ifndef FT_KERNELS_ADAMW_UPDATE_H_
 #define FT_KERNELS_ADAMW_UPDATE_H_
@@ -24,6 +27,7 @@ extern "C" {
 typedef struct {
   int32_t count;
   float one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay;
+  int32_t kept; /* read where positions are given */
 } ft_adamw_update_params;
 
 void ft_adamw_update_f32_c99(const void* params, const ft_args* args);

@@ -47,13 +47,15 @@ State run_adamw(ft_kernel_fn kernel) {
       .beta2 = 0.999f,
       .one_minus_beta2 = static_cast<float>(1 - 0.999),
       .eps = 1e-8f,
-      .weight_decay = 0.01f};
+      .weight_decay = 0.01f,
+      .kept = 0};
   for (int t = 1; t <= kSteps; ++t) {
     std::vector<float> g = gradient_of_step(t);
     float hyper[4] = {static_cast<float>(kLr),
                       static_cast<float>(1 / (1 - std::pow(0.9, t))),
                       static_cast<float>(1 / (1 - std::pow(0.999, t))), 0};
-    void* in[] = {s.param.data(), g.data(), s.m.data(), s.v.data(), hyper};
+    void* in[] = {s.param.data(), g.data(), s.m.data(),
+                  s.v.data(),     hyper,    nullptr};
     const ft_args args{in, nullptr, nullptr, nullptr};
     kernel(&p, &args);
   }
@@ -86,10 +88,11 @@ TEST(AdamwUpdate, FirstStepIsTheLearningRate) {
                                  .beta2 = 0.999f,
                                  .one_minus_beta2 = 0.001f,
                                  .eps = 0,
-                                 .weight_decay = 0};
+                                 .weight_decay = 0,
+                                 .kept = 0};
   float param[] = {1, 1}, grad[] = {3, -0.01f}, m[] = {0, 0}, v[] = {0, 0};
   float hyper[] = {0.25f, 10, 1000, 0};
-  void* in[] = {param, grad, m, v, hyper};
+  void* in[] = {param, grad, m, v, hyper, nullptr};
   const ft_args args{in, nullptr, nullptr, nullptr};
   ft_adamw_update_f32_c99(&p, &args);
   EXPECT_NEAR(param[0], 0.75, 1e-6);
@@ -117,12 +120,13 @@ State run_sgd(ft_kernel_fn kernel, const SgdCase& c) {
       .count = kCount,
       .momentum = static_cast<float>(c.momentum),
       .weight_decay = static_cast<float>(c.weight_decay),
-      .nesterov = c.nesterov};
+      .nesterov = c.nesterov,
+      .kept = 0};
   for (int t = 1; t <= kSteps; ++t) {
     std::vector<float> g = gradient_of_step(t);
     float hyper[4] = {static_cast<float>(kLr), 0, 0, 0};
     void* state = c.momentum != 0 ? s.m.data() : nullptr;
-    void* in[] = {s.param.data(), g.data(), hyper, state};
+    void* in[] = {s.param.data(), g.data(), hyper, state, nullptr};
     const ft_args args{in, nullptr, nullptr, nullptr};
     kernel(&p, &args);
   }
@@ -203,7 +207,8 @@ TEST(Adamw8bitUpdate, StoresTheNearestCodesBlockByBlock) {
                                  .beta2 = 0.999f,
                                  .one_minus_beta2 = 0.001f,
                                  .eps = 1e-8f,
-                                 .weight_decay = 0.01f};
+                                 .weight_decay = 0.01f,
+                                 .kept = 0};
   const ft::Random random(kSeed, "8bit");
   State8bit s{std::vector<float>(kBig),
               std::vector<uint8_t>(kBig),
@@ -264,7 +269,8 @@ TEST(Adamw8bitUpdate, TinyMomentsDoNotExplode) {
                                  .beta2 = 0.999f,
                                  .one_minus_beta2 = 0.001f,
                                  .eps = 1e-8f,
-                                 .weight_decay = 0};
+                                 .weight_decay = 0,
+                                 .kept = 0};
   float param[] = {0, 0}, grad[] = {1, 1e-4f}, absmax[] = {0, 0};
   uint8_t m[] = {0, 0}, v[] = {0, 0};
   for (int t = 1; t <= 2; ++t) {
@@ -284,10 +290,10 @@ TEST(Updates, HoldStopsEveryRow) {
   float param[] = {1, 2}, grad[] = {3, 4}, state[] = {5, 6}, v[] = {7, 8};
   float hyper[] = {0.5f, 1, 1, 1};
   uint8_t codes[] = {9, 10};
-  const ft_sgd_update_params sgd{2, 0.9f, 0.1f, 0};
-  void* sgd_in[] = {param, grad, hyper, state};
-  const ft_adamw_update_params adamw{2, 0.1f, 0.9f, 0.1f, 1e-8f, 0.1f};
-  void* adamw_in[] = {param, grad, state, v, hyper};
+  const ft_sgd_update_params sgd{2, 0.9f, 0.1f, 0, 0};
+  void* sgd_in[] = {param, grad, hyper, state, nullptr};
+  const ft_adamw_update_params adamw{2, 0.1f, 0.9f, 0.1f, 1e-8f, 0.1f, 0};
+  void* adamw_in[] = {param, grad, state, v, hyper, nullptr};
   void* eight_in[] = {param, grad, codes, codes, state, v, hyper};
   const auto run = [](ft_kernel_fn kernel, const void* params, void** in) {
     const ft_args args{in, nullptr, nullptr, nullptr};

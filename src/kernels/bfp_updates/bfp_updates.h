@@ -8,7 +8,9 @@
  *
  * in of both: param int16 [count], param_exp [1], grad int16, grad_exp [1],
  *             hyper int32 [12], residual int16 [count], then
- *             adamw: m int16, v int16; sgd: momentum? int16
+ *             adamw: m int16, v int16; sgd: momentum? int16; and last
+ *             positions? int32 [kept], ascending: which entries the gradient is
+ *             of. Nothing else changes then, but where a tensor is halved.
  * param, param_exp and the states are written.
  * aux where has_units: pairs of mantissa and exponent [count, 2], of what a
  *      unit of the gradient (besides grad_factor), a unit of the parameter, and
@@ -31,7 +33,7 @@ enum { FT_BFP_HYPER = 12 };
 
 /* Numbers of the settings are pairs of mantissa and exponent. */
 typedef struct {
-  int32_t count;
+  int32_t count, kept; /* kept is read where positions are given */
   int32_t stream_low, stream_high;
   int32_t grad_factor[2];
   int32_t weight_decay[2];

@@ -7,7 +7,8 @@ typedef struct {
   int16_t *param, *residual;
   int32_t* param_exp;
   const int16_t* grad;
-  int32_t grad_exp;
+  const int32_t* positions; /* of grad's values; NULL: all */
+  int32_t grad_exp, count;  /* of values */
   ft_soft lr, grad_factor, weight_decay;
   const int32_t *grad_unit, *unit, *inverse_unit; /* NULL: 1 */
   uint64_t seed, stream, counter;
@@ -25,7 +26,8 @@ static int holds(const ft_args* args) {
   return ((const int32_t*)args->in[4])[10] != 0;
 }
 
-static update begin(const void* params, const ft_args* args) {
+static update begin(const void* params, const ft_args* args,
+                    const void* positions) {
   const ft_bfp_update_params* p = (const ft_bfp_update_params*)params;
   const int32_t* hyper = (const int32_t*)args->in[4];
   update u;
@@ -35,6 +37,8 @@ static update begin(const void* params, const ft_args* args) {
   u.grad = (const int16_t*)args->in[2];
   u.grad_exp = ft_clamp_exponent(*(const int32_t*)args->in[3]);
   u.residual = (int16_t*)args->in[5];
+  u.positions = (const int32_t*)positions;
+  u.count = positions ? p->kept : p->count;
   u.lr = number(hyper);
   u.grad_factor = number(p->grad_factor);
   u.weight_decay = number(p->weight_decay);
@@ -57,6 +61,12 @@ static ft_soft gradient_at(const update* u, int32_t i) {
   const ft_soft g =
       ft_soft_mul(ft_soft_of(u->grad[i], u->grad_exp), u->grad_factor);
   return times(g, u->grad_unit, i);
+}
+
+/* The entry that value i of the gradient belongs to; below 0: to none. */
+static int32_t entry_of(const update* u, int32_t i) {
+  if (!u->positions) return i;
+  return u->positions[i] < u->p->count ? u->positions[i] : -1;
 }
 
 static int64_t whole(const update* u, int32_t i) {
@@ -119,21 +129,23 @@ void ft_bfp_adamw_update_c99(const void* params, const ft_args* args) {
   const int32_t* hyper = (const int32_t*)args->in[4];
   uint16_t* const ms = (uint16_t*)args->in[6];
   uint16_t* const vs = (uint16_t*)args->in[7];
-  const update u = begin(params, args);
+  const update u = begin(params, args, args->in[8]);
   const ft_soft b1 = number(p->one_minus_beta1);
   const ft_soft b2 = number(p->one_minus_beta2), eps = number(p->eps);
   const ft_soft c1 = number(hyper + 2), c2 = number(hyper + 4);
   const ft_soft lr_c1 = ft_soft_mul(u.lr, c1);
   const ft_soft decay = ft_soft_mul(u.lr, u.weight_decay);
-  int32_t i;
+  int32_t k;
   if (holds(args)) return;
-  for (i = 0; i < p->count; ++i) {
-    const ft_philox_block r =
-        ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
-    const ft_soft g = gradient_at(&u, i);
-    ft_soft m = ft_soft_unpack_signed(ms[i]);
-    ft_soft v = ft_soft_unpack_unsigned(vs[i]);
-    ft_soft root, step = ft_soft_of(0, 0);
+  for (k = 0; k < u.count; ++k) {
+    const int32_t i = entry_of(&u, k);
+    ft_philox_block r;
+    ft_soft g, m, v, root, step = ft_soft_of(0, 0);
+    if (i < 0) continue;
+    r = ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
+    g = gradient_at(&u, k);
+    m = ft_soft_unpack_signed(ms[i]);
+    v = ft_soft_unpack_unsigned(vs[i]);
     m = ft_soft_add(m, ft_soft_mul(b1, ft_soft_add(g, ft_soft_neg(m))));
     v = ft_soft_add(
         v, ft_soft_mul(b2, ft_soft_add(ft_soft_mul(g, g), ft_soft_neg(v))));
@@ -152,14 +164,17 @@ void ft_bfp_adamw_update_c99(const void* params, const ft_args* args) {
 void ft_bfp_sgd_update_c99(const void* params, const ft_args* args) {
   const ft_bfp_update_params* p = (const ft_bfp_update_params*)params;
   uint16_t* const buffers = (uint16_t*)args->in[6];
-  const update u = begin(params, args);
+  const update u = begin(params, args, args->in[7]);
   const ft_soft momentum = number(p->momentum);
-  int32_t i;
+  int32_t k;
   if (holds(args)) return;
-  for (i = 0; i < p->count; ++i) {
-    const ft_philox_block r =
-        ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
-    ft_soft g = gradient_at(&u, i);
+  for (k = 0; k < u.count; ++k) {
+    const int32_t i = entry_of(&u, k);
+    ft_philox_block r;
+    ft_soft g;
+    if (i < 0) continue;
+    r = ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
+    g = gradient_at(&u, k);
     if (u.weight_decay.m != 0)
       g = ft_soft_add(g, ft_soft_mul(u.weight_decay, value_at(&u, i)));
     if (buffers) {

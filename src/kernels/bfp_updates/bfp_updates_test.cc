@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -93,6 +94,7 @@ TEST(SoftFloat, StatesKeepTheirMean) {
 // One tensor of parameters with its states and gradient.
 struct Tensor {
   std::vector<int16_t> param, residual, grad, m, v;
+  std::vector<int32_t> positions = {};  // of grad, if any
   int32_t exponent, grad_exponent;
   std::array<int32_t, FT_BFP_HYPER> hyper{};
   ft_bfp_update_params p{};
@@ -119,6 +121,7 @@ struct Tensor {
     set_pair(1 / (1 - std::pow(0.9, step + 1)), hyper.data() + 2);
     set_pair(1 / (1 - std::pow(0.999, step + 1)), hyper.data() + 4);
     hyper[8] = step;
+    const bool adamw = update == ft_bfp_adamw_update_c99;
     void* in[] = {param.data(),
                   &exponent,
                   grad.data(),
@@ -126,10 +129,14 @@ struct Tensor {
                   hyper.data(),
                   residual.data(),
                   momentum ? m.data() : nullptr,
-                  v.data()};
+                  adamw ? static_cast<void*>(v.data()) : positions_or_null(),
+                  positions_or_null()};
     const void* aux[] = {grad_unit.data(), unit.data(), inverse_unit.data()};
     const ft_args args{in, aux, nullptr, nullptr};
     update(&p, &args);
+  }
+  void* positions_or_null() {
+    return positions.empty() ? nullptr : positions.data();
   }
   // One parameter counts in `of_param`, its gradient in `of_grad`.
   void add_units(double of_grad, double of_param) {
@@ -305,6 +312,40 @@ TEST(BfpUpdates, NoGradientIsNoStep) {
     }
     EXPECT_EQ(t.param, before) << exponent;
     EXPECT_EQ(t.residual, std::vector<int16_t>(2, 0)) << exponent;
+  }
+}
+
+// Entries with a gradient move as among all others, the rest not at all.
+TEST(BfpUpdates, MoveOnlyTheEntriesOfAGradientWithPositions) {
+  const std::vector<int32_t> positions = {0, 3, 4};
+  for (const auto update : {ft_bfp_adamw_update_c99, ft_bfp_sgd_update_c99}) {
+    Tensor all(6), some(6);
+    set_pair(0.9, all.p.momentum);
+    all.param = {100, -100, 0, 300, 5000, -7};
+    some.param = all.param;
+    some.p = all.p;
+    some.p.kept = 3;
+    some.positions = positions;
+    some.grad.resize(3);
+    const Tensor start = some;
+    for (int step = 0; step < 20; ++step) {
+      for (size_t i = 0; i < 6; ++i)
+        all.grad[i] = static_cast<int16_t>(1000 * (static_cast<int>(i) - 2));
+      for (size_t k = 0; k < 3; ++k)
+        some.grad[k] = all.grad[static_cast<size_t>(positions[k])];
+      all.run(update, 0.01, step);
+      some.run(update, 0.01, step);
+    }
+    for (size_t i = 0; i < 6; ++i) {
+      const bool moves =
+          std::ranges::count(positions, static_cast<int32_t>(i)) > 0;
+      const Tensor& want = moves ? all : start;
+      EXPECT_EQ(some.param[i], want.param[i]) << i;
+      EXPECT_EQ(some.residual[i], want.residual[i]) << i;
+      EXPECT_EQ(some.m[i], want.m[i]) << i;
+      EXPECT_EQ(some.v[i], want.v[i]) << i;
+    }
+    EXPECT_NE(some.param[4], start.param[4]);
   }
 }
 

@@ -4,10 +4,12 @@
  *   param = param - lr * g
  *
  * in:  param [count] float, written
- *      grad  [count] float
+ *      grad  [count] float, or [kept] where positions are given
  *      hyper [4] float32: lr, two that sgd does not read, and hold: where it
  *            is not 0 nothing is updated (gradients are being accumulated)
- *      state [count] float, written; NULL: no momentum */
+ *      state [count] float, written; NULL: no momentum
+ *      positions [kept] int32, ascending; NULL: all. Which entries the gradient
+ *            is of: no other's parameter or state changes. */
 #ifndef FT_KERNELS_SGD_UPDATE_H_
 #define FT_KERNELS_SGD_UPDATE_H_
 
@@ -21,6 +23,7 @@ typedef struct {
   int32_t count;
   float momentum, weight_decay;
   int32_t nesterov;
+  int32_t kept; /* read where positions are given */
 } ft_sgd_update_params;
 
 void ft_sgd_update_f32_c99(const void* params, const ft_args* args);

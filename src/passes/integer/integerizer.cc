@@ -10,6 +10,7 @@
 #include "ops/append.h"
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
+#include "ops/top_gradient.h"
 #include "passes/integerize.h"
 
 namespace ft {
@@ -234,6 +235,7 @@ std::span<const Integerizer::Rule> Integerizer::rules() {
       {&kMseLoss, &I::mse},
       {&kMseLossGrad, &I::mse_grad},
       {&kAccumulateGrad, &I::accumulate},
+      {&kTopGradient, &I::top_gradient},
       {&kSgdUpdate, &I::sgd},
       {&kAdamwUpdate, &I::adamw},
   };

@@ -126,8 +126,9 @@ class Integerizer {
   void convert_hyper(ValueId v);
   Status convert_state(const Node& node, ValueId v, DType dtype);
   Status accumulate(const Node& node);
+  Status top_gradient(const Node& node);
   Status update(const Node& node, const OpDef& op, size_t hyper,
-                const std::vector<size_t>& states);
+                const std::vector<size_t>& states, size_t positions);
   Status sgd(const Node& node);
   Status adamw(const Node& node);
 

@@ -1,9 +1,12 @@
+#include <fmt/format.h>
+
 #include "base/random.h"
 #include "kernels/bfp_updates/bfp_updates.h"
 #include "ops/all_ops.h"
 #include "ops/append.h"
 #include "ops/bfp_common.h"
 #include "ops/bfp_ops.h"
+#include "ops/top_gradient.h"
 #include "passes/integer/integerizer.h"
 
 namespace ft {
@@ -13,6 +16,21 @@ using namespace ops;  // the names of ops
 void Integerizer::convert_hyper(ValueId v) {
   graph_.value(v).type = {
       .dtype = DType::kS32, .shape = {FT_BFP_HYPER}, .quant = {}};
+}
+
+// Magnitudes are in the order of their mantissas, whatever the exponent is.
+Status Integerizer::top_gradient(const Node& node) {
+  FT_TRY(const Bfp grad, wide(node, 0));
+  if (graph_.value(grad.mantissa).type.quant.is_per_channel())
+    return usage_error(fmt::format(
+        "--update-fraction cannot compare the gradients of '{}' in integers, "
+        "where each has a unit of its own; use --precision mixed",
+        node.name));
+  FT_TRY(const auto kept, append_node(graph_, kTopGradient, {grad.mantissa},
+                                      node.attrs, {.name = node.name}));
+  map_[node.outputs[0]] = {kept[0], grad.exponent, true};
+  map_[node.outputs[1]] = {kept[1], kNone};
+  return ok_status();
 }
 
 // A float state becomes integers, all zeros.
@@ -25,7 +43,8 @@ Status Integerizer::convert_state(const Node& node, ValueId v, DType dtype) {
 }
 
 Status Integerizer::update(const Node& node, const OpDef& op, size_t hyper,
-                           const std::vector<size_t>& states) {
+                           const std::vector<size_t>& states,
+                           size_t positions) {
   FT_TRY(const Bfp param, in(node, 0));
   FT_TRY(const Bfp grad, wide(node, 1));
   convert_hyper(node.inputs[hyper]);
@@ -42,10 +61,12 @@ Status Integerizer::update(const Node& node, const OpDef& op, size_t hyper,
       param.mantissa, param.exponent,     grad.mantissa,
       grad.exponent,  node.inputs[hyper], graph_.add_value(residual)};
   for (const size_t i : states) {
-    if (i >= node.inputs.size()) continue;
-    FT_TRY_STATUS(convert_state(node, node.inputs[i], DType::kS16));
-    inputs.push_back(node.inputs[i]);
+    inputs.push_back(i < node.inputs.size() ? node.inputs[i] : kNone);
+    if (inputs.back() == kNone) continue;
+    FT_TRY_STATUS(convert_state(node, inputs.back(), DType::kS16));
   }
+  FT_TRY(const Bfp at, in(node, positions));
+  inputs.push_back(at.mantissa);
   return append_node(graph_, op, std::move(inputs), std::move(attrs),
                      {.name = node.name})
       .status();
@@ -67,11 +88,11 @@ Status Integerizer::accumulate(const Node& node) {
 }
 
 Status Integerizer::sgd(const Node& node) {
-  return update(node, kBfpSgdUpdate, 2, {3});
+  return update(node, kBfpSgdUpdate, 2, {3}, 4);
 }
 
 Status Integerizer::adamw(const Node& node) {
-  return update(node, kBfpAdamwUpdate, 4, {2, 3});
+  return update(node, kBfpAdamwUpdate, 4, {2, 3}, 5);
 }
 
 }  // namespace ft
