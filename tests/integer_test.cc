@@ -120,7 +120,15 @@ std::set<std::string> checked_kernels() {
   return symbols;
 }
 
+// A name for what sanitizers, which are slow, have nothing to say about.
+#ifdef FT_SANITIZED
+#define FT_SKIP_SANITIZED() GTEST_SKIP() << "no memory is in question here"
+#else
+#define FT_SKIP_SANITIZED() (void)0
+#endif
+
 TEST_P(IntegerStep, KnowsNoFloat) {
+  FT_SKIP_SANITIZED();
   FT_SKIP_WITHOUT(model_path(GetParam()));
   const std::set<std::string> checked = checked_kernels();
   ASSERT_FALSE(checked.empty());
@@ -441,6 +449,7 @@ Outcome mean_of_seeds(const MethodSettings& method, Precision precision,
 }
 
 TEST(IntegerTraining, LearnsLikeMixed) {
+  FT_SKIP_SANITIZED();
   const std::pair<const char*, const char*> cases[] = {
       {"lora", "adamw"}, {"lora", "sgd"}, {"ia3", "adamw"}};
   for (const auto& [name, optimizer] : cases) {
