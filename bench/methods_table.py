@@ -6,7 +6,8 @@
 
 A run is kept (build/bench/methods_runs.json) until the command itself changes,
 so that a table can be stopped and continued; --keep takes figures of other builds
-too, and asks again only what those refused. Seeds go round and round: after the first round every row has a figure.
+too, and asks again only what those refused. Runs that choose learning rates are
+kept in any case: a rate is a choice, not a figure. Seeds go round and round: after the first round every row has a figure.
 Learning rates are chosen for each task and method among `RATES` on data that
 the test does not see, at f32, and used at every precision. Writes
 docs/results/methods.json; bench/methods_page.py makes the page of it.
@@ -51,9 +52,9 @@ class Runs:
         self.keep = keep
         self.rows = json.loads(RUNS.read_text()) if RUNS.exists() else {}
 
-    def get(self, key, measure):
+    def get(self, key, measure, keep=False):
         row = self.rows.get(key)
-        kept = row and self.keep and "refused" not in row
+        kept = row and (keep or self.keep) and "refused" not in row
         if kept or (row and row["version"] == self.version):
             return row
         row = {**measure(), "version": self.version}
@@ -108,7 +109,7 @@ def best_rate(runs, task, method):
     def score(rate):
         options = [*task.tune, *choice(method), "--lr", rate, "--seed", 0]
         key = f"tuning {task.name} {method} {rate} {task.epochs}"
-        row = runs.get(key, lambda: train(task, "f32", options))
+        row = runs.get(key, lambda: train(task, "f32", options), keep=True)
         if "refused" in row:
             return ()
         # Few samples often tie in accuracy. Of a forecast the loss is the error.
