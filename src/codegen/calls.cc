@@ -7,6 +7,7 @@
 
 #include "codegen/c_text.h"
 #include "codegen/source_closure.h"
+#include "ops/device_rows.h"
 
 namespace ft::codegen {
 namespace {
@@ -108,8 +109,13 @@ class Printer {
 
   std::string inputs(const KernelCall& call, const Node& node) {
     std::vector<std::string> words;
+    const bool packed = ops::reads_packed_weights(*call.kernel);
     for (size_t i = 0; i < call.in.size(); ++i) {
       const ValueId v = i < node.inputs.size() ? node.inputs[i] : kNone;
+      if (packed && (i == 1 || i == 2)) {
+        words.emplace_back("0");
+        continue;
+      }
       words.push_back(expression(
           call.in[i], v == kNone ? "" : program_.graph.value(v).name));
     }

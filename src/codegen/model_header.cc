@@ -39,15 +39,16 @@ typedef enum {{
 }} ft_status;
 
 typedef struct {{
-{members}  const unsigned char *adapter; /* values that ft_infer uses */
-  int64_t step;                 /* training steps done */
+{members}  int64_t step;                 /* training steps done */
   uint32_t next_call;           /* of an unfinished training step */
 }} ft_model;
 
-/* Begins with the adapter's initial values. */
 void ft_init(ft_model *m);
 
-/* Inference with the values at `adapter`, FT_ADAPTER_BYTES aligned to 16 bytes
+)";
+
+constexpr std::string_view kSwap =
+    R"(/* Inference with the values at `adapter`, FT_ADAPTER_BYTES aligned to 16 bytes
  * (flash will do), from now on; with 0 those that are being trained. */
 void ft_swap_adapter(ft_model *m, const void *adapter);
 
@@ -113,6 +114,10 @@ std::vector<Accessor> accessors(const Program& program,
 std::string print_model_header(const DeviceModel& model,
                                const DeviceSizes& sizes, int64_t longest) {
   const Program& plan = model.train ? *model.train : *model.infer;
+  const std::string adapter =
+      sizes.adapter_bytes > 0
+          ? "  const unsigned char *adapter; /* values that ft_infer uses */\n"
+          : "";
   std::string text = fmt::format(
       kTop, fmt::arg("title", model.title),
       fmt::arg("arena", sizes.arena_bytes),
@@ -122,7 +127,9 @@ std::string print_model_header(const DeviceModel& model,
       fmt::arg("base", model.base_sha256), fmt::arg("plan", plan_hash(plan)),
       fmt::arg("members", region("arena", sizes.arena_bytes) +
                               region("persistent", sizes.persistent_bytes) +
-                              region("scratch", sizes.scratch_bytes)));
+                              region("scratch", sizes.scratch_bytes) +
+                              adapter));
+  if (sizes.adapter_bytes > 0) text += kSwap;
   text +=
       "/* Inputs are filled before each run, which overwrites them; outputs "
       "are valid\n * until the next one. */\n";

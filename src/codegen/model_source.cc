@@ -46,7 +46,8 @@ std::string print_init(const Program& program, Constants& constants) {
     text += fmt::format("  memcpy({}, {}, {});\n", address(b.ref, 0), name,
                         data.size());
   }
-  return text + "  m->adapter = m->persistent;\n}\n\n";
+  if (!program.persistent.empty()) text += "  m->adapter = m->persistent;\n";
+  return text + "}\n\n";
 }
 
 std::string print_schedule(const ft_schedule& s) {
@@ -75,6 +76,13 @@ std::vector<int64_t> costs_of(const Program& program) {
   }
   return costs;
 }
+
+constexpr std::string_view kSwap = R"(
+void ft_swap_adapter(ft_model *m, const void *adapter) {
+  m->adapter = adapter ? (const unsigned char *)adapter : m->persistent;
+}
+
+)";
 
 constexpr std::string_view kState = R"(
 static const unsigned char state_mark[16] = {{{mark}}};
@@ -128,10 +136,7 @@ class Printer {
     ModelSource out;
     out.kernels = infer.kernels;
     body_ = infer.functions + print_init(all(), constants_);
-    body_ +=
-        "void ft_swap_adapter(ft_model *m, const void *adapter) {\n"
-        "  m->adapter = adapter ? (const unsigned char *)adapter\n"
-        "                       : m->persistent;\n}\n\n";
+    if (sizes_.adapter_bytes > 0) body_ += kSwap;
     body_ += sequence("void ft_infer(ft_model *m) {\n", infer.names) + "}\n\n";
     body_ += print_accessors(accessors(*model_.infer, "ft_infer", false), 0);
     int64_t longest = 0;
@@ -228,16 +233,21 @@ class Printer {
   static Result<std::string> print_includes(
       const std::set<std::string>& kernels) {
     std::set<std::string> headers;
-    FT_TRY(const auto files, sources_of(kernels));
-    for (const SourceFile* file : files)
-      if (file->path.ends_with(".c") && !file->path.starts_with("kernels/math"))
-        headers.insert(header_of(*file));
+    std::string prototypes;
+    for (const std::string& kernel : kernels) {
+      FT_TRY(const SourceFile* const file, source_of(kernel));
+      headers.insert(header_of(*file));
+      // Rows of one instruction set are in no header.
+      if (kernel.ends_with("_armdsp") || kernel.ends_with("_helium"))
+        prototypes += fmt::format(
+            "void {}(const void *params, const ft_args *args);\n", kernel);
+    }
     std::string text =
         "#include \"ft_model.h\"\n\n#include <math.h>\n"
         "#include <string.h>\n\n#include \"ft_weights.h\"\n";
     for (const std::string& h : headers)
       text += fmt::format("#include \"{}\"\n", h);
-    return text + "\n";
+    return text + "\n" + prototypes + "\n";
   }
 
   const DeviceModel& model_;

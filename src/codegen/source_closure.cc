@@ -37,12 +37,17 @@ class Closure {
     }
   }
 
-  Status add_function(const std::string& name) {
+  Result<const SourceFile*> find(const std::string& name) const {
     const auto file = defined_in_.find(name);
     if (file == defined_in_.end())
       return internal_error(
           fmt::format("no C99 source defines the kernel {}", name));
-    return add(*file->second);
+    return file->second;
+  }
+
+  Status add_function(const std::string& name) {
+    FT_TRY(const SourceFile* const file, find(name));
+    return add(*file);
   }
 
   std::vector<const SourceFile*> files() const {
@@ -78,6 +83,10 @@ Result<std::vector<const SourceFile*>> sources_of(
   for (const std::string& name : functions)
     FT_TRY_STATUS(closure.add_function(name));
   return closure.files();
+}
+
+Result<const SourceFile*> source_of(const std::string& function) {
+  return Closure().find(function);
 }
 
 std::string header_of(const SourceFile& file) {

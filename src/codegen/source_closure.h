@@ -15,6 +15,9 @@ namespace ft::codegen {
 Result<std::vector<const SourceFile*>> sources_of(
     const std::set<std::string>& functions);
 
+// The file that defines `function`.
+Result<const SourceFile*> source_of(const std::string& function);
+
 // The header that declares what the file `path` defines.
 std::string header_of(const SourceFile& file);
 

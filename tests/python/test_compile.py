@@ -15,8 +15,8 @@ STEPS = 2
 
 
 def compiled(folder, *options, model=DEMO):
-    return cli.run_json("compile", model, "--out", folder,
-                        "--classes", 5, *options)
+    classes = [] if "infer" in options else ["--classes", 5]
+    return cli.run_json("compile", model, "--out", folder, *classes, *options)
 
 
 @pytest.mark.parametrize("precision, method, board", [
@@ -28,15 +28,26 @@ def compiled(folder, *options, model=DEMO):
 def test_a_board_trains_to_the_bits_of_this_machine(tmp_path, precision, method,
                                                     board):
     target = target_or_skip(board)
-    model = compiled(tmp_path / "c", "--target", board, "--method", method,
-                     "--precision", precision)
-    here, there = run_model(model, STEPS), run_model(model, STEPS, target)
+    options = ["--method", method, "--precision", precision]
+    model = compiled(tmp_path / "here", *options)
+    here, before = run_model(model, STEPS), run_model(model, 0)
+    model = compiled(tmp_path / "there", "--target", board, *options)
+    there = run_model(model, STEPS, target)
     assert here.adapter_sha256 == there.adapter_sha256 != ""
     assert here.answer_sha256 == there.answer_sha256
-    before = run_model(model, 0)
     assert here.adapter_sha256 != before.adapter_sha256
     assert 0 < there.stack_bytes < 4096
     assert there.train_instructions > there.infer_instructions > 0
+
+
+@pytest.mark.parametrize("board", ["cortex-m4", "cortex-m55"])
+def test_a_model_without_adapter_answers_as_here(tmp_path, board):
+    target = target_or_skip(board)
+    run = lambda name, on, *options: run_model(
+        compiled(tmp_path / name, "--program", "infer", *options), 0, on)
+    here, there = run("here", None), run("there", target, "--target", board)
+    assert here.answer_sha256 == there.answer_sha256 != ""
+    assert here.adapter_sha256 == ""
 
 
 def refusal(*options):

@@ -71,7 +71,8 @@ def digest(path):
 
 
 def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600):
-    """Trains `steps` steps, then infers. `target` None: this machine."""
+    """Trains `steps` steps, then infers. `target` None: this machine, for which
+    nothing but C99 can have been compiled."""
     folder = Path(compiled["out"])
     sources = [DRIVER, *sorted(folder.glob("*.c")),
                *sorted(folder.glob("kernels/*/*.c"))]
