@@ -32,7 +32,7 @@ space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-cpp test-python bench check asan tsan \
+.PHONY: help setup build demo test test-cpp test-python bench bench-mcu check asan tsan \
         fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo '  make test     set up, build, run every C++ and Python test'
 	@echo '  make build    build/release/fieldtune and everything else'
 	@echo '  make bench    speed and memory against the peers, in one session'
+	@echo '  make bench-mcu  instructions and memory on emulated microcontrollers'
 	@echo '  make table    every method on every task (TABLE_ARGS=--quick: one seed)'
 	@echo '  make results  rewrite the pages of docs/results from fresh runs'
 	@echo '  make check    format, clang-tidy, layers, sizes (CHECK_ARGS=--changed)'
@@ -122,6 +123,12 @@ check: build/.setup-build build/.setup-check build/dev/build.ninja
 
 bench: build $(VENV)/.setup
 	$(PYTHON) bench/run.py
+
+# Printed C99 on emulated boards.
+bench-mcu: build $(VENV)/.setup build/.setup-mcu
+	$(PYTHON) bench/mcu_kernels.py
+	$(PYTHON) bench/mcu.py
+	$(PYTHON) bench/mcu_page.py docs/results
 
 # The same training by other compilers, levels and processors: same bits?
 BITS_PRESETS := gcc-O0 clang-O0 clang-O3 arm64

@@ -189,6 +189,11 @@ Status prepare_packed(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+// Packing the weights costs as much as a few rows, and much scratch.
+bool has_many_rows(const LowerContext&, const Lowered& lowered) {
+  return lowered.params_as<ft_fully_connected_params>().rows >= 8;
+}
+
 Status prepare_s8f32(const LowerContext&, Lowered& lowered) {
   lowered.scratch_bytes = ft_fully_connected_s8f32_hwy_scratch_bytes(
       &lowered.params_as<ft_fully_connected_params>());
@@ -281,7 +286,7 @@ constexpr KernelDef kKernels[] = {
     {"ft_fully_connected_f32_hwy", Isa::kHighway, "f32,f32->f32",
      &ft_fully_connected_f32_hwy, nullptr, prepare_hwy, kTolerance},
     {"ft_fully_connected_s8f32_hwy", Isa::kHighway, "s8,f32->f32",
-     &ft_fully_connected_s8f32_hwy, nullptr, prepare_s8f32, kTolerance},
+     &ft_fully_connected_s8f32_hwy, has_many_rows, prepare_s8f32, kTolerance},
     {"ft_fully_connected_skip_f32_c99", Isa::kC99, "f32,f32->f32",
      &ft_fully_connected_skip_f32_c99, skips_zeros},
     {"ft_fully_connected_skip_f64_c99", Isa::kC99, "f64,f64->f64",

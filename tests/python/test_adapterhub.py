@@ -270,7 +270,8 @@ def test_what_adapterhub_has_no_place_for_is_not_written(oracle, tmp_path):
     case.settings = {"variant": "houlsby"}
     case.train("--lr", 0.05)
     after, out = tmp_path / "after.safetensors", tmp_path / "out"
-    for extra, word in [((), "intermediate"), (("--adapter-dtype", "int8"), "float32"),
+    for extra, word in [((), "intermediate"),
+                        (("--adapter-dtype", "int8"), "needs --to fieldtune"),
                         (("--adapter-name", "a.b"), "--adapter-name")]:  # fmt: skip
         done = run("export", after, "--to", "adapterhub", "--out", out, *extra)
         assert done.returncode == 2 and word in done.stderr, done.stderr

@@ -1,0 +1,96 @@
+"""Printed C99 on emulated boards: instructions, memory, and equal adapter bytes.
+
+    python bench/mcu.py                     all, figures to bench/results
+    python bench/mcu.py --models kws ad     some
+    python bench/mcu.py --program infer     inference only
+
+QEMU counts instructions exactly and models no caches: instructions and bytes,
+never time. Training figures are of the second step, whose gradients are not
+zero. bench/mcu_page.py makes the page.
+"""
+
+import argparse
+import shutil
+import sys
+
+from session import ROOT, WORK, cli, save
+
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "python")]
+
+import mcu  # noqa: E402
+from mcu.model import run_model  # noqa: E402
+
+MODELS = {"kws": "kws_ref_model.tflite", "resnet8": "pretrainedResnet_quant.tflite",
+          "vww": "vww_96_int8.tflite", "ad": "ad01_int8.tflite"}
+INFER = ["cortex-m4", "cortex-m7", "cortex-m55"]
+TRAIN = ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55"]
+STEPS = 2
+
+
+def compiled(model, target, *options):
+    folder = WORK / "mcu"
+    shutil.rmtree(folder, ignore_errors=True)
+    chosen = ["--target", target] if target else []
+    return cli.run_json("compile", cli.MODELS / MODELS[model], "--out", folder,
+                        *chosen, *options)
+
+
+def row_of(model, target, program, method, precision, plan, run):
+    return {"model": model, "target": target, "program": program,
+            "method": method, "precision": precision,
+            "instructions": (run.infer_instructions if program == "infer"
+                             else run.train_instructions),
+            "arena_bytes": plan["arena_bytes"], "ram_bytes": run.ram_bytes,
+            "stack_bytes": run.stack_bytes, "flash_bytes": run.flash_bytes,
+            "adapter_sha256": run.adapter_sha256,
+            "answer_sha256": run.answer_sha256}
+
+
+def measure(model, targets, program, method="", precision="int8"):
+    """Rows of `targets`, and one of this machine that says what the bits are."""
+    options = ["--program", program]
+    if program == "train":
+        options += ["--method", method, "--precision", precision]
+        options += ["--rank", 4] if method == "lora" else []
+    steps = STEPS if program == "train" else 0
+    rows = []
+    for target in [None, *targets]:
+        board = mcu.load_target(target) if target else None
+        if board and board.missing_programs():
+            print(f"{target}: not installed: {board.missing_programs()}")
+            continue
+        try:
+            plan = compiled(model, target, *options)
+            run = run_model(plan, steps, board)
+        except (AssertionError, mcu.RunError, mcu.BuildError) as error:
+            print(model, target, program, method, precision,
+                  str(error).splitlines()[-1], flush=True)
+            continue
+        rows.append(row_of(model, target or "host", program, method, precision,
+                           plan, run))
+        print(*list(rows[-1].values())[:6], flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", default=list(MODELS),
+                        choices=list(MODELS))
+    parser.add_argument("--program", choices=["infer", "train"])
+    args = parser.parse_args()
+    if not cli.MODELS.is_dir():
+        print(f"mcu: real inputs are absent: no folder {cli.MODELS}")
+        return 0
+    rows = []
+    for model in args.models:
+        if args.program != "train":
+            rows += measure(model, INFER, "infer")
+        if args.program != "infer" and model != "ad":
+            for precision in ("integer", "mixed"):
+                rows += measure(model, TRAIN, "train", "lora", precision)
+    save("mcu", rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Writes docs/results/mcu.md from what bench/mcu.py measured.
+
+    python bench/mcu_page.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+from pages import head, read, table, write
+from session import RESULTS, verdict
+
+# TensorFlow Lite Micro with CMSIS-NN: instructions, arena bytes. Measured with
+# the same emulators and arm-none-eabi-gcc 12.2.
+PEER = {("kws", "cortex-m4"): 7.85e6, ("kws", "cortex-m55"): 1.79e6,
+        ("resnet8", "cortex-m4"): 29.9e6, ("resnet8", "cortex-m55"): 4.81e6,
+        ("vww", "cortex-m4"): 24.7e6, ("vww", "cortex-m55"): 6.43e6,
+        ("ad", "cortex-m4"): 0.58e6, ("ad", "cortex-m55"): 0.29e6}
+PEER_ARENA = {"kws": 22820, "resnet8": 54996, "vww": 100708, "ad": 2580}
+
+
+def check(what, value, bar):
+    return {"check": what, "value": value, "bar": bar,
+            "ratio": round(value / bar, 3), "verdict": verdict(value, bar, False)}
+
+
+def inference_bars(rows):
+    out = []
+    for row in rows:
+        if row["program"] != "infer":
+            continue
+        model, target = row["model"], row["target"]
+        if (model, target) in PEER:
+            out.append(check(f"{model}, inference on {target}, instructions",
+                             row["instructions"], int(PEER[model, target])))
+        if target == "cortex-m4":
+            out.append(check(f"{model}, inference, arena bytes",
+                             row["arena_bytes"], PEER_ARENA[model]))
+    return out
+
+
+def training_bars(rows):
+    """integer against mixed, where both were measured."""
+    out = []
+    by_key = {(r["model"], r["target"], r["precision"]): r for r in rows
+              if r["program"] == "train"}
+    for target, bar in ("cortex-m3", 0.6), ("cortex-m4", 1.0):
+        for model in ("kws", "resnet8", "vww"):
+            pair = [by_key.get((model, target, p)) for p in ("integer", "mixed")]
+            if all(pair):
+                ratio = pair[0]["instructions"] / pair[1]["instructions"]
+                out.append(check(f"{model}, training on {target}, integer over "
+                                 "mixed", round(ratio, 3), bar))
+    for model, limit in (("kws", 65536), ("resnet8", 524288), ("vww", 524288)):
+        row = by_key.get((model, "cortex-m4", "integer"))
+        if row:
+            out.append(check(f"{model}, training in integer, RAM bytes with "
+                             "stack", row["ram_bytes"], limit))
+    return out
+
+
+def parity(rows):
+    """Targets whose answer or adapter has the bytes of this machine."""
+    host = {(r["model"], r["program"], r["method"], r["precision"]): r
+            for r in rows if r["target"] == "host"}
+    out = []
+    for key, here in host.items():
+        same = [r["target"] for r in rows if r["target"] != "host" and
+                (r["model"], r["program"], r["method"], r["precision"]) == key]
+        equal = [r["target"] for r in rows if r["target"] in same and
+                 (r["model"], r["program"], r["method"], r["precision"]) == key
+                 and r["adapter_sha256"] == here["adapter_sha256"]
+                 and r["answer_sha256"] == here["answer_sha256"]]
+        out.append({"model": key[0], "program": key[1], "method": key[2],
+                    "precision": key[3], "equal_bits_on": ", ".join(equal),
+                    "verdict": "met" if same == equal else "missed"})
+    return out
+
+
+def main():
+    folder = Path(sys.argv[1])
+    rows = read(RESULTS / "mcu.json")
+    lines = head("On microcontrollers", "mcu", "mcu_page.py")
+    lines += ["", "Made by `make bench-mcu`. Instructions that QEMU counts, which "
+              "models no caches and no wait states, and bytes; code by "
+              "arm-none-eabi-gcc at -O2. RAM is the arena, adapter and "
+              "optimizer, scratch and the measured stack; inputs and outputs "
+              "lie in the arena. Training figures are of one step of LoRA with "
+              "rank 4, batch 1. This page grows with the device code; what it "
+              "does not show yet is not measured.", ""]
+    if not rows:
+        write(folder, "mcu", [*lines, "Not measured yet."], rows)
+        return
+    lines += ["## Bars", "", "Inference against TensorFlow Lite Micro with "
+              "CMSIS-NN, counted by the same emulators.", ""]
+    lines += table(inference_bars(rows) + training_bars(rows))
+    lines += ["", "## Figures", ""]
+    shown = [{k: v for k, v in r.items() if not k.endswith("sha256")}
+             for r in rows if r["target"] != "host"]
+    lines += table(shown)
+    lines += ["", "## Equal bits", "", "Adapter after two steps, and answers, "
+              "against the same C99 on this machine.", ""]
+    lines += table(parity(rows))
+    write(folder, "mcu", lines, [r for r in rows if r["target"] != "host"])
+
+
+if __name__ == "__main__":
+    main()
