@@ -49,6 +49,7 @@ def sources(src):
               src / "base" / "philox.h", src / "base" / "half.h"]
              if p.name.endswith(("_c99.c", *DEVICE_ROWS)) or p.suffix == ".h"
              or p.parent.name == "math" and p.suffix == ".c"]
+    names = [p for p in names if "avx512" not in p.name]
     host = re.compile(r"immintrin|hwy/|#include <c[a-z]+>|#include <algorithm>")
     texts = {str(p.relative_to(src)): without_host_parts(p.read_text())
              for p in names}
@@ -131,7 +132,9 @@ def layouts(files):
 
 
 def cpp(files, found, types):
-    quote = lambda text: f'R"{DELIMITER}({text}){DELIMITER}"'
+    # With its length: a compiler that counts gives up after a megabyte.
+    quote = lambda text: (f'{{R"{DELIMITER}({text}){DELIMITER}", '
+                          f'{len(text.encode())}}}')
     out = ['#include "codegen/kernel_sources.h"', "", "namespace ft::codegen {",
            "namespace {", ""]
     out += ["constexpr SourceFile kFiles[] = {"]
