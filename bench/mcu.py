@@ -13,7 +13,8 @@ import argparse
 import shutil
 import sys
 
-from session import ROOT, WORK, cli, save
+from pages import read
+from session import RESULTS, ROOT, WORK, cli, save
 
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "python")]
 
@@ -72,6 +73,14 @@ def measure(model, targets, program, method="", precision="int8"):
     return rows
 
 
+def keep(rows):
+    """Saves `rows` in place of those of the same run, beside the others."""
+    key = lambda row: tuple(row[k] for k in ("model", "target", "program",
+                                             "method", "precision"))
+    table = {key(r): r for r in [*read(RESULTS / "mcu.json"), *rows]}
+    save("mcu", list(table.values()))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=list(MODELS),
@@ -88,7 +97,7 @@ def main():
         if args.program != "infer" and model != "ad":
             for precision in ("integer", "mixed"):
                 rows += measure(model, TRAIN, "train", "lora", precision)
-    save("mcu", rows)
+        keep(rows)
     return 0
 
 
