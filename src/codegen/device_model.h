@@ -26,7 +26,6 @@ struct DeviceModel {
   bool sliced = false;
   std::string title = {};        // "kws.tflite with lora for cortex-m4"
   std::string base_sha256 = {};  // of the model's file
-  std::string target = {};       // "cortex-m4"
   std::string c_flags = {};      // of the target's compiler
 };
 

@@ -1,45 +1,32 @@
 """Kernel rows on emulated boards: cases from the host, sources by symbol."""
 
-import re
 import subprocess
 
 from mcu_boards import ROOT, mcu
 
-KERNELS = ROOT / "src" / "kernels"
+import embed_kernels  # of tools/, which mcu_boards puts on the path
+
 RUNNER = ROOT / "tests" / "mcu" / "kernel_cases.c"
 ARENA_BYTES = 200_000
 
 
-class Sources:
-    """Which C files of src/kernels a set of kernels needs, by the symbols of the
-    host's library (`library`: libft_kernels.a). Rows that only devices have are
-    one file each, named after the symbol."""
-
-    def __init__(self, library):
-        self.files = {path.name: path for path in KERNELS.rglob("*.c")}
-        self.defined_in, self.wants = {}, {}
-        listing = subprocess.run(["nm", library], capture_output=True,
-                                 text=True, check=True).stdout
-        for member in listing.split("\n\n"):
-            name = member.strip().split(":")[0].removesuffix(".o")
-            if name not in self.files:
-                continue
-            self.wants[name] = re.findall(r" U (\w+)$", member, re.MULTILINE)
-            for symbol in re.findall(r" [TDR] (\w+)$", member, re.MULTILINE):
-                self.defined_in[symbol] = name
-
-    def of(self, symbols):
-        todo, found = [], set()
-        for symbol in symbols:
-            todo.append(self.defined_in.get(symbol, symbol[3:] + ".c"))
-        while todo:
-            name = todo.pop()
-            if name in found:
-                continue
-            found.add(name)
-            todo += [self.defined_in[s] for s in self.wants.get(name, [])
-                     if s in self.defined_in]
-        return sorted(self.files[name] for name in found)
+def sources_of(symbols, library):
+    """The C files of src/kernels that define the kernels `symbols` and all that
+    they call, by the table that printed code is made from too. `library`:
+    libft_kernels.a of the host."""
+    texts = embed_kernels.sources(ROOT / "src")
+    functions = embed_kernels.symbols_of_archive("nm", library, texts)
+    embed_kernels.add_device_rows(texts, functions)
+    defined_in = {name: path for path, (defines, _) in functions.items()
+                  for name in defines}
+    left, found = [defined_in[symbol] for symbol in symbols], set()
+    while left:
+        path = left.pop()
+        if path not in found:
+            found.add(path)
+            left += [defined_in[name] for name in functions[path][1]
+                     if name in defined_in]
+    return [ROOT / "src" / path for path in sorted(found)]
 
 
 def print_cases(program, out, isa, signatures, ops=(), seed=1):
@@ -51,8 +38,7 @@ def print_cases(program, out, isa, signatures, ops=(), seed=1):
 
 
 def run_cases(target, cases, symbols, library, **options):
-    sources = Sources(library).of(symbols)
     return mcu.build_and_run(
-        target, [cases, RUNNER, *sources],
+        target, [cases, RUNNER, *sources_of(symbols, library)],
         includes=[ROOT / "tests"],
         defines=[f"FT_CASE_ARENA={ARENA_BYTES}"], **options)

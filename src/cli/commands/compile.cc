@@ -179,7 +179,6 @@ Status write(const Options& options, const Target& target,
       "{} {}", std::filesystem::path(options.model).filename().string(),
       model.title);
   if (!target.name.empty()) model.title += " for " + target.name;
-  model.target = target.name;
   model.c_flags = target.c_flags;
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
