@@ -1,6 +1,6 @@
 """Training in integers on real recordings, as a user sees it: methods
 learn as they do in floats, and the file answers as training did.
-Gradients of every method are compared in tests/integer_test.cc.
+Gradients of every method are compared in tests/integer_training_test.cc.
 """
 
 import sys
