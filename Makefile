@@ -32,7 +32,7 @@ space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-cpp test-python bench bench-mcu check asan tsan \
+.PHONY: help setup build demo test test-cpp test-python bench bench-mcu kernel-sizes check asan tsan \
         fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
@@ -44,6 +44,7 @@ help:
 	@echo '  make build    build/release/fieldtune and everything else'
 	@echo '  make bench    speed and memory against the peers, in one session'
 	@echo '  make bench-mcu  instructions and memory on emulated microcontrollers'
+	@echo '  make kernel-sizes  after a kernel changed: targets/kernel_sizes.txt anew'
 	@echo '  make table    every method on every task (TABLE_ARGS=--quick: one seed)'
 	@echo '  make results  rewrite the pages of docs/results from fresh runs'
 	@echo '  make check    format, clang-tidy, layers, sizes (CHECK_ARGS=--changed)'
@@ -123,6 +124,11 @@ check: build/.setup-build build/.setup-check build/dev/build.ninja
 
 bench: build $(VENV)/.setup
 	$(PYTHON) bench/run.py
+
+# Code and stack of every kernel on every device, for promises made without
+# a compiler at hand.
+kernel-sizes: build/.setup-mcu
+	tools/kernel_sizes.py
 
 # Printed C99 on emulated boards.
 bench-mcu: build $(VENV)/.setup build/.setup-mcu

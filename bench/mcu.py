@@ -41,8 +41,11 @@ def row_of(model, target, program, method, precision, plan, run):
             "method": method, "precision": precision,
             "instructions": (run.infer_instructions if program == "infer"
                              else run.train_instructions),
-            "arena_bytes": plan["arena_bytes"], "ram_bytes": run.ram_bytes,
-            "stack_bytes": run.stack_bytes, "flash_bytes": run.flash_bytes,
+            "arena_bytes": plan["arena_bytes"], "ram_bytes": plan["ram_bytes"],
+            "stack_bytes": run.stack_bytes,
+            "planned_stack_bytes": plan["stack_bytes"],
+            "model_bytes": run.model_bytes,
+            "planned_model_bytes": plan["model_bytes"], "flash_bytes": run.flash_bytes,
             "adapter_sha256": run.adapter_sha256,
             "answer_sha256": run.answer_sha256}
 

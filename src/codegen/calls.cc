@@ -68,7 +68,7 @@ class Printer {
         fmt::format("{}_{}_{}", places_.prefix, c, c_identifier(node.name));
     FT_TRY(const std::string params, print_params(call));
     printed_.functions += fmt::format(
-        "/* {} */\nstatic void {}(ft_model *m) {{\n"
+        "/* {} */\nFT_CALL static void {}(ft_model *m) {{\n"
         "  static const {} params = {{\n{}}};\n",
         describe(node), name, call.params_type, params);
     const std::string in = inputs(call, node);

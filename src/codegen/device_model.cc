@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "codegen/model_source.h"
+#include "codegen/size_report.h"
 #include "codegen/source_closure.h"
 
 namespace ft::codegen {
@@ -75,17 +76,19 @@ ft_infer(&model);
 
 ## Memory
 
-| what | where | bytes |
-|---|---|---|
-| arena: activations and gradients | RAM | {arena} |
-| persistent: adapter, optimizer | RAM | {persistent} |
-| of it the adapter's values | RAM, or flash when swapped | {adapter} |
-| scratch of one kernel | RAM | {scratch} |
-| **all of `ft_model` but a few words** | RAM | **{ram}** |
-| weights and tables | flash | {constant} |
+{memory}
+{stack}`SIZES.md` says what is largest in each.
+)";
 
-Inputs and outputs lie in the arena. The stack comes on top: it depends on the
-compiler (`-fstack-usage`).
+constexpr std::string_view kReadmeStack =
+    R"(The stack is that of GCC at -O2, from any of the functions of `ft_model.h` down.
+Give `ft_ram.ld` to the linker beside your own script, and it refuses an image
+with less.
+)";
+
+constexpr std::string_view kReadmeNoStack =
+    R"(The stack comes on top: it depends on the compiler (`-fstack-usage`), and no
+`--target` was given.
 )";
 
 constexpr std::string_view kReadmeTraining = R"(
@@ -94,15 +97,13 @@ if (ft_train_step(&model) != FT_OK) { /* the loss was not finite */ }
 )";
 
 std::string readme(const DeviceModel& model, const DeviceSizes& s) {
+  const std::string& flags = model.target.c_flags;
   return fmt::format(
       kReadme, fmt::arg("title", model.title),
-      fmt::arg("flags", model.c_flags.empty() ? "" : " " + model.c_flags),
+      fmt::arg("flags", flags.empty() ? "" : " " + flags),
       fmt::arg("training", model.train ? kReadmeTraining : ""),
-      fmt::arg("arena", s.arena_bytes), fmt::arg("adapter", s.adapter_bytes),
-      fmt::arg("persistent", s.persistent_bytes),
-      fmt::arg("scratch", s.scratch_bytes),
-      fmt::arg("ram", s.arena_bytes + s.persistent_bytes + s.scratch_bytes),
-      fmt::arg("constant", s.constant_bytes));
+      fmt::arg("memory", memory_table(s)),
+      fmt::arg("stack", s.stack_bytes > 0 ? kReadmeStack : kReadmeNoStack));
 }
 
 }  // namespace
@@ -110,18 +111,24 @@ std::string readme(const DeviceModel& model, const DeviceSizes& s) {
 Result<PrintedModel> print_device_model(const DeviceModel& model) {
   if (model.train) FT_TRY_STATUS(check_shared(*model.infer, *model.train));
   Constants constants;
-  FT_TRY(ModelSource source, print_model_source(model, constants));
-  PrintedModel out{.files = {}, .sizes = sizes_of(model)};
+  PrintedModel out;
+  FT_TRY(out.sizes, sizes_of(model));
+  FT_TRY(ModelSource source, print_model_source(model, out.sizes, constants));
   out.sizes.constant_bytes = constants.num_bytes();
   out.files = {{"ft_model.h", std::move(source.header)},
                {"ft_model.c", std::move(source.source)},
                {"ft_weights.h", weights_header(constants)},
                {"ft_weights.c", weights_source(constants)}};
   FT_TRY(const auto kernels, sources_of(source.kernels));
+  out.sizes.code_bytes = code_bytes(model, kernels);
+  FT_TRY_STATUS(check_fits(out.sizes, model.target));
   for (const SourceFile* file : kernels)
     out.files.push_back({std::string(file->path), std::string(file->text)});
   const std::string build = build_file(out.files);
   out.files.push_back({"CMakeLists.txt", build});
+  if (out.sizes.stack_bytes > 0)
+    out.files.push_back({"ft_ram.ld", linker_check(out.sizes, model.target)});
+  out.files.push_back({"SIZES.md", size_report(model, out.sizes, kernels)});
   out.files.push_back({"README.md", readme(model, out.sizes)});
   return out;
 }

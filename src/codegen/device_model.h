@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "kernels/schedule/schedule.h"
 #include "plan/program.h"
+#include "plan/target.h"
 
 namespace ft::codegen {
 
@@ -26,7 +27,7 @@ struct DeviceModel {
   bool sliced = false;
   std::string title = {};        // "kws.tflite with lora for cortex-m4"
   std::string base_sha256 = {};  // of the model's file
-  std::string c_flags = {};      // of the target's compiler
+  Target target = {};            // without a name: any C99 compiler
 };
 
 struct OutputFile {
@@ -34,12 +35,19 @@ struct OutputFile {
   std::string text;
 };
 
-// Bytes that the printed code has. RAM without the stack, which its compiler
-// knows.
+// Bytes that the printed code has. What depends on the device's compiler is
+// known for the architectures of targets/kernel_sizes.txt, and 0 for others.
 struct DeviceSizes {
   size_t arena_bytes = 0, persistent_bytes = 0, scratch_bytes = 0;
   size_t adapter_bytes = 0;   // parameters, the first part of persistent
-  size_t constant_bytes = 0;  // weights in flash; code comes on top
+  size_t model_bytes = 0;     // of ft_model, which holds all of that
+  size_t stack_bytes = 0;     // of the deepest call of a function
+  size_t constant_bytes = 0;  // weights in flash
+  size_t code_bytes = 0;      // about
+
+  // The one number: inputs and outputs lie in the arena.
+  size_t ram_bytes() const { return model_bytes + stack_bytes; }
+  size_t flash_bytes() const { return constant_bytes + code_bytes; }
 };
 
 struct PrintedModel {
@@ -47,7 +55,8 @@ struct PrintedModel {
   DeviceSizes sizes;
 };
 
-// Fails with kInternal only: whatever can be planned can be printed.
+// kDoesNotFit where the target has too little memory; whatever else can be
+// planned can be printed.
 Result<PrintedModel> print_device_model(const DeviceModel& model);
 
 }  // namespace ft::codegen

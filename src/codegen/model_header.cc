@@ -26,7 +26,7 @@ extern "C" {{
 #define FT_PERSISTENT_BYTES {persistent}
 #define FT_ADAPTER_BYTES {adapter} /* the first of them */
 #define FT_SCRATCH_BYTES {scratch}
-#define FT_BASE_SHA256 "{base}"
+{stack}#define FT_BASE_SHA256 "{base}"
 #define FT_PLAN_HASH "{plan}"
 
 #define FT_ALIGNED __attribute__((aligned(16)))
@@ -42,7 +42,7 @@ typedef struct {{
 {members}  int64_t step;                 /* training steps done */
   uint32_t next_call;           /* of an unfinished training step */
 }} ft_model;
-
+{as_planned}
 void ft_init(ft_model *m);
 
 )";
@@ -82,6 +82,21 @@ std::string describe(const Binding& b) {
                         q.zero_point.empty() ? 0 : q.zero_point[0]);
   return text;
 }
+
+std::string print_stack(const DeviceSizes& sizes, const Target& target) {
+  if (sizes.stack_bytes == 0) return "";
+  return fmt::format(
+      "#define FT_MODEL_BYTES {} /* of ft_model on {} */\n"
+      "#define FT_STACK_BYTES {} /* below a call of any function here */\n"
+      "#define FT_RAM_BYTES (FT_MODEL_BYTES + FT_STACK_BYTES)\n",
+      sizes.model_bytes, target.name, sizes.stack_bytes);
+}
+
+// Other compilers may align in other ways; then the plan is not what runs.
+constexpr std::string_view kAsPlanned =
+    "typedef char ft_model_is_as_planned[sizeof(ft_model) == FT_MODEL_BYTES ? "
+    "1 "
+    ": -1];\n";
 
 std::string region(const char* name, size_t bytes) {
   if (bytes == 0) return "";
@@ -124,7 +139,9 @@ std::string print_model_header(const DeviceModel& model,
       fmt::arg("persistent", sizes.persistent_bytes),
       fmt::arg("adapter", sizes.adapter_bytes),
       fmt::arg("scratch", sizes.scratch_bytes),
+      fmt::arg("stack", print_stack(sizes, model.target)),
       fmt::arg("base", model.base_sha256), fmt::arg("plan", plan_hash(plan)),
+      fmt::arg("as_planned", sizes.stack_bytes > 0 ? kAsPlanned : ""),
       fmt::arg("members", region("arena", sizes.arena_bytes) +
                               region("persistent", sizes.persistent_bytes) +
                               region("scratch", sizes.scratch_bytes) +

@@ -9,12 +9,11 @@
 #include "codegen/c_text.h"
 #include "codegen/calls.h"
 #include "codegen/model_header.h"
+#include "codegen/size_report.h"
 #include "codegen/source_closure.h"
 
 namespace ft::codegen {
 namespace {
-
-size_t round_up(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
 std::string address(const BufferRef& ref, size_t arena_offset) {
   return ref.space == Space::kArena
@@ -114,6 +113,13 @@ constexpr std::string_view kFinite = R"(  uint32_t loss;
   if ((loss & 0x7F800000u) == 0x7F800000u) return FT_NOT_FINITE;
 )";
 
+// Inlined, all calls would share one frame, as large as it comes out.
+constexpr std::string_view kCall = R"(
+/* A frame for each call, of which only one is on the stack. */
+#define FT_CALL __attribute__((noinline))
+
+)";
+
 // The first 16 bytes of the plan's hash tell states of other plans.
 std::string state_mark(const Program& train) {
   const std::string hex = plan_hash(train);
@@ -124,8 +130,9 @@ std::string state_mark(const Program& train) {
 
 class Printer {
  public:
-  Printer(const DeviceModel& model, Constants& constants)
-      : model_(model), constants_(constants), sizes_(sizes_of(model)) {}
+  Printer(const DeviceModel& model, const DeviceSizes& sizes,
+          Constants& constants)
+      : model_(model), sizes_(sizes), constants_(constants) {}
 
   Result<ModelSource> run() {
     FT_TRY(const PrintedCalls infer,
@@ -161,14 +168,18 @@ class Printer {
 
   Status print_training(std::set<std::string>& kernels, int64_t& longest) {
     const Program& train = *model_.train;
-    const size_t offset = model_.sliced ? infer_arena() : 0;
-    FT_TRY(const PrintedCalls calls,
-           print_calls(train,
-                       {.prefix = "train",
-                        .arena_offset = offset,
-                        .scratch_offset = model_.sliced ? infer_scratch() : 0,
-                        .persistent = "m->persistent"},
-                       constants_));
+    const size_t offset =
+        model_.sliced ? infer_region(model_.infer->arena_bytes) : 0;
+    FT_TRY(
+        const PrintedCalls calls,
+        print_calls(
+            train,
+            {.prefix = "train",
+             .arena_offset = offset,
+             .scratch_offset =
+                 model_.sliced ? infer_region(model_.infer->scratch_bytes) : 0,
+             .persistent = "m->persistent"},
+            constants_));
     kernels.insert(calls.kernels.begin(), calls.kernels.end());
     const std::string schedule =
         model_.integer ? "ft_schedule_s32" : "ft_schedule_f32";
@@ -197,9 +208,6 @@ class Printer {
     if (model_.sliced) body_ += print_poll(calls.names, costs);
     return ok_status();
   }
-
-  size_t infer_arena() const { return round_up(model_.infer->arena_bytes); }
-  size_t infer_scratch() const { return round_up(model_.infer->scratch_bytes); }
 
   static std::string print_poll(const std::vector<std::string>& names,
                                 const std::vector<int64_t>& costs) {
@@ -247,38 +255,21 @@ class Printer {
         "#include <string.h>\n\n#include \"ft_weights.h\"\n";
     for (const std::string& h : headers)
       text += fmt::format("#include \"{}\"\n", h);
-    return text + "\n" + prototypes + "\n";
+    return text + "\n" + prototypes + std::string(kCall);
   }
 
   const DeviceModel& model_;
+  const DeviceSizes& sizes_;
   Constants& constants_;
-  const DeviceSizes sizes_;
   std::string body_;
 };
 
 }  // namespace
 
-DeviceSizes sizes_of(const DeviceModel& model) {
-  const Program& infer = *model.infer;
-  DeviceSizes sizes{.arena_bytes = infer.arena_bytes,
-                    .persistent_bytes = infer.persistent_bytes,
-                    .scratch_bytes = infer.scratch_bytes,
-                    .adapter_bytes = infer.persistent_bytes};
-  if (!model.train) return sizes;
-  const Program& train = *model.train;
-  sizes.persistent_bytes = train.persistent_bytes;
-  // With slices, inference and a step that waits have memory of their own.
-  const auto both = [&model](size_t a, size_t b) {
-    return model.sliced ? round_up(a) + b : std::max(a, b);
-  };
-  sizes.arena_bytes = both(infer.arena_bytes, train.arena_bytes);
-  sizes.scratch_bytes = both(infer.scratch_bytes, train.scratch_bytes);
-  return sizes;
-}
-
 Result<ModelSource> print_model_source(const DeviceModel& model,
+                                       const DeviceSizes& sizes,
                                        Constants& constants) {
-  return Printer(model, constants).run();
+  return Printer(model, sizes, constants).run();
 }
 
 }  // namespace ft::codegen

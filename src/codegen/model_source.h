@@ -15,9 +15,8 @@ struct ModelSource {
   std::set<std::string> kernels;  // functions that it calls
 };
 
-DeviceSizes sizes_of(const DeviceModel& model);
-
 Result<ModelSource> print_model_source(const DeviceModel& model,
+                                       const DeviceSizes& sizes,
                                        Constants& constants);
 
 }  // namespace ft::codegen

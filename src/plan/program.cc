@@ -258,14 +258,7 @@ std::string_view short_name(std::string_view name) {
 }
 
 std::string largest_buffers(const Program& program, size_t count) {
-  std::vector<const ArenaBuffer*> live;
-  for (const ArenaBuffer& b : program.arena)
-    if (b.lifetime.first_use <= program.fullest_call &&
-        program.fullest_call <= b.lifetime.last_use)
-      live.push_back(&b);
-  std::ranges::sort(live, [](const ArenaBuffer* a, const ArenaBuffer* b) {
-    return a->lifetime.bytes > b->lifetime.bytes;
-  });
+  const std::vector<const ArenaBuffer*> live = fullest_buffers(program);
   std::string text;
   for (size_t i = 0; i < std::min(count, live.size()); ++i)
     text += fmt::format("{}'{}' ({} B)", i ? ", " : "",
@@ -301,6 +294,18 @@ void AlignedBytes::Free::operator()(std::byte* p) const {
 
 Result<Program> build_program(Graph graph, const PlanOptions& options) {
   return Planner(std::move(graph), options).run();
+}
+
+std::vector<const ArenaBuffer*> fullest_buffers(const Program& program) {
+  std::vector<const ArenaBuffer*> live;
+  for (const ArenaBuffer& b : program.arena)
+    if (b.lifetime.first_use <= program.fullest_call &&
+        program.fullest_call <= b.lifetime.last_use)
+      live.push_back(&b);
+  std::ranges::sort(live, [](const ArenaBuffer* a, const ArenaBuffer* b) {
+    return a->lifetime.bytes > b->lifetime.bytes;
+  });
+  return live;
 }
 
 Status check_budget(const Program& program, size_t ram_bytes) {

@@ -108,6 +108,9 @@ struct PlanOptions {
 // dtypes and target where no kernel row fits.
 Result<Program> build_program(Graph graph, const PlanOptions& options = {});
 
+// The arena's buffers that are alive at the fullest call, largest first.
+std::vector<const ArenaBuffer*> fullest_buffers(const Program& program);
+
 // kDoesNotFit if the program needs more RAM than `ram_bytes`: the sentence
 // names the fullest call, its largest tensors and the smallest budget that
 // works.

@@ -114,6 +114,7 @@ Result<Target> parse_target(std::string_view text, const std::string& source) {
   Reader reader(parsed.table(), source);
   Target target;
   target.name = reader.get<std::string>("name", "text");
+  target.arch = reader.get<std::string>("isa.arch", "text");
   target.has_fpu = reader.get<bool>("fpu.single", "true or false");
   target.memory = reader.memory();
   target.compiler = reader.get<std::string>("compiler.prefix", "text") + "gcc";

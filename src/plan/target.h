@@ -17,6 +17,7 @@ struct MemoryRegion {
 
 struct Target {
   std::string name;
+  std::string arch;          // "armv7e-m"
   std::vector<Isa> kernels;  // instruction sets of kernel rows besides C99
   bool has_fpu = false;      // of single precision
   std::vector<MemoryRegion> memory;

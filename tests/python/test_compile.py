@@ -36,7 +36,10 @@ def test_a_board_trains_to_the_bits_of_this_machine(tmp_path, precision, method,
     assert here.adapter_sha256 == there.adapter_sha256 != ""
     assert here.answer_sha256 == there.answer_sha256
     assert here.adapter_sha256 != before.adapter_sha256
-    assert 0 < there.stack_bytes < 4096
+    assert there.model_bytes == model["model_bytes"]
+    assert 0 < there.stack_bytes <= model["stack_bytes"]
+    assert there.flash_bytes <= 1.1 * (model["constant_bytes"] +
+                                       model["code_bytes"])
     assert there.train_instructions > there.infer_instructions > 0
 
 
@@ -80,10 +83,26 @@ def test_a_model_that_is_too_large_is_refused_before_printing(tmp_path):
     text = (ROOT / "targets" / "cortex-m4.toml").read_text()
     small = tmp_path / "small.toml"
     small.write_text(text.replace("bytes = 0x400000", "bytes = 1024"))
-    code, said = refusal(DEMO, "--out", tmp_path / "c", "--target", small)
-    assert code == 4
-    assert "of 1024 bytes (arena " in said and "flash " in said
+    done = cli.run("compile", DEMO, "--out", tmp_path / "c", "--target", small)
+    assert done.returncode == 4
+    heading, ram, flash = done.stderr.splitlines()
+    assert "it does not fit cortex-m4:" in heading
+    assert "of      1024 bytes  too large  (arena " in ram
+    assert "of      1024 bytes  too large  (weights " in flash
     assert not (tmp_path / "c").exists()
+
+
+def test_the_linker_refuses_less_stack_than_planned(tmp_path):
+    board = target_or_skip("cortex-m4")
+    model = compiled(tmp_path / "c", "--program", "infer", "--target",
+                     "cortex-m4")
+    (tmp_path / "samples.h").write_text(samples_header(model, 0))
+    folder = tmp_path / "c"
+    sources = [DRIVER, *folder.glob("*.c"), *folder.glob("kernels/*/*.c")]
+    with pytest.raises(mcu.BuildError, match="bytes of stack"):
+        mcu.build(board, sources, tmp_path / "b", includes=[tmp_path, folder],
+                  stack_bytes=model["stack_bytes"] - 16,
+                  linker_scripts=[folder / "ft_ram.ld"])
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):

@@ -31,6 +31,13 @@ def test_the_repository_passes(check, root, script):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_sizes_of_kernels_are_those_of_their_sources(root):
+    done = subprocess.run([sys.executable, root / "tools" / "kernel_sizes.py",
+                           "--check"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("path, include, allowed", [
     ("src/ops/a.cc", "kernels/conv2d/conv2d.h", True),
     ("src/ops/a.cc", "ops/b.h", True),

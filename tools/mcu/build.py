@@ -28,7 +28,8 @@ class Image:
     stack_bytes: int  # reserved
     static_bytes: int  # data + bss
     flash_bytes: int  # code, constants, initial data
-    symbols: dict[str, int]
+    symbols: dict[str, int]  # addresses, or values
+    sizes: dict[str, int]  # of those that have one
 
 
 def call(command):
@@ -50,20 +51,25 @@ def compile_one(target, source, folder, flags):
 
 
 def symbols_of(target, elf):
-    table = {}
-    for line in call([target.prefix + "nm", elf]).splitlines():
+    """({name: address}, {name: bytes})"""
+    table, sizes = {}, {}
+    for line in call([target.prefix + "nm", "-S", elf]).splitlines():
         parts = line.split()
-        if len(parts) == 3:
-            table[parts[2]] = int(parts[0], 16)
-    return table
+        if len(parts) >= 3:
+            table[parts[-1]] = int(parts[0], 16)
+        if len(parts) == 4:
+            sizes[parts[-1]] = int(parts[1], 16)
+    return table, sizes
 
 
 def build(target, sources, folder, *, defines=(), includes=(),
-          optimize="-O2", flags=(), stack_bytes=16384, ram_limit=None):
+          optimize="-O2", flags=(), stack_bytes=16384, ram_limit=None,
+          linker_scripts=()):
     """An Image in `folder`, linked from C and assembly `sources`.
 
     `defines`: "NAME" or "NAME=value". `ram_limit`: bytes that stack and static
     memory may take together (all of the RAM region). BuildError otherwise.
+    `linker_scripts`: beside the board's, such as a printed ft_ram.ld.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,10 +90,11 @@ def build(target, sources, folder, *, defines=(), includes=(),
     call([target.prefix + "gcc", *target.flags, "-nostartfiles", "-nostdlib",
           *(f"-Wl,--defsym={k}={v}" for k, v in places.items()),
           "-Wl,--gc-sections", f"-Wl,-Map={folder / 'image.map'}",
-          "-T", BOARDS / "board.ld", *objects, "-o", elf,
+          "-T", BOARDS / "board.ld", *linker_scripts, *objects, "-o", elf,
           "-Wl,--start-group", "-lc", "-lm", "-lgcc", "-Wl,--end-group"])
-    symbols = symbols_of(target, elf)
+    symbols, sizes = symbols_of(target, elf)
     return Image(target=target, elf=elf, ram_bytes=symbols["__ft_ram_bytes"],
                  stack_bytes=symbols["__ft_stack_bytes"],
                  static_bytes=symbols["__ft_static_bytes"],
-                 flash_bytes=symbols["__ft_flash_used"], symbols=symbols)
+                 flash_bytes=symbols["__ft_flash_used"], symbols=symbols,
+                 sizes=sizes)

@@ -19,6 +19,7 @@ class Region:
 class Target:
     name: str
     family: str  # "arm" or "riscv"
+    arch: str  # "armv7e-m"
     kernels: list[str]  # instruction sets of kernel rows, best first
     has_fpu: bool
     clock_hz: int  # of the timer
@@ -49,7 +50,8 @@ def load_target(name):
                          f"{', '.join(target_names())}")
     t = tomllib.loads(path.read_text())
     return Target(
-        name=t["name"], family=t["isa"]["family"], kernels=t["isa"]["kernels"],
+        name=t["name"], family=t["isa"]["family"], arch=t["isa"]["arch"],
+        kernels=t["isa"]["kernels"],
         has_fpu=t["fpu"]["single"], clock_hz=t["clock"]["hz"],
         icount_shift=t["emulator"]["icount_shift"],
         memory={m["name"]: Region(m["origin"], m["bytes"])

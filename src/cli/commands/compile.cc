@@ -62,20 +62,6 @@ PlanOptions plan_for(const Target& target) {
   return {.device = target.kernels, .exact = true};
 }
 
-// Refuses what the target has no memory for. Code and stack come on top.
-Status check_fits(const codegen::DeviceSizes& s, const Target& target) {
-  const size_t ram = s.arena_bytes + s.persistent_bytes + s.scratch_bytes;
-  if (target.memory.empty()) return ok_status();
-  const uint64_t has_ram = target.memory_bytes("ram");
-  const uint64_t has_flash = target.memory_bytes("flash");
-  if (ram <= has_ram && s.constant_bytes <= has_flash) return ok_status();
-  return does_not_fit(fmt::format(
-      "{}: RAM {} of {} bytes (arena {} + persistent {} + scratch {}, without "
-      "the stack), flash {} of {} bytes (weights, without code)",
-      target.name, ram, has_ram, s.arena_bytes, s.persistent_bytes,
-      s.scratch_bytes, s.constant_bytes, has_flash));
-}
-
 Status check(const Options& options) {
   if (options.program != "train" && options.program != "infer")
     return usage_error(fmt::format("--program '{}': there are: train, infer",
@@ -166,8 +152,11 @@ Json fields_of(const Options& options, const Target& target,
       {"persistent_bytes", s.persistent_bytes},
       {"adapter_bytes", s.adapter_bytes},
       {"scratch_bytes", s.scratch_bytes},
-      {"ram_bytes", s.arena_bytes + s.persistent_bytes + s.scratch_bytes},
+      {"model_bytes", s.model_bytes},
+      {"stack_bytes", s.stack_bytes},
+      {"ram_bytes", s.ram_bytes()},
       {"constant_bytes", s.constant_bytes},
+      {"code_bytes", s.code_bytes},
       {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)}};
   add_interface(model, fields);
   return fields;
@@ -179,10 +168,9 @@ Status write(const Options& options, const Target& target,
       "{} {}", std::filesystem::path(options.model).filename().string(),
       model.title);
   if (!target.name.empty()) model.title += " for " + target.name;
-  model.c_flags = target.c_flags;
+  model.target = target;
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
-  FT_TRY_STATUS(check_fits(printed.sizes, target));
   FolderFiles files;
   for (const codegen::OutputFile& f : printed.files) {
     const auto bytes = std::as_bytes(std::span(f.text));

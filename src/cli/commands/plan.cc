@@ -32,16 +32,8 @@ struct Options {
 };
 
 Json buffers_at_peak(const Program& program) {
-  std::vector<const ArenaBuffer*> live;
-  for (const ArenaBuffer& b : program.arena)
-    if (b.lifetime.first_use <= program.fullest_call &&
-        program.fullest_call <= b.lifetime.last_use)
-      live.push_back(&b);
-  std::ranges::sort(live, [](const ArenaBuffer* a, const ArenaBuffer* b) {
-    return a->lifetime.bytes > b->lifetime.bytes;
-  });
   Json list = Json::array();
-  for (const ArenaBuffer* b : live)
+  for (const ArenaBuffer* b : fullest_buffers(program))
     list.push_back({{"name", b->name},
                     {"buffer_bytes", b->lifetime.bytes},
                     {"offset_bytes", b->offset}});

@@ -1,0 +1,218 @@
+#include "codegen/size_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ft::codegen {
+namespace {
+
+size_t round_up(size_t bytes, size_t step) {
+  return (bytes + step - 1) / step * step;
+}
+
+size_t pointer_bytes(const Target& target) {
+  return target.arch.starts_with("rv64") ? 8 : 4;
+}
+
+// Of ft_model as print_model_header() declares it: three aligned regions, a
+// pointer, the step, the next call.
+size_t model_bytes(const DeviceSizes& s, const Target& target) {
+  constexpr size_t kAlignment = 16;
+  size_t bytes = 0;
+  for (const size_t region : {s.arena_bytes, s.persistent_bytes})
+    bytes = round_up(bytes + region, kAlignment);
+  bytes += s.scratch_bytes;
+  if (s.adapter_bytes > 0)
+    bytes = round_up(bytes, pointer_bytes(target)) + pointer_bytes(target);
+  bytes = round_up(bytes, sizeof(int64_t)) + sizeof(int64_t) + sizeof(uint32_t);
+  return round_up(bytes, kAlignment);
+}
+
+size_t num_pointers(const KernelCall& call) {
+  return call.in.size() + call.aux.size() + call.out.size() + 4;  // of ft_args
+}
+
+// Compilers save up to this many registers in a function's frame; the rest is
+// alignment.
+constexpr size_t kSavedRegisters = 12;
+
+struct Deepest {
+  size_t bytes = 0;
+  std::string name;
+};
+
+// A call: the function that prepares its arguments, and the kernel.
+Result<Deepest> deepest_call(const Program& program, const KernelSizes& known,
+                             size_t pointer) {
+  Deepest deepest;
+  for (const KernelCall& call : program.calls) {
+    const auto kernel = known.stack.find(call.kernel->symbol);
+    if (kernel == known.stack.end())
+      return internal_error(
+          fmt::format("no stack is known for {}: run tools/kernel_sizes.py",
+                      call.kernel->symbol));
+    const size_t bytes =
+        pointer * (num_pointers(call) + kSavedRegisters) + kernel->second;
+    if (bytes > deepest.bytes)
+      deepest = {bytes, fmt::format("{} in {}", call.kernel->symbol,
+                                    program.graph.node(call.node).name)};
+  }
+  return deepest;
+}
+
+// Of the deepest function of ft_model.h, in its deepest call.
+Result<Deepest> deepest_stack(const DeviceModel& model,
+                              const KernelSizes& known) {
+  const size_t pointer = pointer_bytes(model.target);
+  FT_TRY(Deepest deepest, deepest_call(*model.infer, known, pointer));
+  if (model.train) {
+    FT_TRY(Deepest train, deepest_call(*model.train, known, pointer));
+    if (train.bytes > deepest.bytes) deepest = std::move(train);
+  }
+  deepest.bytes += pointer * kSavedRegisters;
+  return deepest;
+}
+
+// The buffers that are alive at the fullest call.
+std::string arena_table(const Program& program) {
+  std::string text = "| buffer | bytes |\n|---|---|\n";
+  for (const ArenaBuffer* b : fullest_buffers(program))
+    text += fmt::format("| {} | {} |\n", b->name.substr(0, b->name.find(';')),
+                        b->lifetime.bytes);
+  return text;
+}
+
+std::string code_table(const std::vector<const SourceFile*>& kernels,
+                       const KernelSizes& known) {
+  std::string text = "| source | bytes |\n|---|---|\n";
+  for (const SourceFile* file : kernels)
+    if (const auto found = known.code.find(file->path);
+        found != known.code.end())
+      text += fmt::format("| {} | {} |\n", file->path, found->second);
+  return text;
+}
+
+constexpr std::string_view kLinkerCheck =
+    R"(/* Give this file to the linker beside your own script, which says what it
+ * keeps for the stack in __ft_stack_bytes and all RAM that it uses, the stack
+ * too, in __ft_ram_bytes (or pass them with --defsym). */
+ASSERT(__ft_stack_bytes >= {stack},
+       "ft_model.h's functions need {stack} bytes of stack")
+ASSERT(__ft_ram_bytes >= {model} + {stack},
+       "__ft_ram_bytes does not count ft_model")
+ASSERT(__ft_ram_bytes <= {ram}, "{target} has {ram} bytes of RAM")
+)";
+
+}  // namespace
+
+std::string memory_table(const DeviceSizes& s) {
+  std::string text = "| what | where | bytes |\n|---|---|---|\n";
+  const auto row = [&text](std::string_view what, std::string_view where,
+                           size_t bytes) {
+    text += fmt::format("| {} | {} | {} |\n", what, where, bytes);
+  };
+  row("arena: activations, gradients, inputs and outputs", "RAM",
+      s.arena_bytes);
+  row("persistent: adapter, optimizer", "RAM", s.persistent_bytes);
+  row("of it the adapter's values", "RAM, or flash when swapped",
+      s.adapter_bytes);
+  row("scratch of one kernel", "RAM", s.scratch_bytes);
+  row("`ft_model`: all of that", "RAM", s.model_bytes);
+  if (s.stack_bytes > 0) {
+    row("stack of the deepest call", "RAM", s.stack_bytes);
+    row("**all RAM**", "RAM", s.ram_bytes());
+  }
+  row("weights and tables", "flash", s.constant_bytes);
+  if (s.code_bytes > 0) row("code, about", "flash", s.code_bytes);
+  return text;
+}
+
+Result<DeviceSizes> sizes_of(const DeviceModel& model) {
+  const Program& infer = *model.infer;
+  DeviceSizes sizes{.arena_bytes = infer.arena_bytes,
+                    .persistent_bytes = infer.persistent_bytes,
+                    .scratch_bytes = infer.scratch_bytes,
+                    .adapter_bytes = infer.persistent_bytes};
+  if (model.train) {
+    const Program& train = *model.train;
+    sizes.persistent_bytes = train.persistent_bytes;
+    // With slices, inference and a step that waits have memory of their own.
+    const auto both = [&model](size_t a, size_t b) {
+      return model.sliced ? infer_region(a) + b : std::max(a, b);
+    };
+    sizes.arena_bytes = both(infer.arena_bytes, train.arena_bytes);
+    sizes.scratch_bytes = both(infer.scratch_bytes, train.scratch_bytes);
+  }
+  sizes.model_bytes = model_bytes(sizes, model.target);
+  if (const auto known = kernel_sizes(model.target.arch)) {
+    FT_TRY(const Deepest deepest, deepest_stack(model, *known));
+    sizes.stack_bytes = deepest.bytes;
+  }
+  return sizes;
+}
+
+size_t infer_region(size_t bytes) { return round_up(bytes, 64); }
+
+size_t code_bytes(const DeviceModel& model,
+                  const std::vector<const SourceFile*>& kernels) {
+  const auto known = kernel_sizes(model.target.arch);
+  if (!known) return 0;
+  size_t bytes = 0;
+  for (const SourceFile* file : kernels)
+    if (const auto found = known->code.find(file->path);
+        found != known->code.end())
+      bytes += found->second;
+  // Each call is a constant struct, and two instructions for each address.
+  for (const Program* program : {model.infer, model.train})
+    if (program != nullptr)
+      for (const KernelCall& call : program->calls)
+        bytes += call.params.size() + 8 * num_pointers(call);
+  return bytes;
+}
+
+std::string size_report(const DeviceModel& model, const DeviceSizes& s,
+                        const std::vector<const SourceFile*>& kernels) {
+  std::string text = fmt::format("# Sizes of {}\n\n", model.title);
+  text += memory_table(s);
+  const Program& largest = model.train ? *model.train : *model.infer;
+  text += fmt::format("\n## The arena where it is fullest\n\n{}",
+                      arena_table(largest));
+  const auto known = kernel_sizes(model.target.arch);
+  if (!known) return text;
+  if (const auto deepest = deepest_stack(model, *known); deepest.ok())
+    text += fmt::format("\n## Stack\n\nDeepest: {}, {} bytes.\n", deepest->name,
+                        deepest->bytes);
+  return text +
+         fmt::format("\n## Code of kernels\n\n{}", code_table(kernels, *known));
+}
+
+Status check_fits(const DeviceSizes& s, const Target& target) {
+  if (target.memory.empty()) return ok_status();
+  const uint64_t has_ram = target.memory_bytes("ram");
+  const uint64_t has_flash = target.memory_bytes("flash");
+  if (s.ram_bytes() <= has_ram && s.flash_bytes() <= has_flash)
+    return ok_status();
+  const auto row = [](const char* what, size_t needs, uint64_t has) {
+    return fmt::format("\n  {:5} {:>9} of {:>9} bytes{}", what, needs, has,
+                       needs > has ? "  too large" : "");
+  };
+  return does_not_fit(
+      fmt::format("it does not fit {}:", target.name) +
+      row("RAM", s.ram_bytes(), has_ram) +
+      fmt::format("  (arena {}, persistent {}, scratch {}, stack {})",
+                  s.arena_bytes, s.persistent_bytes, s.scratch_bytes,
+                  s.stack_bytes) +
+      row("flash", s.flash_bytes(), has_flash) +
+      fmt::format("  (weights {}, code about {})", s.constant_bytes,
+                  s.code_bytes));
+}
+
+std::string linker_check(const DeviceSizes& s, const Target& target) {
+  return fmt::format(kLinkerCheck, fmt::arg("stack", s.stack_bytes),
+                     fmt::arg("model", s.model_bytes),
+                     fmt::arg("ram", target.memory_bytes("ram")),
+                     fmt::arg("target", target.name));
+}
+
+}  // namespace ft::codegen

@@ -1,0 +1,38 @@
+// What printed code needs of a device, before any compiler has seen it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "codegen/device_model.h"
+#include "codegen/kernel_sizes.h"
+#include "codegen/source_closure.h"
+
+namespace ft::codegen {
+
+// All but constant_bytes and code_bytes.
+Result<DeviceSizes> sizes_of(const DeviceModel& model);
+
+// Bytes that inference's part of a region has where training's lies behind it.
+size_t infer_region(size_t bytes);
+
+// Of the calls and of `kernels`, where the architecture is known.
+size_t code_bytes(const DeviceModel& model,
+                  const std::vector<const SourceFile*>& kernels);
+
+// The rows of a README's table, in Markdown.
+std::string memory_table(const DeviceSizes& sizes);
+
+// SIZES.md: every region of RAM and flash, what is largest in it, and the call
+// with the deepest stack.
+std::string size_report(const DeviceModel& model, const DeviceSizes& sizes,
+                        const std::vector<const SourceFile*>& kernels);
+
+// kDoesNotFit with a table of what is needed and what there is.
+Status check_fits(const DeviceSizes& sizes, const Target& target);
+
+// ft_ram.ld: has the linker refuse an image whose stack or RAM is too small.
+std::string linker_check(const DeviceSizes& sizes, const Target& target);
+
+}  // namespace ft::codegen
