@@ -8,6 +8,7 @@ namespace {
 constexpr const char* kGood = R"(
 name = "mine"
 [isa]
+arch = "armv8.1-m.main"
 kernels = ["helium", "armdsp", "c99"]
 [fpu]
 single = true
@@ -40,11 +41,13 @@ TEST(Target, ReadsAllItSays) {
   EXPECT_EQ(target->memory_bytes("psram"), 0u);
   EXPECT_EQ(target->compiler, "arm-none-eabi-gcc");
   EXPECT_EQ(target->c_flags, "-mcpu=cortex-m55 -mthumb");
+  EXPECT_EQ(target->arch, "armv8.1-m.main");
 }
 
 TEST(Target, SaysWhatIsMissing) {
   const std::pair<const char*, const char*> cases[] = {
       {"name = \"mine\"", "'name' must be text"},
+      {"arch = \"armv8.1-m.main\"", "'isa.arch' must be text"},
       {"single = true", "'fpu.single' must be true or false"},
       {"kernels = [\"helium\", \"armdsp\", \"c99\"]", "'isa.kernels' must be"},
       {"prefix = \"arm-none-eabi-\"", "'compiler.prefix' must be text"},
