@@ -32,7 +32,7 @@ space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-cpp test-python bench bench-mcu kernel-sizes check asan tsan \
+.PHONY: help setup build demo test test-cpp test-python bench bench-mcu parity-mcu kernel-sizes check asan tsan \
         fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
@@ -44,6 +44,7 @@ help:
 	@echo '  make build    build/release/fieldtune and everything else'
 	@echo '  make bench    speed and memory against the peers, in one session'
 	@echo '  make bench-mcu  instructions and memory on emulated microcontrollers'
+	@echo '  make parity-mcu fifty training steps on every processor: the same bytes?'
 	@echo '  make kernel-sizes  after a kernel changed: targets/kernel_sizes.txt anew'
 	@echo '  make table    every method on every task (TABLE_ARGS=--quick: one seed)'
 	@echo '  make results  rewrite the pages of docs/results from fresh runs'
@@ -134,6 +135,11 @@ kernel-sizes: build/.setup-mcu
 bench-mcu: build $(VENV)/.setup build/.setup-mcu
 	$(PYTHON) bench/mcu_kernels.py
 	$(PYTHON) bench/mcu.py
+	$(PYTHON) bench/mcu_page.py docs/results
+
+# Fifty steps of every method on every processor, for hours.
+parity-mcu: build $(VENV)/.setup build/.setup-mcu build/.setup-cross
+	$(PYTHON) bench/mcu_parity.py --again
 	$(PYTHON) bench/mcu_page.py docs/results
 
 # The same training by other compilers, levels and processors: same bits?

@@ -36,11 +36,15 @@ def compiled(model, target, *options):
                         *chosen, *options)
 
 
+# Instructions of a run, by program.
+COUNTED = {"infer": "infer_instructions", "train": "train_instructions",
+           "slice": "slice_instructions"}
+
+
 def row_of(model, target, program, method, precision, plan, run):
     return {"model": model, "target": target, "program": program,
             "method": method, "precision": precision,
-            "instructions": (run.infer_instructions if program == "infer"
-                             else run.train_instructions),
+            "instructions": getattr(run, COUNTED[program]),
             "arena_bytes": plan["arena_bytes"], "ram_bytes": plan["ram_bytes"],
             "stack_bytes": run.stack_bytes,
             "planned_stack_bytes": plan["stack_bytes"],
@@ -52,11 +56,12 @@ def row_of(model, target, program, method, precision, plan, run):
 
 def measure(model, targets, program, method="", precision="int8"):
     """Rows of `targets`, and one of this machine that says what the bits are."""
-    options = ["--program", program]
-    if program == "train":
+    options = ["--program", "infer" if program == "infer" else "train"]
+    options += ["--rtos"] if program == "slice" else []
+    if program != "infer":
         options += ["--method", method, "--precision", precision]
         options += ["--rank", 4] if method == "lora" else []
-    steps = STEPS if program == "train" else 0
+    steps = 0 if program == "infer" else STEPS
     rows = []
     for target in [None, *targets]:
         board = mcu.load_target(target) if target else None
@@ -100,6 +105,7 @@ def main():
         if args.program != "infer" and model != "ad":
             for precision in ("integer", "mixed"):
                 rows += measure(model, TRAIN, "train", "lora", precision)
+                rows += measure(model, ["cortex-m4"], "slice", "lora", precision)
         keep(rows)
     return 0
 

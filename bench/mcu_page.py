@@ -76,6 +76,37 @@ def parity(rows):
     return out
 
 
+def parity_after_fifty(rows):
+    """A line for each model, method and precision: how many processors agree."""
+    out = []
+    for here in (r for r in rows if r["target"] == "host"):
+        key = ("model", "method", "precision")
+        there = [r for r in rows if r["target"] != "host"
+                 and all(r[k] == here[k] for k in key)]
+        equal = [r["target"] for r in there if r["verdict"] == "equal"]
+        other = [f"{r['target']}: {r['verdict']}" for r in there
+                 if r["verdict"] != "equal"]
+        if here["verdict"] != "equal":
+            other = [here["verdict"]]
+        out.append({k: here[k] for k in key} |
+                   {"equal_bytes_on": ", ".join(equal),
+                    "verdict": "; ".join(other) or "met"})
+    return out
+
+
+def ram_checks(rows):
+    """Planned RAM = linked RAM; planned stack >= measured stack."""
+    shown = [r for r in rows if r["target"] != "host"]
+    exact = [r["model_bytes"] == r["planned_model_bytes"] for r in shown]
+    slack = [r["stack_bytes"] / r["planned_stack_bytes"] for r in shown]
+    return [{"check": "ft_model as planned and as linked",
+             "value": f"{sum(exact)} of {len(shown)} equal",
+             "verdict": "met" if all(exact) else "missed"},
+            {"check": "stack measured, of what was planned",
+             "value": f"{min(slack):.2f} to {max(slack):.2f}",
+             "verdict": "met" if max(slack) <= 1 else "missed"}]
+
+
 def main():
     folder = Path(sys.argv[1])
     rows = read(RESULTS / "mcu.json")
@@ -83,7 +114,7 @@ def main():
     lines += ["", "Made by `make bench-mcu`. Instructions that QEMU counts, which "
               "models no caches and no wait states, and bytes; code by "
               "arm-none-eabi-gcc at -O2. RAM is the arena, adapter and "
-              "optimizer, scratch and the measured stack; inputs and outputs "
+              "optimizer, scratch and the planned stack; inputs and outputs "
               "lie in the arena. Training figures are of one step of LoRA with "
               "rank 4, batch 1. This page grows with the device code; what it "
               "does not show yet is not measured.", ""]
@@ -97,9 +128,14 @@ def main():
     shown = [{k: v for k, v in r.items() if not k.endswith("sha256")}
              for r in rows if r["target"] != "host"]
     lines += table(shown)
+    lines += ["", "## RAM as promised", ""]
+    lines += table(ram_checks(rows))
     lines += ["", "## Equal bits", "", "Adapter after two steps, and answers, "
               "against the same C99 on this machine.", ""]
     lines += table(parity(rows))
+    fifty = read(RESULTS / "mcu_parity.json")
+    lines += ["", "Adapter and answer after fifty steps (`make parity-mcu`).", ""]
+    lines += table(parity_after_fifty(fifty)) if fifty else ["Not measured yet."]
     write(folder, "mcu", lines, [r for r in rows if r["target"] != "host"])
 
 

@@ -112,6 +112,35 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("precision", ["integer", "mixed"])
+def test_slices_with_inference_between_train_to_the_same_bits(tmp_path,
+                                                              precision):
+    board = target_or_skip("cortex-m4")
+    options = ["--precision", precision, "--target", "cortex-m4"]
+    whole = run_model(compiled(tmp_path / "w", *options), STEPS, board)
+    sliced = run_model(compiled(tmp_path / "s", "--rtos", *options), STEPS, board)
+    assert sliced.adapter_sha256 == whole.adapter_sha256 != ""
+    assert sliced.answer_sha256 == whole.answer_sha256
+    assert 0 < sliced.slice_instructions < whole.train_instructions / 4
+
+
+@pytest.mark.parametrize("options", [
+    ["--precision", "integer", "--rtos"], ["--precision", "mixed"],
+    ["--precision", "mixed", "--method", "bottleneck", "--target", "cortex-m4"],
+    ["--program", "infer", "--target", "cortex-m55"]], ids=" ".join)
+def test_printed_code_passes_cppcheck(tmp_path, options):
+    if shutil.which("cppcheck") is None:
+        pytest.skip("cppcheck not installed (tools/install_packages.sh mcu)")
+    compiled(tmp_path / "c", *options)
+    # GCC and Clang define >> of negative numbers, as the kernels use it.
+    done = subprocess.run(
+        ["cppcheck", "--std=c99", "--enable=warning,performance,portability",
+         "--suppress=shiftNegativeLHS", "--suppress=shiftTooManyBitsSigned",
+         "--error-exitcode=1", "--quiet", "-I", tmp_path / "c", tmp_path / "c"],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
 def test_printed_code_has_no_warning_and_no_undefined_behaviour(tmp_path,
                                                                 compiler):

@@ -17,6 +17,7 @@ from .run import run
 from .target import ROOT
 
 DRIVER = ROOT / "tests" / "mcu" / "model_driver.c"
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
 DRIVER_STACK = 512  # of main and of writing its files
 
 
@@ -26,6 +27,7 @@ class ModelRun:
     answer_sha256: str
     train_instructions: int = 0  # of the last step
     infer_instructions: int = 0
+    slice_instructions: int = 0  # of the longest slice of a step
     stack_bytes: int = 0
     model_bytes: int = 0  # of ft_model as linked
     flash_bytes: int = 0
@@ -71,9 +73,11 @@ def digest(path):
             if path.exists() else "")
 
 
-def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600):
-    """Trains `steps` steps, then infers. `target` None: this machine, for which
-    nothing but C99 can have been compiled."""
+def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600,
+              compiler="cc", emulator=(), count=True):
+    """Trains `steps` steps, then infers. `target` None: this machine, or another
+    that `compiler` compiles for and the command `emulator` runs; nothing but
+    C99 can have been compiled for it. `count`: see mcu.run."""
     folder = Path(compiled["out"])
     sources = [DRIVER, *sorted(folder.glob("*.c")),
                *sorted(folder.glob("kernels/*/*.c"))]
@@ -81,21 +85,26 @@ def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600):
         scratch = Path(name)
         (scratch / "samples.h").write_text(samples_header(compiled, steps))
         if target is None:
-            subprocess.run(["cc", *FLAGS, optimize, "-DFT_HOST", "-I", scratch,
-                            "-I", folder, *sources, "-o", scratch / "driver",
-                            "-lm"], check=True)
-            subprocess.run([scratch / "driver"], cwd=scratch, check=True)
+            subprocess.run([compiler, *FLAGS, *WARNINGS, optimize, "-static",
+                            "-DFT_HOST", "-I", scratch, "-I", folder, *sources,
+                            "-o", scratch / "driver", "-lm"], check=True)
+            subprocess.run([*emulator, scratch / "driver"], cwd=scratch,
+                           check=True)
             figures = {}
         else:
             # No more stack than planned, but for the driver itself.
             image = build(target, sources, scratch, includes=[scratch, folder],
-                          optimize=optimize,
+                          optimize=optimize, flags=WARNINGS,
                           stack_bytes=compiled["stack_bytes"] + DRIVER_STACK,
                           linker_scripts=[folder / "ft_ram.ld"])
-            done = run(image, folder=scratch, time_limit=time_limit)
+            done = run(image, folder=scratch, time_limit=time_limit,
+                       count=count)
             assert done.exit == 0, done.output
             figures = {f"{n}_instructions": s.instructions
                        for n, s in done.sections.items()}
+            figures["slice_instructions"] = max(
+                (s.instructions for n, s in done.all_sections if n == "slice"),
+                default=0)
             figures |= {
                 "stack_bytes": max(s.stack_bytes
                                    for s in done.sections.values()),
