@@ -1,8 +1,8 @@
 /* Trains and infers a model that 'fieldtune compile' printed, on a board or,
  * with FT_HOST, here. samples.h has the data: SAMPLES of INPUT_BYTES and
  * TARGET_BYTES each, used in turns for STEPS steps (0: inference only). A model
- * for slices trains in the shortest there are, and infers in between. Leaves the
- * adapter's values in adapter.bin and the answer for the first sample in
+ * for slices trains in the shortest there are, and infers in between. Leaves
+ * the adapter's values in adapter.bin and the answer for the first sample in
  * answer.bin. */
 #include <string.h>
 
