@@ -16,45 +16,79 @@ typedef struct {
   int32_t m, e;
 } ft_soft;
 
-static inline ft_soft ft_soft_of(int64_t m, int32_t e) {
-  const int32_t spare = ft_bit_length(ft_magnitude(m)) - 30;
+/* Of exponents below 2^30 in size. */
+static inline int32_t ft_soft_exponent(int32_t e) {
+  const int32_t limit = 1 << 28;
+  return e < -limit ? -limit : (e > limit ? limit : e);
+}
+
+/* t * 2^e with the sign of `sign`; 2^29 <= t <= 2^30. */
+static inline ft_soft ft_soft_signed(uint32_t t, int32_t e, int32_t sign) {
+  const uint32_t carry = t >> 30;
   ft_soft s;
-  m = ft_shift_round(m, spare);
-  if (m == 1 << 30 || m == -(1 << 30)) {
-    m /= 2;
-    ++e;
-  }
-  s.m = (int32_t)m;
-  s.e = m == 0 ? 0 : ft_clamp_exponent((int64_t)e + spare);
+  s.m = sign < 0 ? -(int32_t)(t >> carry) : (int32_t)(t >> carry);
+  s.e = ft_soft_exponent(e + (int32_t)carry);
   return s;
+}
+
+/* |m| < 2^30: exact. */
+static inline ft_soft ft_soft_of_s32(int32_t m, int32_t e) {
+  const int32_t up = 30 - ft_bit_length(m < 0 ? (uint32_t)-m : (uint32_t)m);
+  ft_soft s;
+  s.m = (int32_t)((uint32_t)m << (up & 31));
+  s.e = m == 0 ? 0 : ft_soft_exponent(e - up);
+  return s;
+}
+
+/* Any |m| < 2^62. */
+static inline ft_soft ft_soft_of(int64_t m, int32_t e) {
+  const uint64_t u = ft_magnitude(m);
+  const uint32_t high = (uint32_t)(u >> 32);
+  const int32_t spare = ft_bit_length(high) + 2;
+  if (high == 0 || spare > 31) { /* one word, or very long */
+    const int32_t most = ft_bit_length(u) - 30;
+    int64_t v = m;
+    if (most <= 0) return ft_soft_of_s32((int32_t)m, e);
+    v = ft_shift_round(v, most);
+    return ft_soft_signed((uint32_t)ft_magnitude(v), e + most, v < 0 ? -1 : 1);
+  }
+  return ft_soft_signed((uint32_t)((u + ((uint64_t)1 << (spare - 1))) >> spare),
+                        e + spare, m < 0 ? -1 : 1);
 }
 
 /* |a.m * b.m| has 59 or 60 bits. */
 static inline ft_soft ft_soft_mul(ft_soft a, ft_soft b) {
   const int64_t m = (int64_t)a.m * b.m;
-  const int32_t spare = 29 + (int32_t)(ft_magnitude(m) >> 59);
-  const int64_t top = (m + ((int64_t)1 << (spare - 1)) - (m < 0)) >> spare;
+  const uint64_t u = ft_magnitude(m);
+  const uint32_t high = (uint32_t)(u >> 32) << 3 | (uint32_t)u >> 29;
+  const uint32_t carry = high >> 30;
   ft_soft s;
-  s.m = (int32_t)top;
-  s.e = m == 0 ? 0 : ft_clamp_exponent((int64_t)a.e + b.e + spare);
-  if (top == 1 << 30 || top == -(1 << 30)) {
-    s.m /= 2;
-    s.e = ft_clamp_exponent((int64_t)a.e + b.e + spare + 1);
+  if (m == 0) {
+    s.m = s.e = 0;
+    return s;
   }
-  return s;
+  /* `high` is floor(u / 2^29); the bit that rounds it is bit 28 of u. */
+  if (carry)
+    return ft_soft_signed((high + 1) >> 1, a.e + b.e + 30, (int32_t)(m >> 32));
+  return ft_soft_signed(high + ((uint32_t)u >> 28 & 1), a.e + b.e + 29,
+                        (int32_t)(m >> 32));
 }
 
 static inline ft_soft ft_soft_add(ft_soft a, ft_soft b) {
   ft_soft big = a, small = b;
+  int64_t sum;
   int32_t apart;
   if (a.m == 0) return b;
   if (b.m == 0) return a;
   if (b.e > a.e) big = b, small = a;
   apart = big.e - small.e;
   /* 30 guard bits */
-  return ft_soft_of(big.m * ((int64_t)1 << 30) +
-                        ft_shift_round(small.m * ((int64_t)1 << 30), apart),
-                    big.e - 30);
+  sum = big.m * ((int64_t)1 << 30);
+  if (apart <= 30)
+    sum += (int64_t)small.m * (int32_t)(1u << (30 - apart));
+  else
+    sum += ft_shift_round(small.m, apart - 30);
+  return ft_soft_of(sum, big.e - 30);
 }
 
 static inline ft_soft ft_soft_neg(ft_soft a) {
@@ -62,23 +96,52 @@ static inline ft_soft ft_soft_neg(ft_soft a) {
   return a;
 }
 
-/* a / b; b must not be 0. */
-static inline ft_soft ft_soft_div(ft_soft a, ft_soft b) {
-  const int64_t shifted = (int64_t)a.m * ((int64_t)1 << 32);
-  return ft_soft_of(shifted / b.m, a.e - b.e - 32);
+/* floor(high * 2^32 / d) for high < d, d >= 2^31, by divisions of 32 bits: two
+ * digits of base 2^16 (Knuth, TAOCP 2, 4.3.1 D). */
+static inline uint32_t ft_quotient_of_64_bits(uint32_t high, uint32_t d) {
+  const uint32_t top = d >> 16, bottom = d & 0xFFFF;
+  uint32_t q1 = high / top, q0, rest = high - q1 * top;
+  while (q1 > 0xFFFF || q1 * bottom > rest << 16) {
+    --q1;
+    rest += top;
+    if (rest > 0xFFFF) break;
+  }
+  high = (high << 16) - q1 * d;
+  q0 = high / top;
+  rest = high - q0 * top;
+  while (q0 > 0xFFFF || q0 * bottom > rest << 16) {
+    --q0;
+    rest += top;
+    if (rest > 0xFFFF) break;
+  }
+  return (q1 << 16) + q0;
 }
 
-/* floor(sqrt(v)) for 2^28 <= v < 2^31, one bit of the result a turn and without
- * a branch, as no two bits are alike; `rest` becomes what is left. */
-static inline uint32_t ft_root_of_31_bits(uint32_t v, uint32_t* rest) {
-  uint32_t root = 0, bit = (uint32_t)1 << 30;
-  while (bit != 0) {
-    const uint32_t mask = (uint32_t)0 - (uint32_t)(v >= root + bit);
-    v -= (root + bit) & mask;
-    root = (root >> 1) + (bit & mask);
-    bit >>= 2;
+/* a / b; b must not be 0. */
+static inline ft_soft ft_soft_div(ft_soft a, ft_soft b) {
+  const uint32_t u = (uint32_t)(a.m < 0 ? -a.m : a.m);
+  const uint32_t d = (uint32_t)(b.m < 0 ? -b.m : b.m);
+  uint32_t q;
+  if (u == 0) return ft_soft_of_s32(0, 0);
+  if (u < d) { /* 2^31 <= u 2^32 / d < 2^32 */
+    q = ft_quotient_of_64_bits(u << 2, d << 2);
+    return ft_soft_signed((q >> 2) + (q >> 1 & 1), a.e - b.e - 30, a.m ^ b.m);
   }
-  *rest = v;
+  q = ft_quotient_of_64_bits((u - d) << 2, d << 2); /* and 2^32 */
+  return ft_soft_signed((1u << 29) + (q >> 3) + (q >> 2 & 1), a.e - b.e - 29,
+                        a.m ^ b.m);
+}
+
+/* floor(sqrt(v)) for 2^28 <= v < 2^31; `rest` becomes what is left. Newton's
+ * steps from a line within 12 % of it: none falls below the root, and the third
+ * is at most 1 above. */
+static inline uint32_t ft_root_of_31_bits(uint32_t v, uint32_t* rest) {
+  uint32_t root = 12800 + (v >> 16);
+  root = (root + v / root) >> 1;
+  root = (root + v / root) >> 1;
+  root = (root + v / root) >> 1;
+  root -= root * root > v;
+  *rest = v - root * root;
   return root;
 }
 
@@ -96,7 +159,7 @@ static inline uint32_t ft_root_of_61_bits(uint64_t v) {
 /* Square root of a >= 0. */
 static inline ft_soft ft_soft_sqrt(ft_soft a) {
   const int32_t odd = a.e & 1;
-  if (a.m <= 0) return ft_soft_of(0, 0);
+  if (a.m <= 0) return ft_soft_of_s32(0, 0);
   return ft_soft_of(ft_root_of_61_bits((uint64_t)a.m << (30 + odd)),
                     (a.e - odd) / 2 - 15);
 }
@@ -133,9 +196,11 @@ static inline uint32_t ft_soft_pack(ft_soft a, int32_t fraction,
 static inline ft_soft ft_soft_unpack(uint32_t bits, int32_t fraction) {
   const int32_t field = (int32_t)(bits >> fraction);
   const uint32_t mask = ((uint32_t)1 << fraction) - 1;
-  const int64_t m = (int64_t)((bits & mask) | ((uint32_t)1 << fraction));
-  if (field == 0) return ft_soft_of(0, 0);
-  return ft_soft_of(m, field - 1 + FT_SOFT_LOWEST - fraction);
+  const uint32_t m = (bits & mask) | (uint32_t)1 << fraction;
+  ft_soft s;
+  s.m = field == 0 ? 0 : (int32_t)(m << (29 - fraction));
+  s.e = field == 0 ? 0 : field - 30 + FT_SOFT_LOWEST;
+  return s;
 }
 
 static inline uint16_t ft_soft_pack_unsigned(ft_soft a, uint32_t random) {

@@ -59,7 +59,7 @@ static ft_soft times(ft_soft v, const int32_t* units, int32_t i) {
 
 static ft_soft gradient_at(const update* u, int32_t i) {
   const ft_soft g =
-      ft_soft_mul(ft_soft_of(u->grad[i], u->grad_exp), u->grad_factor);
+      ft_soft_mul(ft_soft_of_s32(u->grad[i], u->grad_exp), u->grad_factor);
   return times(g, u->grad_unit, i);
 }
 
@@ -69,18 +69,16 @@ static int32_t entry_of(const update* u, int32_t i) {
   return u->positions[i] < u->p->count ? u->positions[i] : -1;
 }
 
-static int64_t whole(const update* u, int32_t i) {
-  return u->param[i] * (int64_t)65536 + u->residual[i];
+static int32_t whole(const update* u, int32_t i) {
+  return u->param[i] * 65536 + u->residual[i];
 }
 
 static void store(const update* u, int32_t i, int64_t v) {
-  const int64_t limit = (int64_t)32767 * 65536 + 32767;
-  int64_t top;
-  if (v > limit) v = limit;
-  if (v < -limit) v = -limit;
-  top = (v + 32768) >> 16;
+  const int32_t limit = 32767 * 65536 + 32767;
+  const int32_t kept = v > limit ? limit : (v < -limit ? -limit : (int32_t)v);
+  const int32_t top = (kept + 32768) >> 16;
   u->param[i] = (int16_t)top;
-  u->residual[i] = (int16_t)(v - top * 65536);
+  u->residual[i] = (int16_t)(kept - top * 65536);
 }
 
 static ft_soft value_at(const update* u, int32_t i) {
@@ -88,18 +86,21 @@ static ft_soft value_at(const update* u, int32_t i) {
                u->unit, i);
 }
 
-/* The integer below or above step * 2^shift, in the right proportion. */
-static int64_t round_stochastic(ft_soft step, int32_t shift, uint64_t random) {
+/* The integer below or above step * 2^shift, in the right proportion; `random`
+ * has two words, the upper one first. */
+static int64_t round_stochastic(ft_soft step, int32_t shift,
+                                const uint32_t* random) {
   const int32_t drop = -(step.e + shift);
-  uint64_t u = ft_magnitude(step.m), rest;
-  if (u == 0) return 0; /* whose exponent says nothing */
-  if (drop <= 0) {
-    u = drop < -32 ? (uint64_t)1 << 62 : u << -drop;
-  } else if (drop < 64) {
-    rest = u << (64 - drop);
-    u = (u >> drop) + (random < rest);
-  } else {
-    u = 0;
+  const uint32_t m = (uint32_t)(step.m < 0 ? -step.m : step.m);
+  uint64_t u = 0;
+  if (m == 0) return 0; /* whose exponent says nothing */
+  if (drop > 0 && drop < 32) {
+    u = (m >> drop) + (random[0] < m << (32 - drop));
+  } else if (drop >= 32 && drop < 64) {
+    const uint64_t both = (uint64_t)random[0] << 32 | random[1];
+    u = both < (uint64_t)m << (64 - drop);
+  } else if (drop <= 0) {
+    u = drop < -32 ? (uint64_t)1 << 62 : (uint64_t)m << -drop;
   }
   return step.m < 0 ? -(int64_t)u : (int64_t)u;
 }
@@ -107,9 +108,8 @@ static int64_t round_stochastic(ft_soft step, int32_t shift, uint64_t random) {
 static void apply(const update* u, int32_t i, ft_soft step,
                   const ft_philox_block* r) {
   const int32_t unit = 16 - ft_clamp_exponent(*u->param_exp);
-  const uint64_t random = (uint64_t)r->word[2] << 32 | r->word[3];
   step = times(step, u->inverse_unit, i);
-  store(u, i, whole(u, i) - round_stochastic(step, unit, random));
+  store(u, i, whole(u, i) - round_stochastic(step, unit, r->word + 2));
 }
 
 static void make_room(const update* u) {
@@ -140,7 +140,7 @@ void ft_bfp_adamw_update_c99(const void* params, const ft_args* args) {
   for (k = 0; k < u.count; ++k) {
     const int32_t i = entry_of(&u, k);
     ft_philox_block r;
-    ft_soft g, m, v, root, step = ft_soft_of(0, 0);
+    ft_soft g, m, v, root, step = ft_soft_of_s32(0, 0);
     if (i < 0) continue;
     r = ft_philox(u.seed, u.stream, u.counter + (uint32_t)i);
     g = gradient_at(&u, k);
