@@ -109,10 +109,10 @@ class Printer {
 
   std::string inputs(const KernelCall& call, const Node& node) {
     std::vector<std::string> words;
-    const bool packed = ops::reads_packed_weights(*call.kernel);
+    const uint32_t unread = ops::unread_inputs(*node.op, *call.kernel);
     for (size_t i = 0; i < call.in.size(); ++i) {
       const ValueId v = i < node.inputs.size() ? node.inputs[i] : kNone;
-      if (packed && (i == 1 || i == 2)) {
+      if (i < 32 && (unread >> i & 1) != 0) {
         words.emplace_back("0");
         continue;
       }

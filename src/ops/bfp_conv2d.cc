@@ -3,10 +3,12 @@
 // kernels/bfp_depthwise_conv2d/.
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
 
+#include "kernels/bfp/window.h"
 #include "kernels/bfp_depthwise_conv2d/bfp_depthwise_conv2d.h"
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
+#include "ops/device_rows.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -111,9 +113,9 @@ Status lower_input_grad(const LowerContext& context, Lowered& lowered) {
                                      node.out(0).shape));
   const double largest = largest_scale(node, 2);
   FT_TRY_STATUS(finish(node, conv, 2, factor_of(node, 0) * largest, lowered));
-  lowered.scratch_bytes += static_cast<size_t>(conv.in_c) * sizeof(int32_t) +
-                           static_cast<size_t>(conv.out_c) * sizeof(int16_t);
   if (!is_s8(node, 2)) return ok_status();
+  lowered.scratch_bytes = static_cast<size_t>(conv.in_c) * sizeof(int32_t) +
+                          static_cast<size_t>(conv.out_c) * sizeof(int16_t);
   ft_bfp_conv2d_params p = lowered.params_as<ft_bfp_conv2d_params>();
   p.guard = guard_bits(w[0] / conv.groups * w[1] * w[2]);
   if (p.guard > 12)
@@ -155,9 +157,33 @@ Result<std::vector<TensorType>> infer_weight_grad(const NodeView& node) {
 
 Status lower_weight_grad(const LowerContext& context, Lowered& lowered) {
   FT_TRY_STATUS(lower_pair(context, kConv2dWeightGrad, 1, lowered));
-  if (is_s8(context.view, 0))
-    lowered.scratch_bytes +=
-        static_cast<size_t>(context.view.out(0).shape.back()) * sizeof(int32_t);
+  const ft_conv_params conv = lowered.params_as<ft_bfp_conv2d_params>().conv;
+  const auto lanes = static_cast<size_t>(ft_weight_grad_lanes(&conv));
+  const auto cols = static_cast<size_t>(conv.k_w * (conv.in_c / conv.groups));
+  const bool is_narrow = ft_num_pixels(&conv) <= FT_S9S16_TERMS;
+  lowered.scratch_bytes = lanes * cols * sizeof(int64_t);
+  if (!is_s8(context.view, 0)) return ok_status();
+  lowered.scratch_bytes = lanes * cols * (is_narrow ? 0 : sizeof(int64_t)) +
+                          cols * (lanes * sizeof(int32_t) +
+                                  FT_WEIGHT_GRAD_PIXELS * sizeof(int16_t));
+  return ok_status();
+}
+
+bool accepts_input_grad_armdsp(const LowerContext& context,
+                               const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  return p.is_s8 != 0 && p.conv.groups == 1 && !context.constant(2).empty();
+}
+
+Status prepare_input_grad_armdsp(const LowerContext& context,
+                                 Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_conv2d_params>().conv;
+  const auto taps = static_cast<size_t>(p.k_h * p.k_w);
+  const auto in_c = static_cast<size_t>(p.in_c + p.in_c % 2);
+  const auto out_c = static_cast<size_t>((p.out_c + 3) / 4 * 4);
+  pack_input_grad(context, lowered);
+  lowered.scratch_bytes =
+      in_c * 4 + taps * (2 * sizeof(int32_t) + out_c * sizeof(int16_t));
   return ok_status();
 }
 
@@ -283,7 +309,9 @@ std::vector<OpExample> examples_dw_weight_grad() {
            .note = "two outputs a channel"}};
 }
 
+// Rows of DSP have inner loops of their own where x is int8.
 constexpr KernelDef kKernels[] = {
+    {"ft_bfp_conv2d_armdsp", Isa::kArmDsp, "s8->s16", nullptr},
 #if defined(__x86_64__)
     {"ft_bfp_conv2d_avx512vnni", Isa::kAvx512Vnni, "s8->s16",
      &ft_bfp_conv2d_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
@@ -294,6 +322,8 @@ constexpr KernelDef kKernels[] = {
     {"ft_bfp_conv2d_c99", Isa::kC99, "s16->s16", &ft_bfp_conv2d_c99},
 };
 constexpr KernelDef kInputGradKernels[] = {
+    {"ft_bfp_conv2d_input_grad_armdsp", Isa::kArmDsp, "s16->s16", nullptr,
+     accepts_input_grad_armdsp, prepare_input_grad_armdsp},
 #if defined(__x86_64__)
     {"ft_bfp_conv2d_input_grad_avx512vnni", Isa::kAvx512Vnni, "s16->s16",
      &ft_bfp_conv2d_input_grad_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},
@@ -302,6 +332,7 @@ constexpr KernelDef kInputGradKernels[] = {
      &ft_bfp_conv2d_input_grad_c99},
 };
 constexpr KernelDef kWeightGradKernels[] = {
+    {"ft_bfp_conv2d_weight_grad_armdsp", Isa::kArmDsp, "s8->s16", nullptr},
 #if defined(__x86_64__)
     {"ft_bfp_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni, "s8->s16",
      &ft_bfp_conv2d_weight_grad_avx512vnni, nullptr, nullptr, 0,

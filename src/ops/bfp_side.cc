@@ -9,9 +9,11 @@
 // bias_delta_exp, gain, gain_exp.
 #include "kernels/bfp_side_conv2d/bfp_side_conv2d.h"
 #include "kernels/bfp_side_depthwise_conv2d/bfp_side_depthwise_conv2d.h"
+#include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
+#include "ops/device_rows.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -83,6 +85,28 @@ Status lower(const LowerContext& context, Lowered& lowered) {
                          factor_of(node, 3) * factor_of(node, 5) *
                              node.attrs->get_real("lora_scaling", 1),
                          false, lowered);
+  return ok_status();
+}
+
+int32_t window_bytes(const ft_conv_params& p) { return p.k_h * p.k_w * p.in_c; }
+
+bool accepts_armdsp(const LowerContext& context, const Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_side_conv2d_params>().conv;
+  return p.groups == 1 && !context.view.has(7) &&
+         has_constant_weights(context) &&
+         ft_can_pack_pairs(
+             reinterpret_cast<const int8_t*>(context.constant(1).data()),
+             p.out_c, window_bytes(p)) != 0;
+}
+
+Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_side_conv2d_params>().conv;
+  const auto wide = static_cast<size_t>((window_bytes(p) + 3) / 4 * 4);
+  const auto out_c = static_cast<size_t>(p.out_c + p.out_c % 2);
+  pack_pairs_of_side(context,
+                     {p.out_c, window_bytes(p), p.x_zero_point, p.y_zero_point},
+                     lowered);
+  lowered.scratch_bytes = out_c * 2 * sizeof(int32_t) + wide * 5;
   return ok_status();
 }
 
@@ -201,6 +225,8 @@ std::vector<OpExample> examples_depthwise() {
 }
 
 constexpr KernelDef kKernels[] = {
+    {"ft_bfp_side_conv2d_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
+     accepts_armdsp, prepare_armdsp},
 #if defined(__x86_64__)
     {"ft_bfp_side_conv2d_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_bfp_side_conv2d_avx512vnni, nullptr, nullptr, 0, has_avx512vnni},

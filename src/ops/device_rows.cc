@@ -1,8 +1,11 @@
 #include "ops/device_rows.h"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "kernels/quant/s8_pairs.h"
+#include "ops/all_ops.h"
 #include "ops/conv_common.h"
 
 namespace ft::ops {
@@ -31,6 +34,13 @@ void replace_aux(const LowerContext& context, const DeviceWeights& weights,
 }
 
 }  // namespace
+
+uint32_t unread_inputs(const OpDef& op, const KernelDef& row) {
+  const bool packs = (row.isa == Isa::kArmDsp || row.isa == Isa::kHelium) &&
+                     row.prepare != nullptr;
+  if (!packs) return 0;
+  return &op == &kBfpConv2dInputGrad ? 1u << 2 : 1u << 1 | 1u << 2;
+}
 
 std::vector<std::byte> device_channels(const LowerContext& context,
                                        const ft_device_layer& layer,
@@ -71,6 +81,46 @@ void pack_rows_of_16(const LowerContext& context, const DeviceWeights& weights,
   for (size_t row = 0; row < static_cast<size_t>(weights.n); ++row)
     std::ranges::copy(w.subspan(row * k, k), &packed[row * wide]);
   replace_aux(context, weights, std::move(packed), rank, lowered);
+}
+
+void pack_pairs_of_side(const LowerContext& context,
+                        const DeviceWeights& weights, Lowered& lowered) {
+  const int8_t* w = weights_of(context);
+  std::vector<std::byte> packed(ft_pack_pairs_bytes(weights.n, weights.k));
+  ft_pack_pairs(w, weights.n, weights.k,
+                reinterpret_cast<int8_t*>(packed.data()));
+  const auto* bias =
+      reinterpret_cast<const int32_t*>(context.constant(2).data());
+  std::vector<int32_t> init;
+  for (int32_t c = 0; c < weights.n; ++c) {
+    const int8_t* row = w + static_cast<ptrdiff_t>(c) * weights.k;
+    const int64_t sum = std::accumulate(row, row + weights.k, int64_t{0});
+    const int64_t start = (context.constant(2).empty() ? 0 : bias[c]) -
+                          weights.x_zero_point * sum;
+    init.push_back(static_cast<int32_t>(static_cast<uint32_t>(start)));
+  }
+  Lowered own;
+  own.aux.push_back({std::move(packed)});
+  own.add_aux<int32_t>(init);
+  lowered.aux.insert(lowered.aux.begin(),
+                     std::make_move_iterator(own.aux.begin()),
+                     std::make_move_iterator(own.aux.end()));
+}
+
+void pack_input_grad(const LowerContext& context, Lowered& lowered) {
+  const Shape& shape = context.view.shape(2);
+  const auto out_c = static_cast<size_t>(shape[0]);
+  const auto in_c = static_cast<size_t>(shape[3]);
+  const auto taps = static_cast<size_t>(shape[1] * shape[2]);
+  const size_t out_4 = (out_c + 3) / 4 * 4;
+  const std::span<const std::byte> w = context.constant(2);
+  std::vector<std::byte> packed((in_c + in_c % 2) * taps * out_4);
+  for (size_t co = 0; co < out_c; ++co)
+    for (size_t tap = 0; tap < taps; ++tap)
+      for (size_t ci = 0; ci < in_c; ++ci)
+        packed[((ci / 2 * taps + tap) * out_4 + co) * 2 + ci % 2] =
+            w[(co * taps + tap) * in_c + ci];
+  lowered.aux.push_back({std::move(packed)});
 }
 
 }  // namespace ft::ops

@@ -2,7 +2,7 @@
 //
 // Such a row packs constant weights and bias into its own aux, which replaces
 // the one that other rows read: inputs 1 and 2 of the node are not read then,
-// and a program for a device need not hold them (reads_packed_weights()).
+// and a program for a device need not hold them (unread_inputs()).
 #pragma once
 
 #include "kernels/quant/s8_device.h"
@@ -10,11 +10,8 @@
 
 namespace ft::ops {
 
-// Inputs 1 and 2 of a node that runs by this row are not read.
-inline bool reads_packed_weights(const KernelDef& row) {
-  return (row.isa == Isa::kArmDsp || row.isa == Isa::kHelium) &&
-         row.prepare != nullptr;
-}
+// Inputs of a node that its row does not read, as a bit mask.
+uint32_t unread_inputs(const OpDef& op, const KernelDef& row);
 
 // Weights as [n, k] with constants of n channels; `k` bytes each.
 struct DeviceWeights {
@@ -32,6 +29,13 @@ void pack_pairs(const LowerContext& context, const DeviceWeights& weights,
 // The same with weights as they are, k padded with 0 to a multiple of 16.
 void pack_rows_of_16(const LowerContext& context, const DeviceWeights& weights,
                      int32_t rank, Lowered& lowered);
+// Rows of int16 kernels beside them: aux = packed pairs, what a sum begins
+// with, and what it was.
+void pack_pairs_of_side(const LowerContext& context,
+                        const DeviceWeights& weights, Lowered& lowered);
+// aux += weights of input 2, [out_c, taps, in_c], as the input gradient of
+// kernels/bfp_conv2d/ has them.
+void pack_input_grad(const LowerContext& context, Lowered& lowered);
 // Constants of the channels as bytes; multiplier and shift are aux 0 and 1.
 std::vector<std::byte> device_channels(const LowerContext& context,
                                        const ft_device_layer& layer,

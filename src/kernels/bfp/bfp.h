@@ -7,9 +7,10 @@
  * do not depend on the order of sums.
  *
  * A tensor's exponent is chosen so that its largest mantissa has 15 bits. The
- * shift that does this is found by computing the sums twice, or is predicted
- * from the step before (a persistent int32) and the sums are computed again
- * only where the prediction would saturate or lose more than FT_BFP_SLACK bits.
+ * shift that does this is the largest that a row has asked for so far; rows
+ * that were written before it was known are computed again. Or it is predicted
+ * from the step before (a persistent int32), and holds unless it would saturate
+ * or lose more than FT_BFP_SLACK bits.
  * Not for: values that need no product (int8 activations are as deployed). */
 #ifndef FT_KERNELS_BFP_H_
 #define FT_KERNELS_BFP_H_
@@ -20,6 +21,9 @@ enum { FT_BFP_BITS = 15, FT_BFP_SLACK = 3, FT_BFP_HEADROOM = 1 };
 
 /* Fills acc[cols] with the exact sums of one output row, |sum| < 2^62. */
 typedef void (*ft_bfp_row_fn)(const void* context, int32_t row, int64_t* acc);
+/* The same where |sum| < 2^31. */
+typedef void (*ft_bfp_row_s32_fn)(const void* context, int32_t row,
+                                  int32_t* acc);
 
 /* Bits of v's binary digits; 0 for 0. */
 static inline int32_t ft_bit_length(uint64_t v) {
@@ -77,49 +81,170 @@ static inline int32_t ft_bfp_scale(int64_t v, int32_t multiplier,
     v = ft_shift_round(v, spare);
     exponent += spare;
   }
-  q = ft_shift_round(v * multiplier, -exponent);
+  q = v * multiplier;
+  if (exponent < -32 && exponent >= -62) { /* nearly always */
+    q = (q + ((int64_t)1 << (-exponent - 1)) - (q < 0)) >> 32;
+    q = (int32_t)q >> (-exponent - 32);
+  } else {
+    q = ft_shift_round(q, -exponent);
+  }
   return (int32_t)(q < -limit ? -limit : (q > limit ? limit : q));
 }
 
-/* One pass over all rows with a given shift; returns the bits of all sums. */
-static inline uint64_t ft_bfp_pass(ft_bfp_row_fn fn, const void* context,
-                                   int32_t rows, int32_t cols, int32_t shift,
-                                   int64_t* acc, int16_t* out) {
+/* What is written: `fills` runs of `lanes` rows each, lane after lane, that lie
+ * `apart` rows from each other; acc has lanes * cols sums. */
+typedef struct {
+  ft_bfp_row_fn fill;
+  ft_bfp_row_s32_fn fill_s32; /* in place of `fill` */
+  const void* context;
+  void* acc; /* int64 or int32 */
+  int32_t fills, cols, lanes, apart;
+} ft_bfp_matrix;
+
+/* Computes sums; the bits of all of them. */
+static inline uint64_t ft_bfp_sums(const ft_bfp_matrix* m, int32_t at) {
+  const int32_t count = m->cols * m->lanes;
+  const int32_t* narrow = (const int32_t*)m->acc;
+  const int64_t* wide = (const int64_t*)m->acc;
   uint64_t all = 0;
-  int32_t r, c;
-  for (r = 0; r < rows; ++r) {
-    fn(context, r, acc);
-    for (c = 0; c < cols; ++c) all |= ft_magnitude(acc[c]);
-    if (!out) continue;
-    for (c = 0; c < cols; ++c)
-      out[c] = ft_saturate_s16(ft_shift_round(acc[c], shift));
-    out += cols;
+  uint32_t few = 0;
+  int32_t i;
+  if (m->fill_s32) {
+    m->fill_s32(m->context, at, (int32_t*)m->acc);
+    for (i = 0; i < count; ++i)
+      few |= narrow[i] < 0 ? (uint32_t)0 - (uint32_t)narrow[i]
+                           : (uint32_t)narrow[i];
+    return few;
   }
+  m->fill(m->context, at, (int64_t*)m->acc);
+  for (i = 0; i < count; ++i) all |= ft_magnitude(wide[i]);
   return all;
+}
+
+/* A rounded magnitude with the sign of `sign` (0 or -1). */
+static inline int16_t ft_bfp_signed(uint32_t rounded, int32_t sign) {
+  const int32_t v = rounded > 32767 ? 32767 : (int32_t)rounded;
+  return (int16_t)((v ^ sign) - sign);
+}
+
+/* round(v / 2^shift), |v| < 2^31, 0 < shift < 32. */
+static inline int16_t ft_bfp_round_s32(int32_t v, int32_t shift) {
+  const int32_t sign = v < 0 ? -1 : 0;
+  const uint32_t half = (uint32_t)1 << (shift - 1);
+  return ft_bfp_signed(((uint32_t)((v ^ sign) - sign) + half) >> shift, sign);
+}
+
+/* The same of 64 bits, of which the result has 17 at most. */
+static inline int16_t ft_bfp_round_s64(int64_t v, int32_t shift) {
+  const uint64_t u = ft_magnitude(v) + ((uint64_t)1 << (shift - 1));
+  return ft_bfp_signed((uint32_t)u >> shift | (uint32_t)(u >> 32)
+                                                  << (32 - shift),
+                       v < 0 ? -1 : 0);
+}
+
+/* Mantissas of sums; `bits`: of all of them, 16 at most behind `shift`. */
+static inline void ft_bfp_write(const int64_t* FT_RESTRICT acc, int32_t count,
+                                uint64_t bits, int32_t shift,
+                                int16_t* FT_RESTRICT out) {
+  int32_t i;
+  if (shift <= 0 || shift >= 32)
+    for (i = 0; i < count; ++i)
+      out[i] = ft_saturate_s16(ft_shift_round(acc[i], shift));
+  else if (bits >> 31 == 0)
+    for (i = 0; i < count; ++i)
+      out[i] = ft_bfp_round_s32((int32_t)acc[i], shift);
+  else
+    for (i = 0; i < count; ++i) out[i] = ft_bfp_round_s64(acc[i], shift);
+}
+
+static inline void ft_bfp_write_s32(const int32_t* FT_RESTRICT acc,
+                                    int32_t count, int32_t shift,
+                                    int16_t* FT_RESTRICT out) {
+  int32_t i;
+  if (shift <= 0 || shift >= 32)
+    for (i = 0; i < count; ++i)
+      out[i] = ft_saturate_s16(ft_shift_round(acc[i], shift));
+  else
+    for (i = 0; i < count; ++i) out[i] = ft_bfp_round_s32(acc[i], shift);
+}
+
+/* What `at` filled, where it belongs. */
+static inline void ft_bfp_write_fill(const ft_bfp_matrix* m, int32_t at,
+                                     uint64_t bits, int32_t shift,
+                                     int16_t* out) {
+  const int32_t run = m->apart * m->cols;
+  int32_t lane;
+  out += m->lanes == 1
+             ? at * m->cols
+             : at / m->apart * m->lanes * run + at % m->apart * m->cols;
+  for (lane = 0; lane < m->lanes; ++lane, out += run) {
+    if (m->fill_s32)
+      ft_bfp_write_s32((const int32_t*)m->acc + lane * m->cols, m->cols, shift,
+                       out);
+    else
+      ft_bfp_write((const int64_t*)m->acc + lane * m->cols, m->cols, bits,
+                   shift, out);
+  }
 }
 
 /* Writes all rows; returns the shift: mantissa = round(sum / 2^shift).
  * `predicted`: NULL, or what the last step foresaw, renewed for the next. */
-static inline int32_t ft_bfp_rows(ft_bfp_row_fn fn, const void* context,
+static inline int32_t ft_bfp_run(const ft_bfp_matrix* m, int32_t* predicted,
+                                 int16_t* out) {
+  int32_t first = predicted ? *predicted : -64, shift, need = 0, again = 0, at;
+  uint64_t all = 0;
+  if (first < -64) first = -64;
+  if (first > 64) first = 64;
+  shift = first;
+  for (at = 0; at < m->fills; ++at) {
+    const uint64_t bits = ft_bfp_sums(m, at);
+    all |= bits;
+    need = ft_bit_length(all) - FT_BFP_BITS;
+    if (need > shift && all != 0) {
+      shift = need;
+      again = at;
+    }
+    ft_bfp_write_fill(m, at, bits, shift, out);
+  }
+  if (all == 0) return predicted ? first : 0;
+  if (predicted) *predicted = need + FT_BFP_HEADROOM;
+  if (shift > need + (predicted ? FT_BFP_SLACK : 0)) again = m->fills;
+  if (again == 0) return shift;
+  for (at = 0; at < again; ++at)
+    ft_bfp_write_fill(m, at, ft_bfp_sums(m, at), need, out);
+  return need;
+}
+
+/* `rows` rows, one a fill. */
+static inline ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
+                                             const void* context, int32_t rows,
+                                             int32_t cols, void* acc) {
+  ft_bfp_matrix m;
+  m.fill = fill;
+  m.fill_s32 = NULL;
+  m.context = context;
+  m.acc = acc;
+  m.fills = rows;
+  m.cols = cols;
+  m.lanes = m.apart = 1;
+  return m;
+}
+
+static inline int32_t ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
                                   int32_t rows, int32_t cols, int64_t* acc,
                                   int32_t* predicted, int16_t* out) {
-  uint64_t all;
-  int32_t shift, need;
-  if (predicted) {
-    shift = *predicted;
-    if (shift < -64) shift = -64;
-    if (shift > 64) shift = 64;
-    all = ft_bfp_pass(fn, context, rows, cols, shift, acc, out);
-    if (all == 0) return shift;
-    need = ft_bit_length(all) - FT_BFP_BITS;
-    *predicted = need + FT_BFP_HEADROOM;
-    if (shift >= need && shift <= need + FT_BFP_SLACK) return shift;
-  } else {
-    all = ft_bfp_pass(fn, context, rows, cols, 0, acc, NULL);
-    need = all == 0 ? 0 : ft_bit_length(all) - FT_BFP_BITS;
-  }
-  ft_bfp_pass(fn, context, rows, cols, need, acc, out);
-  return need;
+  const ft_bfp_matrix m = ft_bfp_matrix_of(fill, context, rows, cols, acc);
+  return ft_bfp_run(&m, predicted, out);
+}
+
+/* Sums that fit 32 bits. */
+static inline int32_t ft_bfp_rows_s32(ft_bfp_row_s32_fn fill,
+                                      const void* context, int32_t rows,
+                                      int32_t cols, int32_t* acc,
+                                      int32_t* predicted, int16_t* out) {
+  ft_bfp_matrix m = ft_bfp_matrix_of(NULL, context, rows, cols, acc);
+  m.fill_s32 = fill;
+  return ft_bfp_run(&m, predicted, out);
 }
 
 #endif /* FT_KERNELS_BFP_H_ */

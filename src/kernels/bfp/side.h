@@ -27,8 +27,11 @@ static inline int32_t ft_bfp_side_at(const ft_bfp_side* s, int32_t pixel,
                                      int32_t co) {
   const int16_t *h = s->h + pixel * s->rank, *b = s->b + co * s->rank;
   int64_t sum = 0;
-  int32_t i;
-  for (i = 0; i + 4 <= s->rank; i += 4)
+  int32_t i = 0;
+#ifdef FT_BFP_ARMDSP
+  i = ft_dsp_dot_s16(h, b, s->rank, &sum);
+#endif
+  for (; i + 4 <= s->rank; i += 4)
     sum += (int64_t)(h[i] * b[i]) + h[i + 1] * b[i + 1] +
            (int64_t)(h[i + 2] * b[i + 2]) + h[i + 3] * b[i + 3];
   for (; i < s->rank; ++i) sum += h[i] * b[i];

@@ -35,23 +35,37 @@ static int64_t dot_at(const ft_conv_params* p, const ft_window* win,
   return sum;
 }
 
+/* Sums of `count` output channels whose window is gathered. */
+static void add_rows(const int16_t* x, const int16_t* w, int32_t size,
+                     int32_t count, int64_t* acc) {
+  int32_t co = 0, first;
+  for (; co + 4 <= count; co += 4, w += 4 * size) {
+    acc[co] = acc[co + 1] = acc[co + 2] = acc[co + 3] = 0;
+    for (first = 0; first < size; first += FT_S9S16_TERMS) {
+      const int32_t left = size - first;
+      ft_dot4_s9s16(x + first, w + first, size,
+                    left < FT_S9S16_TERMS ? left : FT_S9S16_TERMS, acc + co);
+    }
+  }
+  for (; co < count; ++co, w += size) acc[co] = ft_dot_s9s16(x, w, size);
+}
+
 static void fill_row(const void* ctx, int32_t pixel, int64_t* acc) {
   const context* c = (const context*)ctx;
   const ft_conv_params* p = &c->p->conv;
   const ft_window win = ft_window_of(p, pixel);
   const int32_t out_per_group = p->out_c / p->groups;
   const int32_t size = ft_window_size(p);
-  int32_t co;
-  for (co = 0; co < p->out_c; ++co) {
-    if (c->p->is_s8 && co % out_per_group == 0)
-      ft_gather_window_s8(p, &win, (const int8_t*)c->x, co / out_per_group,
-                          c->window);
-    acc[co] = c->p->is_s8 ? ft_dot_s9s16(c->window, c->w + co * size, size)
-                          : dot_at(p, &win, (const int16_t*)c->x, c->w, co);
-    if (c->bias)
-      acc[co] +=
-          ft_bfp_scale(c->bias[co], c->bias_multiplier, c->bias_exponent);
+  int32_t group, co;
+  for (group = 0; c->p->is_s8 && group < p->groups; ++group) {
+    const int32_t first = group * out_per_group;
+    ft_gather_window_s8(p, &win, (const int8_t*)c->x, group, c->window);
+    add_rows(c->window, c->w + first * size, size, out_per_group, acc + first);
   }
+  for (co = 0; !c->p->is_s8 && co < p->out_c; ++co)
+    acc[co] = dot_at(p, &win, (const int16_t*)c->x, c->w, co);
+  for (co = 0; c->bias && co < p->out_c; ++co)
+    acc[co] += ft_bfp_scale(c->bias[co], c->bias_multiplier, c->bias_exponent);
 }
 
 void FT_BFP_ROW(ft_bfp_conv2d)(const void* params, const ft_args* args) {

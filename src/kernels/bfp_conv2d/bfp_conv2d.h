@@ -17,10 +17,12 @@
  *   out: dw int16 [out_c, k_h, k_w, in_c / groups], dw_exp
  *
  * `predicted` is updated in place. Scratch: int64 for a row of the output (its
- * last dimension); with int8 x bfp_conv2d adds int16 [k_h, k_w, in_c / groups]
- * and the weight gradient int32 [in_c / groups]; the input gradient adds int32
- * [in_c] and int16 [out_c]. Sums with int8 weights stay in int32: dy is
- * shortened by `guard` bits first, as many as the longest sum asks for. */
+ * last dimension); with int8 x bfp_conv2d adds int16 [k_h, k_w, in_c / groups];
+ * with int8 w the input gradient has int32 [in_c] and int16 [out_c]. The weight
+ * gradient sums ft_weight_grad_lanes() output channels at a time, [lanes, k_w,
+ * in_c / groups]: int64, and with int8 x int32 (int32 alone up to 256 pixels)
+ * and int16 [4, k_w, in_c / groups]. Sums with int8 weights stay in int32: dy
+ * is shortened by `guard` bits first, as many as the longest sum asks for. */
 #ifndef FT_KERNELS_BFP_CONV2D_H_
 #define FT_KERNELS_BFP_CONV2D_H_
 
@@ -37,6 +39,14 @@ typedef struct {
   int32_t guard;
 } ft_bfp_conv2d_params;
 
+enum { FT_WEIGHT_GRAD_LANES = 4, FT_WEIGHT_GRAD_PIXELS = 4 };
+
+/* Fewer where a group has fewer channels. */
+static inline int32_t ft_weight_grad_lanes(const ft_conv_params* p) {
+  const int32_t out_per_group = p->out_c / p->groups;
+  return out_per_group % 4 == 0 ? 4 : out_per_group % 2 == 0 ? 2 : 1;
+}
+
 /* dy's row that image row `at` gets from kernel row k; -1: none. */
 static inline int32_t ft_gradient_source(int32_t at, int32_t pad, int32_t k,
                                          int32_t dilation, int32_t stride,
@@ -47,11 +57,14 @@ static inline int32_t ft_gradient_source(int32_t at, int32_t pad, int32_t k,
 }
 
 void ft_bfp_conv2d_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_armdsp(const void* params, const ft_args* args);
 void ft_bfp_conv2d_avx512vnni(const void* params, const ft_args* args);
 void ft_bfp_conv2d_input_grad_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_input_grad_armdsp(const void* params, const ft_args* args);
 void ft_bfp_conv2d_input_grad_avx512vnni(const void* params,
                                          const ft_args* args);
 void ft_bfp_conv2d_weight_grad_c99(const void* params, const ft_args* args);
+void ft_bfp_conv2d_weight_grad_armdsp(const void* params, const ft_args* args);
 void ft_bfp_conv2d_weight_grad_avx512vnni(const void* params,
                                           const ft_args* args);
 

@@ -2,22 +2,15 @@
 #include "kernels/bfp/bfp.h"
 #include "kernels/bfp/row.h"
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
+#include "kernels/bfp_conv2d/gradient_pixel.h"
 
 typedef struct {
   const ft_bfp_conv2d_params* p;
   const int16_t* dy;
   const void* w;
-  const int32_t* share; /* NULL for int16 w */
-  int32_t* acc32;       /* [in_c] */
-  int16_t* scaled;      /* one pixel of dy in the unit of the largest scale */
+  const int32_t* share; /* of int8 w, as is: */
+  int16_t* scaled;      /* a pixel of dy in the unit of the largest scale */
 } context;
-
-static void scale_pixel(const context* c, const int16_t* dy) {
-  const int32_t shift = 15 + c->p->guard, half = 1 << (shift - 1);
-  int32_t co;
-  for (co = 0; co < c->p->conv.out_c; ++co)
-    c->scaled[co] = (int16_t)((dy[co] * c->share[co] + half) >> shift);
-}
 
 /* Output channels that are added at a time. */
 enum { ROWS = 4 };
@@ -42,7 +35,8 @@ static void add_row(int16_t g, const int8_t* FT_RESTRICT w, int32_t count,
 }
 
 /* acc32 += dy w for one kernel element, int8 weights. */
-static void add_s8(const context* c, const int8_t* w, int32_t tap) {
+static void add_s8(const context* c, const int8_t* w, int32_t tap,
+                   int32_t* acc) {
   const ft_conv_params* p = &c->p->conv;
   const int32_t in_per_group = p->in_c / p->groups;
   const int32_t out_per_group = p->out_c / p->groups;
@@ -51,7 +45,7 @@ static void add_s8(const context* c, const int8_t* w, int32_t tap) {
   for (group = 0; group < p->groups; ++group) {
     const int16_t* g = c->scaled + group * out_per_group;
     const int8_t* ws = w + group * out_per_group * step + tap * in_per_group;
-    int32_t* to = c->acc32 + group * in_per_group;
+    int32_t* to = acc + group * in_per_group;
     for (i = 0; i + ROWS <= out_per_group; i += ROWS)
       add_rows(g + i, ws + i * step, step, in_per_group, to);
     for (; i < out_per_group; ++i)
@@ -59,49 +53,72 @@ static void add_s8(const context* c, const int8_t* w, int32_t tap) {
   }
 }
 
-static void add_s16(const context* c, const int16_t* dy, const int16_t* w,
-                    int32_t tap, int64_t* acc) {
+static void add_wide_rows(const int16_t* g, const int16_t* FT_RESTRICT w,
+                          int32_t step, int32_t count,
+                          int64_t* FT_RESTRICT to) {
+  const int16_t* FT_RESTRICT w1 = w + step;
+  const int16_t* FT_RESTRICT w2 = w1 + step;
+  const int16_t* FT_RESTRICT w3 = w2 + step;
+  const int64_t g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3];
+  int32_t i;
+  for (i = 0; i < count; ++i)
+    to[i] += g0 * w[i] + g1 * w1[i] + g2 * w2[i] + g3 * w3[i];
+}
+
+static void add_wide_row(int64_t g, const int16_t* FT_RESTRICT w, int32_t count,
+                         int64_t* FT_RESTRICT to) {
+  int32_t i;
+  for (i = 0; i < count; ++i) to[i] += g * w[i];
+}
+
+/* acc += dy w for one kernel element, int16 weights. */
+static void add_s16(const context* c, const int16_t* dy, int32_t tap,
+                    int64_t* acc) {
   const ft_conv_params* p = &c->p->conv;
   const int32_t in_per_group = p->in_c / p->groups;
   const int32_t out_per_group = p->out_c / p->groups;
-  int32_t co, i;
-  for (co = 0; co < p->out_c; ++co) {
-    const int64_t g = dy[co];
-    const int16_t* FT_RESTRICT ws =
-        w + (co * p->k_h * p->k_w + tap) * in_per_group;
-    int64_t* FT_RESTRICT to = acc + co / out_per_group * in_per_group;
-    if (g == 0) continue;
-    for (i = 0; i < in_per_group; ++i) to[i] += g * ws[i];
+  const int32_t step = p->k_h * p->k_w * in_per_group;
+  const int16_t* w = (const int16_t*)c->w + tap * in_per_group;
+  int32_t group, i;
+  for (group = 0; group < p->groups; ++group) {
+    for (i = 0; i + ROWS <= out_per_group; i += ROWS)
+      add_wide_rows(dy + i, w + i * step, step, in_per_group, acc);
+    for (; i < out_per_group; ++i)
+      add_wide_row(dy[i], w + i * step, in_per_group, acc);
+    dy += out_per_group;
+    w += out_per_group * step;
+    acc += in_per_group;
   }
 }
 
-static void fill_row(const void* ctx, int32_t pixel, int64_t* acc) {
+static void fill_s8(const void* ctx, int32_t pixel, int32_t* acc) {
   const context* c = (const context*)ctx;
   const ft_conv_params* p = &c->p->conv;
-  const int32_t row = pixel / p->in_w, ix = pixel - row * p->in_w;
-  const int32_t image = row / p->in_h, iy = row - image * p->in_h;
+  const ft_gradient_place at = ft_gradient_place_of(p, pixel);
   int32_t ky, kx, i;
-  for (i = 0; i < p->in_c; ++i) acc[i] = c->acc32[i] = 0;
+  for (i = 0; i < p->in_c; ++i) acc[i] = 0;
   for (ky = 0; ky < p->k_h; ++ky) {
-    const int32_t oy = ft_gradient_source(iy, p->pad_top, ky, p->dilation_h,
-                                          p->stride_h, p->out_h);
-    if (oy < 0) continue;
     for (kx = 0; kx < p->k_w; ++kx) {
-      const int32_t ox = ft_gradient_source(ix, p->pad_left, kx, p->dilation_w,
-                                            p->stride_w, p->out_w);
-      const int32_t tap = ky * p->k_w + kx;
-      const int16_t* dy;
-      if (ox < 0) continue;
-      dy = c->dy + ((image * p->out_h + oy) * p->out_w + ox) * p->out_c;
-      if (!c->share) {
-        add_s16(c, dy, (const int16_t*)c->w, tap, acc);
-        continue;
-      }
-      scale_pixel(c, dy);
-      add_s8(c, (const int8_t*)c->w, tap);
+      const int16_t* dy = ft_gradient_pixel(p, c->dy, &at, ky, kx);
+      if (!dy) continue;
+      ft_share_pixel(c->p, dy, c->share, c->scaled);
+      add_s8(c, (const int8_t*)c->w, ky * p->k_w + kx, acc);
     }
   }
-  for (i = 0; i < p->in_c; ++i) acc[i] += c->acc32[i];
+}
+
+static void fill_s16(const void* ctx, int32_t pixel, int64_t* acc) {
+  const context* c = (const context*)ctx;
+  const ft_conv_params* p = &c->p->conv;
+  const ft_gradient_place at = ft_gradient_place_of(p, pixel);
+  int32_t ky, kx, i;
+  for (i = 0; i < p->in_c; ++i) acc[i] = 0;
+  for (ky = 0; ky < p->k_h; ++ky) {
+    for (kx = 0; kx < p->k_w; ++kx) {
+      const int16_t* dy = ft_gradient_pixel(p, c->dy, &at, ky, kx);
+      if (dy) add_s16(c, dy, ky * p->k_w + kx, acc);
+    }
+  }
 }
 
 void FT_BFP_ROW(ft_bfp_conv2d_input_grad)(const void* params,
@@ -110,18 +127,24 @@ void FT_BFP_ROW(ft_bfp_conv2d_input_grad)(const void* params,
   const int32_t* dy_exp = (const int32_t*)args->in[1];
   const int32_t* w_exp = (const int32_t*)args->in[3];
   const ft_conv_params* conv = &p->conv;
-  int64_t* acc = (int64_t*)args->scratch;
+  const int32_t pixels = conv->batch * conv->in_h * conv->in_w;
+  int32_t* predicted = (int32_t*)args->in[4];
+  int16_t* dx = (int16_t*)args->out[0];
   context c;
   int32_t shift;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.w = args->in[2];
-  c.share = p->is_s8 ? (const int32_t*)args->aux[0] : NULL;
-  c.acc32 = (int32_t*)(acc + conv->in_c);
-  c.scaled = (int16_t*)(c.acc32 + conv->in_c);
-  shift = ft_bfp_rows(fill_row, &c, conv->batch * conv->in_h * conv->in_w,
-                      conv->in_c, acc, (int32_t*)args->in[4],
-                      (int16_t*)args->out[0]);
+  if (p->is_s8) {
+    int32_t* acc = (int32_t*)args->scratch;
+    c.share = (const int32_t*)args->aux[0];
+    c.scaled = (int16_t*)(acc + conv->in_c);
+    shift =
+        ft_bfp_rows_s32(fill_s8, &c, pixels, conv->in_c, acc, predicted, dx);
+  } else {
+    shift = ft_bfp_rows(fill_s16, &c, pixels, conv->in_c,
+                        (int64_t*)args->scratch, predicted, dx);
+  }
   *(int32_t*)args->out[1] = ft_clamp_exponent(
       (int64_t)*dy_exp + (w_exp ? *w_exp : p->guard) + shift + p->exponent);
 }

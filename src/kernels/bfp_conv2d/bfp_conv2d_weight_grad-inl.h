@@ -1,67 +1,131 @@
 /* See bfp/row.h. */
 #include "kernels/bfp/bfp.h"
 #include "kernels/bfp/row.h"
+#include "kernels/bfp/window.h"
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
 
-/* Products of 16 and 9 bits whose sum fits 32. */
-enum { TERMS = 256 };
+/* Pixels whose products are added at a time. */
+enum { PIXELS = FT_WEIGHT_GRAD_PIXELS };
 
 typedef struct {
   const ft_bfp_conv2d_params* p;
   const void* x;
   const int16_t* dy;
-  int32_t* part; /* [in_c / groups], of an int8 x */
+  int32_t lanes, cols; /* output channels, and sums of each, of a fill */
+  int32_t* part;       /* [lanes, cols], of an int8 x and many pixels */
+  int16_t* windows;    /* [PIXELS, cols], of an int8 x */
 } context;
 
-static void add_s8(const int8_t* FT_RESTRICT x, int32_t count, int16_t zero,
-                   int16_t g, int32_t* FT_RESTRICT part) {
-  int32_t i;
-  for (i = 0; i < count; ++i) part[i] += g * (int16_t)(x[i] - zero);
+/* part += g of PIXELS pixels, times their windows. */
+static void add_pixels(const context* c, const int16_t* const* dy,
+                       int32_t* part) {
+  const int32_t cols = c->cols;
+  const int16_t* FT_RESTRICT x = c->windows;
+  int32_t lane, i;
+#ifdef FT_BFP_ARMDSP
+  if (cols % 2 == 0 && c->lanes % 2 == 0) {
+    for (lane = 0; lane < c->lanes; lane += 2)
+      for (i = 0; i < PIXELS; i += 2)
+        ft_dsp_add_2x2(x + i * cols, cols, dy[i] + lane, dy[i + 1] + lane,
+                       part + lane * cols);
+    return;
+  }
+#endif
+  for (lane = 0; lane < c->lanes; ++lane) {
+    int32_t* FT_RESTRICT to = part + lane * cols;
+    const int16_t g0 = dy[0][lane], g1 = dy[1][lane];
+    const int16_t g2 = dy[2][lane], g3 = dy[3][lane];
+    for (i = 0; i < cols; ++i)
+      to[i] += g0 * x[i] + g1 * x[cols + i] + g2 * x[2 * cols + i] +
+               g3 * x[3 * cols + i];
+  }
 }
 
-static void add_s16(const int16_t* FT_RESTRICT x, int32_t count, int32_t g,
-                    int64_t* FT_RESTRICT acc) {
+static void flush(const context* c, int64_t* acc) {
+  const int32_t count = c->lanes * c->cols;
+  int32_t i;
+  for (i = 0; i < count; ++i) {
+    acc[i] += c->part[i];
+    c->part[i] = 0;
+  }
+}
+
+/* What stands in for pixels behind the last. */
+static const int16_t kNothing[FT_WEIGHT_GRAD_LANES] = {0};
+
+/* Output channels from `co` on, kernel row ky. acc NULL: the sums fit `part`.
+ */
+static void fill_s8(const context* c, int32_t co, int32_t ky, int32_t* part,
+                    int64_t* acc) {
+  const ft_conv_params* p = &c->p->conv;
+  const int32_t group = co / (p->out_c / p->groups);
+  const int32_t pixels = ft_num_pixels(p);
+  const int16_t* dy[PIXELS];
+  ft_cursor at = ft_cursor_at(p, 0);
+  int32_t i, n = 0, terms = 0;
+  for (i = 0; i < c->lanes * c->cols; ++i) part[i] = 0;
+  for (i = 0; i < pixels; ++i, ft_cursor_next(p, &at)) {
+    const ft_window win = ft_cursor_window(p, &at);
+    if (ky < win.ky_begin || ky >= win.ky_end) continue;
+    ft_gather_row_s8(p, &win, (const int8_t*)c->x, group, ky,
+                     c->windows + n * c->cols);
+    dy[n++] = c->dy + (ptrdiff_t)i * p->out_c + co;
+    if (n < PIXELS) continue;
+    add_pixels(c, dy, part);
+    n = 0;
+    terms += PIXELS;
+    if (acc && terms % FT_S9S16_TERMS == 0) flush(c, acc);
+  }
+  if (n > 0) {
+    ft_zero_run((PIXELS - n) * c->cols, c->windows + n * c->cols);
+    while (n < PIXELS) dy[n++] = kNothing;
+    add_pixels(c, dy, part);
+  }
+  if (acc) flush(c, acc);
+}
+
+static void add_run_s16(const int16_t* FT_RESTRICT x, int32_t count, int32_t g,
+                        int64_t* FT_RESTRICT acc) {
   int32_t i;
   for (i = 0; i < count; ++i) acc[i] += g * x[i];
 }
 
-static void flush(int32_t* part, int32_t count, int64_t* acc) {
-  int32_t i;
-  for (i = 0; i < count; ++i) {
-    acc[i] += part[i];
-    part[i] = 0;
+static void fill_s16(const context* c, int32_t co, int32_t ky, int64_t* acc) {
+  const ft_conv_params* p = &c->p->conv;
+  const int32_t run = p->in_c / p->groups;
+  const int32_t pixels = ft_num_pixels(p);
+  const int32_t first = co / (p->out_c / p->groups) * run;
+  const int16_t* x = (const int16_t*)c->x + first;
+  ft_cursor at = ft_cursor_at(p, 0);
+  int32_t i, kx, lane;
+  for (i = 0; i < pixels; ++i, ft_cursor_next(p, &at)) {
+    const ft_window win = ft_cursor_window(p, &at);
+    const int16_t* dy = c->dy + (ptrdiff_t)i * p->out_c + co;
+    const int32_t step = ft_run_columns(p, &win);
+    if (ky < win.ky_begin || ky >= win.ky_end) continue;
+    for (kx = win.kx_begin; kx < win.kx_end; kx += step)
+      for (lane = 0; lane < c->lanes; ++lane)
+        add_run_s16(x + ft_x_index(p, &win, ky, kx), step * run, dy[lane],
+                    acc + lane * c->cols + kx * run);
   }
 }
 
-/* Row (co, ky, kx): all input channels of one kernel element. */
-static void fill_row(const void* ctx, int32_t row, int64_t* acc) {
+/* Kernel row `at % k_h` of the output channels of block `at / k_h`. */
+static void fill(const void* ctx, int32_t at, int64_t* acc) {
   const context* c = (const context*)ctx;
-  const ft_conv_params* p = &c->p->conv;
-  const int32_t in_per_group = p->in_c / p->groups;
-  const int32_t tap = row % (p->k_h * p->k_w), co = row / (p->k_h * p->k_w);
-  const int32_t ky = tap / p->k_w, kx = tap - ky * p->k_w;
-  const int32_t first = co / (p->out_c / p->groups) * in_per_group;
-  const int32_t pixels = ft_num_pixels(p);
-  ft_cursor at = ft_cursor_at(p, 0);
-  int32_t i, terms = 0;
-  for (i = 0; i < in_per_group; ++i) acc[i] = 0;
-  for (i = 0; c->part && i < in_per_group; ++i) c->part[i] = 0;
-  for (i = 0; i < pixels; ++i, ft_cursor_next(p, &at)) {
-    const ft_window win = ft_cursor_window(p, &at);
-    const int16_t g = c->dy[(ptrdiff_t)i * p->out_c + co];
-    const int inside = ky >= win.ky_begin && ky < win.ky_end &&
-                       kx >= win.kx_begin && kx < win.kx_end;
-    const int32_t from = inside ? ft_x_index(p, &win, ky, kx) + first : 0;
-    if (!inside || g == 0) continue;
-    if (!c->part) {
-      add_s16((const int16_t*)c->x + from, in_per_group, g, acc);
-      continue;
-    }
-    add_s8((const int8_t*)c->x + from, in_per_group, (int16_t)p->x_zero_point,
-           g, c->part);
-    if (++terms % TERMS == 0) flush(c->part, in_per_group, acc);
-  }
-  if (c->part) flush(c->part, in_per_group, acc);
+  const int32_t k_h = c->p->conv.k_h, block = at / k_h;
+  int32_t i;
+  for (i = 0; i < c->lanes * c->cols; ++i) acc[i] = 0;
+  if (c->part)
+    fill_s8(c, block * c->lanes, at - block * k_h, c->part, acc);
+  else
+    fill_s16(c, block * c->lanes, at - block * k_h, acc);
+}
+
+static void fill_s32(const void* ctx, int32_t at, int32_t* acc) {
+  const context* c = (const context*)ctx;
+  const int32_t k_h = c->p->conv.k_h, block = at / k_h;
+  fill_s8(c, block * c->lanes, at - block * k_h, acc, NULL);
 }
 
 void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
@@ -70,17 +134,27 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   const ft_conv_params* conv = &p->conv;
   const int32_t* x_exp = (const int32_t*)args->in[3];
   const int32_t* dy_exp = (const int32_t*)args->in[2];
+  ft_bfp_matrix m;
   context c;
   int32_t shift;
   c.p = p;
   c.x = args->in[0];
   c.dy = (const int16_t*)args->in[1];
-  c.part = p->is_s8
-               ? (int32_t*)((int64_t*)args->scratch + conv->in_c / conv->groups)
-               : NULL;
-  shift = ft_bfp_rows(fill_row, &c, conv->out_c * conv->k_h * conv->k_w,
-                      conv->in_c / conv->groups, (int64_t*)args->scratch,
-                      (int32_t*)args->in[4], (int16_t*)args->out[0]);
+  c.lanes = ft_weight_grad_lanes(conv);
+  c.cols = conv->k_w * (conv->in_c / conv->groups);
+  m = ft_bfp_matrix_of(fill, &c, conv->out_c / c.lanes * conv->k_h, c.cols,
+                       (int64_t*)args->scratch);
+  m.lanes = c.lanes;
+  m.apart = conv->k_h;
+  c.part = NULL;
+  c.windows = (int16_t*)((int32_t*)args->scratch + c.lanes * c.cols);
+  if (p->is_s8 && ft_num_pixels(conv) <= FT_S9S16_TERMS) {
+    m.fill_s32 = fill_s32;
+  } else if (p->is_s8) {
+    c.part = (int32_t*)((int64_t*)args->scratch + c.lanes * c.cols);
+    c.windows = (int16_t*)(c.part + c.lanes * c.cols);
+  }
+  shift = ft_bfp_run(&m, (int32_t*)args->in[4], (int16_t*)args->out[0]);
   *(int32_t*)args->out[1] = ft_clamp_exponent((int64_t)(x_exp ? *x_exp : 0) +
                                               *dy_exp + shift + p->exponent);
 }

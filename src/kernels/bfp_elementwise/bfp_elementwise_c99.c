@@ -20,15 +20,40 @@ void ft_bfp_dequantize_c99(const void* params, const ft_args* args) {
 }
 
 static int32_t bits_of(const int16_t* v, int32_t count) {
-  uint64_t all = 0;
-  int32_t i;
-  for (i = 0; i < count; ++i) all |= ft_magnitude(v[i]);
-  return ft_bit_length(all);
+  int32_t all = 0, i;
+  for (i = 0; i < count; ++i) all |= v[i] < 0 ? -v[i] : v[i];
+  return ft_bit_length((uint32_t)all);
 }
 
-/* Operands are brought to 20 bits below the result's unit, then rounded. */
+/* 20 bits below the result's unit, to which operands are brought. */
+enum { GUARD = 20 };
+
+/* Shifts of the operands to it (down if positive), and b's multiplier. */
+typedef struct {
+  int32_t a_shift, b_shift, multiplier;
+} addition;
+
+static int16_t add_any(const addition* s, int16_t a, int16_t b) {
+  const int64_t va = ft_shift_round(a, s->a_shift);
+  const int64_t vb = ft_shift_round((int64_t)b * s->multiplier, s->b_shift);
+  return ft_saturate_s16(ft_shift_round(va + vb, GUARD));
+}
+
+/* The same where neither operand is far smaller than the other. */
+static void add_alike(const addition* s, const int16_t* a, const int16_t* b,
+                      int32_t count, int16_t* y) {
+  const int32_t up = 1 << -s->a_shift, down = s->b_shift;
+  const int64_t half = (int64_t)1 << (down - 1);
+  int32_t i;
+  for (i = 0; i < count; ++i) {
+    const int64_t product = (int64_t)b[i] * s->multiplier;
+    const int64_t sum =
+        (int64_t)a[i] * up + ((product + half - (product < 0)) >> down);
+    y[i] = ft_bfp_round_s64(sum, GUARD);
+  }
+}
+
 void ft_bfp_add_c99(const void* params, const ft_args* args) {
-  enum { GUARD = 20 };
   const ft_bfp_add_params* p = (const ft_bfp_add_params*)params;
   const int16_t* a = (const int16_t*)args->in[0];
   const int16_t* b = (const int16_t*)args->in[2];
@@ -39,15 +64,17 @@ void ft_bfp_add_c99(const void* params, const ft_args* args) {
   const int32_t a_top = a_exp + a_bits, b_top = b_exp + b_bits + 31;
   int16_t* y = (int16_t*)args->out[0];
   int32_t top = a_bits == 0 ? b_top : a_top, unit, i;
+  addition s;
   if (b_bits != 0 && b_top > top) top = b_top;
   /* One bit for the carry. */
   unit = top + 1 - FT_BFP_BITS;
-  for (i = 0; i < p->count; ++i) {
-    const int64_t va = ft_shift_round(a[i], unit - GUARD - a_exp);
-    const int64_t vb =
-        ft_shift_round((int64_t)b[i] * p->multiplier, unit - GUARD - b_exp);
-    y[i] = ft_saturate_s16(ft_shift_round(va + vb, GUARD));
-  }
+  s.a_shift = unit - GUARD - a_exp;
+  s.b_shift = unit - GUARD - b_exp;
+  s.multiplier = p->multiplier;
+  if (s.a_shift <= 0 && s.a_shift > -31 && s.b_shift > 0 && s.b_shift < 32)
+    add_alike(&s, a, b, p->count, y);
+  else
+    for (i = 0; i < p->count; ++i) y[i] = add_any(&s, a[i], b[i]);
   *(int32_t*)args->out[1] = unit;
 }
 

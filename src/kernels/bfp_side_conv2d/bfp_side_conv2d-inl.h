@@ -4,19 +4,7 @@
 #include "kernels/bfp/side.h"
 #include "kernels/bfp/window.h"
 #include "kernels/bfp_side_conv2d/bfp_side_conv2d.h"
-
-static ft_bfp_side side_of(const ft_conv_params* p, const ft_args* args) {
-  ft_bfp_side s = ft_bfp_no_side();
-  if (p->rank == 0) return s; /* there are no such buffers */
-  s.rank = p->rank;
-  s.h = (const int16_t*)args->in[3];
-  s.b = (const int16_t*)args->in[5];
-  s.multiplier = (const int32_t*)args->aux[2];
-  s.unit = (const int32_t*)args->aux[3];
-  s.exponent = ft_clamp_exponent((int64_t) * (const int32_t*)args->in[4] +
-                                 *(const int32_t*)args->in[6]);
-  return s;
-}
+#include "kernels/bfp_side_conv2d/side_of.h"
 
 typedef struct {
   const int8_t* w;
@@ -34,7 +22,7 @@ static layer layer_of(const ft_bfp_side_conv2d_params* all,
   l.bias = (const int32_t*)args->in[2];
   l.multiplier = (const int32_t*)args->aux[0];
   l.shift = (const int32_t*)args->aux[1];
-  l.side = side_of(&all->conv, args);
+  l.side = ft_side_of(&all->conv, args, 2);
   l.gain = ft_bfp_gain_of(args->in[7], args->in[8], all->gain_multiplier,
                           all->gain_exponent);
   l.acc = (int32_t*)args->scratch;

@@ -6,7 +6,7 @@
  * one as bytes. */
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/device_finish.h"
-#include "kernels/conv2d/im2col_s8.h"
+#include "kernels/conv2d/dsp_window.h"
 #include "kernels/quant/s8_armdsp.h"
 
 /* Pixels `pixel` and, unless `alone`, the next one. */
@@ -65,21 +65,6 @@ static void two_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
     plain_pixels(l, wide, k4, 0, y);
 }
 
-/* The window of one pixel, every other word of `wide`. */
-static void widen_window(const ft_conv_params* p, const int8_t* x,
-                         const ft_cursor* at, int32_t k, int8_t* bytes,
-                         int32_t* wide) {
-  int32_t i;
-  const int8_t* from = bytes;
-  if (ft_is_pointwise(p) && k % 4 == 0) {
-    const int32_t row = at->image * p->in_h + at->oy * p->stride_h;
-    from = x + (row * p->in_w + at->ox * p->stride_w) * p->in_c;
-  } else {
-    ft_im2col_s8(p, x, at, bytes);
-  }
-  for (i = 0; i < k; i += 4) ft_dsp_widen(from + i, wide + i, 2);
-}
-
 void ft_conv2d_s8_armdsp(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
@@ -95,10 +80,10 @@ void ft_conv2d_s8_armdsp(const void* params, const ft_args* args) {
   if (k % 4) memset(bytes + k / 4 * 4, 0, 4); /* weights are 0 there */
   for (pixel = 0; pixel < pixels; pixel += 2) {
     const int alone = pixel + 1 == pixels;
-    widen_window(p, x, &at, k, bytes, wide);
+    ft_dsp_window(p, x, &at, k, bytes, wide);
     ft_cursor_next(p, &at);
     if (!alone) {
-      widen_window(p, x, &at, k, bytes, wide + 1);
+      ft_dsp_window(p, x, &at, k, bytes, wide + 1);
       ft_cursor_next(p, &at);
     }
     two_pixels(&l, wide, k4, pixel, alone, y);

@@ -1,0 +1,3 @@
+#define FT_BFP_ARMDSP
+#include "kernels/bfp/armdsp.h"
+#include "kernels/bfp_conv2d/bfp_conv2d_weight_grad-inl.h"
