@@ -1,7 +1,8 @@
 # Monocypher 3.1.2: Ed25519 for devices. Its sources come from a package index,
 # by hash, the first time that a build folder is configured, and are kept
 # beside the build folders (docs/decisions/016-device-image.md).
-set(FT_MONOCYPHER_DIR ${PROJECT_SOURCE_DIR}/build/third_party/monocypher-3.1.2)
+set(FT_MONOCYPHER_DIR ${PROJECT_SOURCE_DIR}/build/third_party/monocypher-3.1.2
+    CACHE INTERNAL "where its sources are")
 if(NOT EXISTS ${FT_MONOCYPHER_DIR}/LICENSE)
   message(STATUS "Fetching Monocypher 3.1.2")
   execute_process(

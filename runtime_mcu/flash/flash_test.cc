@@ -87,6 +87,7 @@ TEST(Flash, RefusesForeignImagesAndKeepsTheAdapter) {
             FT_FLASH_WRONG_LENGTH);
   EXPECT_EQ(refused(make_image(6, {.payload_bytes = 4000})),
             FT_FLASH_TOO_LARGE);
+  EXPECT_EQ(refused(make_image(6, {.number = 1})), FT_FLASH_WRONG_NUMBER);
   EXPECT_EQ(refused(make_image(4)), FT_FLASH_OLDER_VERSION);
   auto lies = make_image(6, {.payload_bytes = 4000});
   lies.resize(FT_IMAGE_HEADER_BYTES + kAdapterBytes);
@@ -183,6 +184,57 @@ TEST(Flash, SwapsAdaptersOfOneVersionOnly) {
   ASSERT_EQ(install(device.store, make_image(3)), FT_FLASH_OK);
   EXPECT_EQ(ft_flash_swap(&device.store), FT_FLASH_OLDER_VERSION);
   EXPECT_EQ(device.running(), 3);
+}
+
+// With an adapter or without, through full pages of the log.
+TEST(Flash, KeepsTheSelectedNumber) {
+  for (const Geometry& geometry : kGeometries) {
+    Device device(geometry);
+    ASSERT_EQ(device.open(), FT_FLASH_NO_ADAPTER);
+    EXPECT_EQ(ft_flash_selected(&device.store), 0U);
+    for (uint32_t number = 1; number < 80; ++number) {
+      ASSERT_EQ(ft_flash_select(&device.store, number), FT_FLASH_OK);
+      if (number == 40) {
+        ASSERT_EQ(install(device.store, make_image(3)), FT_FLASH_OK);
+      }
+      ASSERT_EQ(device.open(), number < 40 ? FT_FLASH_NO_ADAPTER : FT_FLASH_OK);
+      ASSERT_EQ(ft_flash_selected(&device.store), number);
+      ASSERT_EQ(device.running(), number < 40 ? 0 : 3);
+    }
+    const uint64_t worked = device.flash.worked();
+    EXPECT_EQ(ft_flash_select(&device.store, 79), FT_FLASH_OK);
+    EXPECT_EQ(device.flash.worked(), worked);
+    EXPECT_EQ(device.flash.violations(), 0);
+  }
+}
+
+// Two stores one behind the other keep out of each other's pages.
+TEST(Flash, MayLieBehindAnother) {
+  ft_flash_config configs[2] = {test_config(kGeometries[1]),
+                                test_config(kGeometries[1])};
+  const uint32_t region = ft_flash_region_bytes(&configs[0]);
+  SimFlash flash(2 * region, kGeometries[1].page_bytes,
+                 kGeometries[1].program_bytes);
+  ft_flash stores[2];
+  configs[1].offset = region;
+  configs[1].number = 1;
+  for (uint32_t i = 0; i < 2; ++i) {
+    configs[i].driver = flash.driver();
+    ASSERT_EQ(ft_flash_open(&stores[i], &configs[i]), FT_FLASH_NO_ADAPTER);
+  }
+  for (uint32_t version = 1; version < 30; ++version)
+    for (uint32_t i = 0; i < 2; ++i) {
+      const uint32_t own = 2 * version + i;
+      ASSERT_EQ(install(stores[i], make_image(own, {.number = i})),
+                FT_FLASH_OK);
+      ASSERT_EQ(save(stores[i], own), FT_FLASH_OK);
+      ASSERT_EQ(ft_flash_open(&stores[0], &configs[0]), FT_FLASH_OK);
+      ASSERT_EQ(running_adapter(stores[i], 60), static_cast<int>(own));
+    }
+  EXPECT_EQ(running_adapter(stores[0], 60), 58);
+  EXPECT_EQ(flash.violations(), 0);
+  configs[1].offset = region + 4;
+  EXPECT_EQ(ft_flash_open(&stores[1], &configs[1]), FT_FLASH_BAD_LAYOUT);
 }
 
 TEST(Flash, ResumesTheNewestStateOfTheRunningAdapter) {

@@ -5,8 +5,8 @@
 #include "ft_crc32.h"
 #include "ft_flash_internal.h"
 
-static const uint8_t *at(const ft_flash_config *config, uint32_t offset) {
-  return config->driver.map(config->driver.context, offset);
+const uint8_t *ft_flash_at(const ft_flash_config *config, uint32_t offset) {
+  return config->driver.map(config->driver.context, config->offset + offset);
 }
 
 uint32_t ft_flash_region_bytes(const ft_flash_config *config) {
@@ -21,17 +21,20 @@ uint32_t ft_flash_slot_offset(const ft_flash_config *config, int slot) {
 ft_flash_status ft_flash_erase(const ft_flash_config *config, uint32_t offset,
                                uint32_t count) {
   for (uint32_t done = 0; done < count; done += config->page_bytes)
-    if (config->driver.erase_page(config->driver.context, offset + done) != 0)
+    if (config->driver.erase_page(config->driver.context,
+                                  config->offset + offset + done) != 0)
       return FT_FLASH_WRITE_FAILED;
   return FT_FLASH_OK;
 }
 
 ft_flash_status ft_flash_program(const ft_flash_config *config, uint32_t offset,
                                  const uint8_t *bytes, uint32_t count) {
-  if (config->driver.program(config->driver.context, offset, bytes, count) != 0)
+  if (config->driver.program(config->driver.context, config->offset + offset,
+                             bytes, count) != 0)
     return FT_FLASH_WRITE_FAILED;
-  return memcmp(at(config, offset), bytes, count) == 0 ? FT_FLASH_OK
-                                                       : FT_FLASH_WRITE_FAILED;
+  return memcmp(ft_flash_at(config, offset), bytes, count) == 0
+             ? FT_FLASH_OK
+             : FT_FLASH_WRITE_FAILED;
 }
 
 static int is_power_of_two(uint32_t x) { return x != 0 && (x & (x - 1)) == 0; }
@@ -51,7 +54,9 @@ static int is_valid(const ft_flash_config *config) {
   if (!is_power_of_two(config->page_bytes) ||
       config->page_bytes < FT_FLASH_MIN_PAGE ||
       !is_power_of_two(config->program_bytes) ||
-      config->program_bytes > FT_FLASH_MAX_UNIT || region > UINT32_MAX)
+      config->program_bytes > FT_FLASH_MAX_UNIT ||
+      config->offset % config->page_bytes != 0 ||
+      region + config->offset > UINT32_MAX)
     return 0;
   if (!holds(config, config->slot_bytes, config->adapter_bytes)) return 0;
   if (config->public_key && !config->verify) return 0;
@@ -64,7 +69,7 @@ ft_flash_status ft_flash_check_image(const ft_flash_config *config,
                                      uint32_t offset,
                                      const ft_image_expected *expected,
                                      ft_image *image) {
-  const uint8_t *header = at(config, offset);
+  const uint8_t *header = ft_flash_at(config, offset);
   const ft_flash_status status = ft_image_decode(header, image);
   if (status != FT_FLASH_OK) return status;
   if (image->kind != expected->kind) return FT_FLASH_WRONG_KIND;
@@ -74,6 +79,8 @@ ft_flash_status ft_flash_check_image(const ft_flash_config *config,
     return FT_FLASH_WRONG_PLAN;
   if (image->payload_bytes != expected->payload_bytes)
     return FT_FLASH_WRONG_LENGTH;
+  if (image->kind == FT_IMAGE_ADAPTER && image->parent != config->number)
+    return FT_FLASH_WRONG_NUMBER;
   return ft_crc32(0, header + FT_IMAGE_HEADER_BYTES, image->payload_bytes) ==
                  image->payload_crc
              ? FT_FLASH_OK
@@ -92,7 +99,8 @@ ft_flash_status ft_flash_check_signature(const ft_flash_config *config,
                                          int slot, const ft_image *image) {
   if (!config->public_key) return FT_FLASH_OK;
   if (!(image->flags & FT_IMAGE_SIGNED)) return FT_FLASH_UNSIGNED;
-  const uint8_t *header = at(config, ft_flash_slot_offset(config, slot));
+  const uint8_t *header =
+      ft_flash_at(config, ft_flash_slot_offset(config, slot));
   const size_t signed_bytes =
       FT_IMAGE_HEADER_BYTES - FT_IMAGE_SIGNED_OFFSET + image->payload_bytes;
   return config->verify(header + FT_IMAGE_SIGNATURE_OFFSET, config->public_key,
@@ -117,7 +125,7 @@ ft_flash_status ft_flash_open(ft_flash *store, const ft_flash_config *config) {
   store->target = -1;
   if (!is_valid(config)) return FT_FLASH_BAD_LAYOUT;
   ft_flash_read_log(store);
-  if (store->log_empty) return FT_FLASH_NO_ADAPTER;
+  if (store->running < 0) return FT_FLASH_NO_ADAPTER;
   ft_image image;
   if (is_intact(config, store->running, store->running_crc,
                 config->verify_at_open, &image)) {
@@ -137,8 +145,8 @@ ft_flash_status ft_flash_open(ft_flash *store, const ft_flash_config *config) {
 }
 
 static const uint8_t *payload(const ft_flash *store, int slot) {
-  return at(store->config,
-            ft_flash_slot_offset(store->config, slot) + FT_IMAGE_HEADER_BYTES);
+  return ft_flash_at(store->config, ft_flash_slot_offset(store->config, slot) +
+                                        FT_IMAGE_HEADER_BYTES);
 }
 
 const uint8_t *ft_flash_adapter(const ft_flash *store) {
@@ -151,6 +159,17 @@ uint32_t ft_flash_version(const ft_flash *store) {
 
 uint32_t ft_flash_highest_version(const ft_flash *store) {
   return store->highest_version;
+}
+
+uint32_t ft_flash_selected(const ft_flash *store) { return store->selected; }
+
+ft_flash_status ft_flash_select(ft_flash *store, uint32_t selected) {
+  if (store->target >= 0) return FT_FLASH_BAD_CALL;
+  if (selected == store->selected) return FT_FLASH_OK;
+  store->selected = selected;
+  const ft_flash_status status = ft_flash_append_log(store);
+  if (status != FT_FLASH_OK) (void)ft_flash_open(store, store->config);
+  return status;
 }
 
 /* Looks at the other adapter once. */

@@ -55,6 +55,7 @@ typedef int (*ft_flash_verify)(const uint8_t signature[64],
 /* Must outlive the store. */
 typedef struct ft_flash_config {
   ft_flash_driver driver;
+  uint32_t offset;        /* of the region, a multiple of page_bytes */
   uint32_t page_bytes;    /* a power of two, at least FT_FLASH_MIN_PAGE */
   uint32_t program_bytes; /* a power of two, at most FT_FLASH_MAX_UNIT */
   uint32_t slot_bytes;    /* whole pages */
@@ -62,6 +63,7 @@ typedef struct ft_flash_config {
   uint32_t state_slots; /* 0, or 2 to 32 */
 
   /* What the program reads: images that differ are refused. */
+  uint32_t number;        /* of several adapters of one device; else 0 */
   uint32_t adapter_bytes; /* payload of an adapter */
   uint32_t state_bytes;   /* payload of a state */
   uint8_t base_hash[FT_IMAGE_HASH_BYTES];
@@ -84,6 +86,7 @@ typedef struct ft_flash {
   uint32_t sequence, highest_version;
   uint32_t running_crc, other_crc; /* header CRCs */
   uint32_t running_version, other_version;
+  uint32_t selected;
   /* An adapter that is being received. */
   int8_t target;
   uint8_t pending_count;
@@ -122,6 +125,12 @@ const uint8_t *ft_flash_other_adapter(ft_flash *store);
  * adapter has been checked. OLDER_VERSION if it is older than the highest
  * version. */
 ft_flash_status ft_flash_swap(ft_flash *store);
+
+/* A number that the caller keeps in the log, 0 until it is set: which of
+ * several stores is in use. One record of the log; the adapters are not
+ * touched. */
+uint32_t ft_flash_selected(const ft_flash *store);
+ft_flash_status ft_flash_select(ft_flash *store, uint32_t selected);
 
 /* A piece of memory that a state is made of. */
 typedef struct ft_flash_part {

@@ -24,6 +24,8 @@ ft_flash_status ft_flash_check_signature(const ft_flash_config *config,
 
 uint32_t ft_flash_slot_offset(const ft_flash_config *config, int slot);
 
+/* Where the driver has the byte `offset` of the region. */
+const uint8_t *ft_flash_at(const ft_flash_config *config, uint32_t offset);
 /* Erases the pages that `count` bytes from `offset` touch. */
 ft_flash_status ft_flash_erase(const ft_flash_config *config, uint32_t offset,
                                uint32_t count);

@@ -9,10 +9,11 @@
  *        0     4  magic "FTLG"
  *        4     4  sequence number
  *        8     4  highest version ever committed
- *       12     4  slot that runs, 0 or 1; plus 2 if the other one is a reserve
+ *       12     4  slot that runs, 0 or 1; plus 2 if the other one is a reserve;
+ *                 4: none was ever committed
  *       16     4  header CRC of the image in the slot that runs
  *       20     4  header CRC of the reserve, else 0
- *       24     4  0
+ *       24     4  what ft_flash_select() was told
  *       28     4  CRC-32 of the bytes before
  */
 #include <string.h>
@@ -21,13 +22,13 @@
 #include "ft_crc32.h"
 #include "ft_flash_internal.h"
 
-enum { kCopyBytes = 32, kCrcAt = 28 };
+enum { kCopyBytes = 32, kCrcAt = 28, kNoSlot = 4 };
 
 static const uint8_t kMagic[4] = {'F', 'T', 'L', 'G'};
 
 static int is_valid_copy(const uint8_t *copy) {
   return memcmp(copy, kMagic, sizeof kMagic) == 0 &&
-         ft_get_u32(copy + 12) <= 3 && ft_get_u32(copy + 24) == 0 &&
+         ft_get_u32(copy + 12) <= kNoSlot &&
          ft_get_u32(copy + kCrcAt) == ft_crc32(0, copy, kCrcAt);
 }
 
@@ -47,14 +48,15 @@ static void take_copy(ft_flash *store, uint8_t page, const uint8_t *copy) {
   store->log_page = page;
   store->sequence = sequence;
   store->highest_version = ft_get_u32(copy + 8);
-  store->running = (int8_t)(slots & 1u);
-  store->has_other = (int8_t)(slots >> 1);
+  store->running = (int8_t)(slots == kNoSlot ? -1 : (int)(slots & 1u));
+  store->has_other = slots == 2 || slots == 3;
   store->running_crc = ft_get_u32(copy + 16);
   store->other_crc = ft_get_u32(copy + 20);
+  store->selected = ft_get_u32(copy + 24);
 }
 
 static const uint8_t *page_bytes(const ft_flash_config *config, uint8_t page) {
-  return config->driver.map(config->driver.context, page * config->page_bytes);
+  return ft_flash_at(config, page * config->page_bytes);
 }
 
 void ft_flash_read_log(ft_flash *store) {
@@ -67,6 +69,7 @@ void ft_flash_read_log(ft_flash *store) {
   store->has_other = 0;
   store->running_crc = 0;
   store->other_crc = 0;
+  store->selected = 0;
   for (uint8_t page = 0; page < 2; ++page) {
     const uint8_t *bytes = page_bytes(config, page);
     for (uint32_t at = 0; at < config->page_bytes; at += kCopyBytes)
@@ -87,10 +90,11 @@ static void encode(const ft_flash *store, uint32_t sequence,
   memcpy(record, kMagic, sizeof kMagic);
   ft_put_u32(record + 4, sequence);
   ft_put_u32(record + 8, store->highest_version);
-  ft_put_u32(record + 12,
-             (uint32_t)store->running + (store->has_other ? 2u : 0u));
+  const uint32_t slot = (uint32_t)store->running + (store->has_other ? 2u : 0u);
+  ft_put_u32(record + 12, store->running < 0 ? kNoSlot : slot);
   ft_put_u32(record + 16, store->running_crc);
   ft_put_u32(record + 20, store->has_other ? store->other_crc : 0);
+  ft_put_u32(record + 24, store->selected);
   ft_put_u32(record + kCrcAt, ft_crc32(0, record, kCrcAt));
   memcpy(record + kCopyBytes, record, kCopyBytes);
 }

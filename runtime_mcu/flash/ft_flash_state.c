@@ -24,7 +24,7 @@ static newest_state find_newest(const ft_flash_config *config) {
   for (uint32_t slot = 0; slot < config->state_slots; ++slot) {
     ft_image image;
     const uint32_t offset = state_offset(config, slot);
-    const uint8_t *header = config->driver.map(config->driver.context, offset);
+    const uint8_t *header = ft_flash_at(config, offset);
     if (ft_image_decode(header, &image) != FT_FLASH_OK) continue;
     if (image.version > newest.sequence) newest.sequence = image.version;
     if (newest.slot >= 0 && image.version <= intact_sequence) continue;
@@ -104,8 +104,7 @@ ft_flash_status ft_flash_load_state(const ft_flash *store,
   const newest_state newest = find_newest(config);
   if (newest.slot < 0) return FT_FLASH_NO_STATE;
   if (newest.parent != store->running_crc) return FT_FLASH_STALE_STATE;
-  *state = config->driver.map(
-      config->driver.context,
-      state_offset(config, (uint32_t)newest.slot) + FT_IMAGE_HEADER_BYTES);
+  *state = ft_flash_at(config, state_offset(config, (uint32_t)newest.slot) +
+                                   FT_IMAGE_HEADER_BYTES);
   return FT_FLASH_OK;
 }

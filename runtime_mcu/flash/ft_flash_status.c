@@ -18,6 +18,7 @@ const char *ft_flash_status_text(ft_flash_status status) {
     case FT_FLASH_WRONG_LENGTH: return "the length is not what is expected";
     case FT_FLASH_WRONG_BASE: return "made for another base model";
     case FT_FLASH_WRONG_PLAN: return "made for another program";
+    case FT_FLASH_WRONG_NUMBER: return "another one of the device's adapters";
     case FT_FLASH_OLDER_VERSION:
       return "older than an adapter that was here before";
     case FT_FLASH_UNSIGNED: return "not signed";

@@ -23,6 +23,7 @@ typedef enum ft_flash_status {
                             header says */
   FT_FLASH_WRONG_BASE,   /* made for another base model */
   FT_FLASH_WRONG_PLAN,   /* made for another program */
+  FT_FLASH_WRONG_NUMBER, /* another one of the device's adapters */
   FT_FLASH_OLDER_VERSION,
   FT_FLASH_UNSIGNED, /* this device takes signed adapters only */
   FT_FLASH_BAD_SIGNATURE,

@@ -57,7 +57,6 @@ static int is_known(const ft_image *image, const uint8_t *header) {
   if (image->kind != FT_IMAGE_ADAPTER && image->kind != FT_IMAGE_STATE)
     return 0;
   if ((image->flags & ~(unsigned)FT_IMAGE_SIGNED) != 0) return 0;
-  if (image->kind == FT_IMAGE_ADAPTER && image->parent != 0) return 0;
   if (image->flags & FT_IMAGE_SIGNED) return 1;
   for (unsigned i = 0; i < FT_IMAGE_SIGNATURE_BYTES; ++i)
     if (header[FT_IMAGE_SIGNATURE_OFFSET + i] != 0) return 0;

@@ -18,7 +18,8 @@
  *       88     4  CRC-32 of the payload
  *       92    16  base model: first half of the SHA-256 of its file
  *      108    16  program: first half of plan_hash()
- *      124     4  state: header CRC of the adapter it goes on from; else 0
+ *      124     4  adapter: which one of the device's it is, from 0 on; state:
+ *                 header CRC of the adapter that it goes on from
  *      128        payload
  */
 #ifndef FT_IMAGE_H
@@ -50,7 +51,7 @@ typedef struct ft_image {
   uint32_t payload_bytes;
   uint32_t version;
   uint32_t payload_crc;
-  uint32_t parent;
+  uint32_t parent; /* of a state; of an adapter its number */
   uint8_t base_hash[FT_IMAGE_HASH_BYTES];
   uint8_t plan_hash[FT_IMAGE_HASH_BYTES];
   uint32_t header_crc; /* read only: encoding computes it */

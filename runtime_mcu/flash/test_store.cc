@@ -27,12 +27,14 @@ ft_flash_config test_config(const Geometry& geometry) {
   const uint32_t page = geometry.page_bytes;
   ft_flash_config config = {
       .driver = {},
+      .offset = 0,
       .page_bytes = page,
       .program_bytes = geometry.program_bytes,
       .slot_bytes = whole_pages(FT_IMAGE_HEADER_BYTES + kAdapterBytes, page),
       .state_slot_bytes =
           whole_pages(FT_IMAGE_HEADER_BYTES + kStateBytes, page),
       .state_slots = 2,
+      .number = 0,
       .adapter_bytes = kAdapterBytes,
       .state_bytes = kStateBytes,
       .base_hash = {},
@@ -64,7 +66,7 @@ std::vector<uint8_t> make_image(uint32_t version, const ImageOptions& options) {
       .payload_bytes = options.payload_bytes,
       .version = version,
       .payload_crc = ft_crc32(0, payload.data(), payload.size()),
-      .parent = 0,
+      .parent = options.number,
       .base_hash = {},
       .plan_hash = {},
       .header_crc = 0};

@@ -31,6 +31,7 @@ struct ImageOptions {
   uint8_t kind = FT_IMAGE_ADAPTER;
   uint32_t payload_bytes = kAdapterBytes;
   bool other_base = false, other_plan = false;
+  uint32_t number = 0;
   const uint8_t* secret_key = nullptr;  // libsodium's 64 bytes: sign with it
 };
 std::vector<uint8_t> make_image(uint32_t version,

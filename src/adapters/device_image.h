@@ -28,7 +28,9 @@ struct DeviceImage {
   Kind kind = Kind::kAdapter;
   uint32_t version = 0;  // of an adapter; sequence number of a state
   HashPrefix base_hash = {}, plan_hash = {};
-  uint32_t parent = 0;  // of a state: header CRC of its adapter
+  // Of an adapter: which one of the device's; of a state: header CRC of its
+  // adapter.
+  uint32_t parent = 0;
   std::span<const std::byte> payload;
   bool is_signed = false;  // read only, like the CRCs
   uint32_t payload_crc32 = 0, header_crc32 = 0;

@@ -103,6 +103,19 @@ std::string c_elements(DType dtype, std::span<const std::byte> bytes) {
   return c_wrapped(words, "  ");
 }
 
+std::string c_hex_bytes(std::span<const uint8_t> bytes) {
+  std::vector<std::string> words;
+  for (const uint8_t byte : bytes)
+    words.push_back(fmt::format("0x{:02x}", byte));
+  return "\n" + c_wrapped(words, "    ");
+}
+
+std::string c_hash_prefix(const std::string& hex) {
+  std::vector<std::string> bytes;
+  for (size_t i = 0; i < 16; ++i) bytes.push_back("0x" + hex.substr(2 * i, 2));
+  return "\n" + c_wrapped(bytes, "    ");
+}
+
 std::string c_identifier(std::string_view name) {
   // Converters join the names of fused tensors with ';': the first one tells.
   name = name.substr(0, name.find(';'));

@@ -23,6 +23,11 @@ std::string_view c_type(DType dtype);
 // that begin with two spaces.
 std::string c_elements(DType dtype, std::span<const std::byte> bytes);
 
+// Elements of an array: "\n    0x01, 0x23, ...".
+std::string c_hex_bytes(std::span<const uint8_t> bytes);
+// The first 16 bytes of a hash, which is given in hex.
+std::string c_hash_prefix(const std::string& hex);
+
 // Letters, digits and underscores of `name`, at most 40 of them: the part of a
 // name that tells a reader most is its end.
 std::string c_identifier(std::string_view name);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "codegen/model_source.h"
 #include "codegen/size_report.h"
 #include "codegen/source_closure.h"
@@ -124,12 +127,20 @@ Result<PrintedModel> print_device_model(const DeviceModel& model) {
   FT_TRY_STATUS(check_fits(out.sizes, model.target));
   for (const SourceFile* file : kernels)
     out.files.push_back({std::string(file->path), std::string(file->text)});
+  std::string about = readme(model, out.sizes);
+  if (model.store.adapters > 0) {
+    FT_TRY(auto store, print_store(model.store, *model.infer, model.train,
+                                   model.base_sha256));
+    std::ranges::move(store, std::back_inserter(out.files));
+    about += store_readme(model.store, out.sizes.adapter_bytes,
+                          out.sizes.persistent_bytes, model.train != nullptr);
+  }
   const std::string build = build_file(out.files);
   out.files.push_back({"CMakeLists.txt", build});
   if (out.sizes.stack_bytes > 0)
     out.files.push_back({"ft_ram.ld", linker_check(out.sizes, model.target)});
   out.files.push_back({"SIZES.md", size_report(model, out.sizes, kernels)});
-  out.files.push_back({"README.md", readme(model, out.sizes)});
+  out.files.push_back({"README.md", about});
   return out;
 }
 

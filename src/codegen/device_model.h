@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/output_file.h"
+#include "codegen/store.h"
 #include "kernels/schedule/schedule.h"
 #include "plan/program.h"
 #include "plan/target.h"
@@ -28,11 +30,7 @@ struct DeviceModel {
   std::string title = {};        // "kws.tflite with lora for cortex-m4"
   std::string base_sha256 = {};  // of the model's file
   Target target = {};            // without a name: any C99 compiler
-};
-
-struct OutputFile {
-  std::string path;  // below the folder
-  std::string text;
+  StoreSettings store = {};      // adapters in flash
 };
 
 // Bytes that the printed code has. What depends on the device's compiler is

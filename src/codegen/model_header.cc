@@ -27,15 +27,16 @@ extern "C" {{
 #define FT_ADAPTER_BYTES {adapter} /* the first of them */
 #define FT_SCRATCH_BYTES {scratch}
 {stack}#define FT_BASE_SHA256 "{base}"
-#define FT_PLAN_HASH "{plan}"
-
+#define FT_PLAN_HASH "{plan}" /* of ft_infer, as in device images */
+{train_plan}
 #define FT_ALIGNED __attribute__((aligned(16)))
 
 typedef enum {{
   FT_OK = 0,
   FT_BUSY,       /* the training step is not done yet */
   FT_NOT_FINITE, /* the loss is not finite: load the last good state */
-  FT_BAD_STATE   /* of another model, or not a state: nothing was changed */
+  FT_BAD_STATE,  /* of another model, or not a state: nothing was changed */
+  FT_BAD_ADDRESS /* not aligned to 16 bytes: nothing was changed */
 }} ft_status;
 
 typedef struct {{
@@ -50,7 +51,7 @@ void ft_init(ft_model *m);
 constexpr std::string_view kSwap =
     R"(/* Inference with the values at `adapter`, FT_ADAPTER_BYTES aligned to 16 bytes
  * (flash will do), from now on; with 0 those that are being trained. */
-void ft_swap_adapter(ft_model *m, const void *adapter);
+ft_status ft_swap_adapter(ft_model *m, const void *adapter);
 
 )";
 
@@ -59,9 +60,13 @@ constexpr std::string_view kTraining = R"(
  * overwrites. */
 ft_status ft_train_step(ft_model *m);
 
-/* Everything that training needs to go on later, to the same bits. */
+/* Training begins anew, from the values that ft_infer uses. */
+void ft_start_training(ft_model *m);
+
+/* Everything that training needs to go on later, to the same bits. Between two
+ * steps only: FT_BUSY within one, whose updates are half done. */
 #define FT_STATE_BYTES (32 + FT_PERSISTENT_BYTES)
-void ft_save_state(const ft_model *m, unsigned char *to);
+ft_status ft_save_state(const ft_model *m, unsigned char *to);
 ft_status ft_load_state(ft_model *m, const unsigned char *from);
 )";
 
@@ -128,7 +133,6 @@ std::vector<Accessor> accessors(const Program& program,
 
 std::string print_model_header(const DeviceModel& model,
                                const DeviceSizes& sizes, int64_t longest) {
-  const Program& plan = model.train ? *model.train : *model.infer;
   const std::string adapter =
       sizes.adapter_bytes > 0
           ? "  const unsigned char *adapter; /* values that ft_infer uses */\n"
@@ -140,7 +144,12 @@ std::string print_model_header(const DeviceModel& model,
       fmt::arg("adapter", sizes.adapter_bytes),
       fmt::arg("scratch", sizes.scratch_bytes),
       fmt::arg("stack", print_stack(sizes, model.target)),
-      fmt::arg("base", model.base_sha256), fmt::arg("plan", plan_hash(plan)),
+      fmt::arg("base", model.base_sha256),
+      fmt::arg("plan", plan_hash(*model.infer)),
+      fmt::arg("train_plan",
+               model.train ? fmt::format("#define FT_TRAIN_PLAN_HASH \"{}\"\n",
+                                         plan_hash(*model.train))
+                           : std::string()),
       fmt::arg("as_planned", sizes.stack_bytes > 0 ? kAsPlanned : ""),
       fmt::arg("members", region("arena", sizes.arena_bytes) +
                               region("persistent", sizes.persistent_bytes) +

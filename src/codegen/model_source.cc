@@ -32,12 +32,14 @@ std::string print_accessors(const std::vector<Accessor>& all,
   return text;
 }
 
-// memcpy of what does not begin as zeros.
-std::string print_init(const Program& program, Constants& constants) {
-  std::string text =
-      "void ft_init(ft_model *m) {\n  memset(m, 0, sizeof *m);\n";
+// memcpy of what does not begin as zeros, of all or of states only.
+std::string print_initial(const Program& program, Constants& constants,
+                          bool states_only) {
+  std::string text;
   for (const Binding& b : program.persistent) {
-    const auto data = program.graph.value(b.value).data;
+    const Value& value = program.graph.value(b.value);
+    const auto data = value.data;
+    if (states_only && value.kind != ValueKind::kState) continue;
     const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
     if (std::ranges::all_of(data, is_zero)) continue;
     const std::string name = constants.name_of(
@@ -45,6 +47,13 @@ std::string print_init(const Program& program, Constants& constants) {
     text += fmt::format("  memcpy({}, {}, {});\n", address(b.ref, 0), name,
                         data.size());
   }
+  return text;
+}
+
+std::string print_init(const Program& program, Constants& constants) {
+  std::string text =
+      "void ft_init(ft_model *m) {\n  memset(m, 0, sizeof *m);\n" +
+      print_initial(program, constants, false);
   if (!program.persistent.empty()) text += "  m->adapter = m->persistent;\n";
   return text + "}\n\n";
 }
@@ -77,13 +86,16 @@ std::vector<int64_t> costs_of(const Program& program) {
 }
 
 constexpr std::string_view kSwap = R"(
-void ft_swap_adapter(ft_model *m, const void *adapter) {
+ft_status ft_swap_adapter(ft_model *m, const void *adapter) {
+  if (((uintptr_t)adapter & 15u) != 0) return FT_BAD_ADDRESS;
   m->adapter = adapter ? (const unsigned char *)adapter : m->persistent;
+  return FT_OK;
 }
 
 )";
 
 constexpr std::string_view kState = R"(
+/* The plan's hash tells states of other plans. */
 static const unsigned char state_mark[16] = {{{mark}}};
 
 static ft_status finish_step(ft_model *m) {{
@@ -91,11 +103,22 @@ static ft_status finish_step(ft_model *m) {{
   return FT_OK;
 }}
 
-void ft_save_state(const ft_model *m, unsigned char *to) {{
+void ft_start_training(ft_model *m) {{
+  if (m->adapter != m->persistent)
+    memcpy(m->persistent, m->adapter, FT_ADAPTER_BYTES);
+  memset(m->persistent + FT_ADAPTER_BYTES, 0,
+         FT_PERSISTENT_BYTES - FT_ADAPTER_BYTES);
+{states}  m->step = 0;
+  m->next_call = 0;
+}}
+
+ft_status ft_save_state(const ft_model *m, unsigned char *to) {{
+  if (m->next_call != 0) return FT_BUSY;
   memset(to, 0, 32);
   memcpy(to, state_mark, sizeof state_mark);
   memcpy(to + 16, &m->step, sizeof m->step);
   memcpy(to + 32, m->persistent, FT_PERSISTENT_BYTES);
+  return FT_OK;
 }}
 
 ft_status ft_load_state(ft_model *m, const unsigned char *from) {{
@@ -119,14 +142,6 @@ constexpr std::string_view kCall = R"(
 #define FT_CALL __attribute__((noinline))
 
 )";
-
-// The first 16 bytes of the plan's hash tell states of other plans.
-std::string state_mark(const Program& train) {
-  const std::string hex = plan_hash(train);
-  std::vector<std::string> bytes;
-  for (size_t i = 0; i < 16; ++i) bytes.push_back("0x" + hex.substr(2 * i, 2));
-  return "\n" + c_wrapped(bytes, "    ");
-}
 
 class Printer {
  public:
@@ -192,7 +207,8 @@ class Printer {
         schedule, model_.integer ? fmt::format("{}ULL, ", model_.seed) : "",
         model_.integer ? "int32_t" : "float", hyper);
     body_ += fmt::format(
-        kState, fmt::arg("mark", state_mark(train)),
+        kState, fmt::arg("mark", c_hash_prefix(plan_hash(train))),
+        fmt::arg("states", print_initial(train, constants_, true)),
         fmt::arg(
             "finite",
             model_.integer

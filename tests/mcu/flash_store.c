@@ -6,29 +6,15 @@
 #include "boards/board.h"
 #include "flash/ft_ed25519.h"
 #include "flash/ft_flash.h"
+#include "ram_flash.h"
 
-enum { kPage = 1024, kUnit = 8, kSlot = 8 * kPage, kStateBytes = 600 };
+enum { kSlot = 8 * kPage, kStateBytes = 600 };
 enum { kRegion = 2 * kPage + 4 * kSlot };
 
 static uint8_t region[kRegion] __attribute__((aligned(16)));
 static uint8_t image[kSlot];
 static uint8_t key[FT_IMAGE_KEY_BYTES];
 static uint8_t state[kStateBytes];
-
-static const uint8_t *map(void *flash, uint32_t offset) {
-  return (const uint8_t *)flash + offset;
-}
-
-static int erase_page(void *flash, uint32_t offset) {
-  memset((uint8_t *)flash + offset, 0xFF, kPage);
-  return 0;
-}
-
-static int program(void *flash, uint32_t offset, const uint8_t *bytes,
-                   uint32_t count) {
-  memcpy((uint8_t *)flash + offset, bytes, count); /* it is erased */
-  return 0;
-}
 
 static void say(const char *what, ft_flash_status status) {
   ft_board_write(what);
@@ -55,9 +41,9 @@ static uint32_t read_file(const char *path, void *to, uint32_t capacity) {
 static ft_flash_config config_of(const ft_image *header) {
   ft_flash_config config = {
       .driver = {.context = region,
-                 .map = map,
-                 .erase_page = erase_page,
-                 .program = program},
+                 .map = ram_map,
+                 .erase_page = ram_erase_page,
+                 .program = ram_program},
       .page_bytes = kPage,
       .program_bytes = kUnit,
       .slot_bytes = kSlot,

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "adapters/signing_key.h"
 #include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
@@ -22,7 +23,9 @@ struct Options {
   AdapterOptions adapters;
   uint64_t seed = 0;
   int64_t steps = 0;
-  bool sliced = false, json = false;
+  int flash_adapters = 0;
+  std::string public_key;
+  bool sliced = false, takes_unsigned = false, json = false;
 
   void add_to(CLI::App& app) {
     optimizer.settings.schedule = "constant";  // a device may learn for years
@@ -53,6 +56,16 @@ struct Options {
     app.add_flag("--rtos", sliced,
                  "training in slices: ft_train_poll does a bounded part of a "
                  "step, and inference may come in between");
+    app.add_option("--flash", flash_adapters,
+                   "ft_store.h keeps this many adapters (and training states) "
+                   "in flash: takes images of 'fieldtune export --to "
+                   "device-image' that the owner of --public-key has signed, "
+                   "swaps and resumes, safe against power cuts")
+        ->check(CLI::Range(1, 64));
+    app.add_option("--public-key", public_key,
+                   "of --flash: KEY.pub of 'fieldtune keygen'");
+    app.add_flag("--unsigned", takes_unsigned,
+                 "of --flash: take images that nobody has signed");
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -62,7 +75,30 @@ PlanOptions plan_for(const Target& target) {
   return {.device = target.kernels, .exact = true};
 }
 
+Status check_flash(const Options& options) {
+  const bool has_key = !options.public_key.empty();
+  if (options.flash_adapters == 0 && (has_key || options.takes_unsigned))
+    return usage_error("--public-key and --unsigned are of --flash");
+  if (options.flash_adapters > 0 && has_key == options.takes_unsigned)
+    return usage_error(
+        "--flash takes adapters from outside: give either --public-key "
+        "KEY.pub, for those that its owner has signed, or --unsigned");
+  return ok_status();
+}
+
+Result<codegen::StoreSettings> store_of(const Options& options,
+                                        const Program& infer) {
+  codegen::StoreSettings store{.adapters = options.flash_adapters};
+  if (store.adapters > 0 && infer.persistent_bytes == 0)
+    return usage_error(
+        "--flash: this inference reads no adapter; give one with --adapter");
+  if (options.public_key.empty()) return store;
+  FT_TRY(store.public_key, load_public_key(options.public_key));
+  return store;
+}
+
 Status check(const Options& options) {
+  FT_TRY_STATUS(check_flash(options));
   if (options.program != "train" && options.program != "infer")
     return usage_error(fmt::format("--program '{}': there are: train, infer",
                                    options.program));
@@ -157,7 +193,9 @@ Json fields_of(const Options& options, const Target& target,
       {"ram_bytes", s.ram_bytes()},
       {"constant_bytes", s.constant_bytes},
       {"code_bytes", s.code_bytes},
-      {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)}};
+      {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)},
+      {"infer_plan_hash", plan_hash(*model.infer)},
+      {"flash_adapters", model.store.adapters}};
   add_interface(model, fields);
   return fields;
 }
@@ -169,6 +207,7 @@ Status write(const Options& options, const Target& target,
       model.title);
   if (!target.name.empty()) model.title += " for " + target.name;
   model.target = target;
+  FT_TRY(model.store, store_of(options, *model.infer));
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
   FolderFiles files;
@@ -217,7 +256,10 @@ void add_compile(CLI::App& app, Action& action) {
   add_command<Options>(
       app, action, "compile", "Print a model as C99 that trains on a device",
       "fieldtune compile kws.tflite --target cortex-m4 --method lora --rank 4 "
-      "--precision integer --out kws_c",
+      "--precision integer --out kws_c\n"
+      "  fieldtune compile kws.tflite --target cortex-m4 --classes 10 --flash "
+      "2 "
+      "--public-key release.key.pub --out kws_c",
       run);
 }
 

@@ -27,7 +27,7 @@ struct Options {
   std::string adapter, format = "peft", out, base_name, model;
   std::string adapter_name = "fieldtune";
   std::string sign;
-  std::optional<uint32_t> adapter_version;
+  std::optional<uint32_t> adapter_version, adapter_number;
   StorageOptions storage;
   bool json = false;
 
@@ -55,6 +55,9 @@ struct Options {
     app.add_option("--adapter-version", adapter_version,
                    "of the device image: a device refuses versions below the "
                    "highest that it had; default 1");
+    app.add_option("--adapter-number", adapter_number,
+                   "of the device image: which of the device's adapters it is "
+                   "('compile --flash N' has 0 to N - 1); default 0");
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -157,6 +160,7 @@ Status write_image(const Options& options) {
   const Program& program = model.step.program;
   FT_TRY(const auto payload, parameter_region(program));
   DeviceImage image{.version = options.adapter_version.value_or(1),
+                    .parent = options.adapter_number.value_or(0),
                     .payload = payload};
   FT_TRY(image.base_hash, hash_prefix(model.base.sha256));
   FT_TRY(image.plan_hash, hash_prefix(plan_hash(program)));
@@ -166,6 +170,7 @@ Status write_image(const Options& options) {
   print_result({{"out", options.out},
                 {"method", model.adapters[0].adapter.get("method")},
                 {"adapter_version", image.version},
+                {"adapter_number", image.parent},
                 {"image_bytes", bytes.size()},
                 {"payload_bytes", payload.size()},
                 {"base_sha256", model.base.sha256},
@@ -193,6 +198,8 @@ Status run(const Options& options) {
     return usage_error("--sign needs --to device-image");
   if (!to_device && options.adapter_version)
     return usage_error("--adapter-version needs --to device-image");
+  if (!to_device && options.adapter_number)
+    return usage_error("--adapter-number needs --to device-image");
   if (to_device) return write_image(options);
   FT_TRY(Adapter adapter, load_any_adapter(options.adapter));
   if (ours) return write_adapter(options, std::move(adapter));

@@ -97,6 +97,7 @@ Status inspect_image(const Options& options, std::span<const std::byte> file) {
   print_result({{"image", options.model},
                 {"kind", is_adapter ? "adapter" : "state"},
                 {is_adapter ? "adapter_version" : "sequence", image.version},
+                {is_adapter ? "adapter_number" : "parent_crc32", image.parent},
                 {"image_bytes", file.size()},
                 {"payload_bytes", image.payload.size()},
                 {"base_sha256_prefix", to_hex(image.base_hash)},

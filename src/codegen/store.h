@@ -1,0 +1,48 @@
+// A printed model's adapters and training states in flash: runtime_mcu/store
+// and runtime_mcu/flash, copied beside the model, with what they check images
+// against.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "codegen/output_file.h"
+#include "plan/program.h"
+
+namespace ft::codegen {
+
+// What a device keeps; adapters 0: no flash.
+struct StoreSettings {
+  int adapters = 0;
+  // Who signs them (Ed25519); none: unsigned images are taken.
+  std::optional<std::array<uint8_t, 32>> public_key = {};
+};
+
+// A file as it comes with fieldtune. The table is made when building, by
+// tools/embed_store.py.
+struct StoreFile {
+  std::string_view path;  // below the printed folder: "flash/ft_flash.h"
+  std::string_view text;
+};
+std::span<const StoreFile> store_files();
+
+// Of a model with parameters; `train` may be null. Fails with kDoesNotFit where
+// inference has none, and with kInternal if this build was made without the
+// signature's sources.
+Result<std::vector<OutputFile>> print_store(const StoreSettings& settings,
+                                            const Program& infer,
+                                            const Program* train,
+                                            const std::string& base_sha256);
+
+// What README.md says about it.
+std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
+                         size_t persistent_bytes, bool trains);
+
+}  // namespace ft::codegen

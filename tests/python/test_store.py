@@ -1,0 +1,181 @@
+"""What `fieldtune compile --flash` prints, with images that `fieldtune export`
+signs: installed, swapped, refused and resumed on this machine and on emulated
+boards, to the same lines and the same bits.
+"""
+
+import hashlib
+import shutil
+import struct
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+
+from fieldtune_cli import run, run_json
+from mcu_boards import ROOT, mcu, target_or_skip
+from mcu.build import FLAGS
+from mcu.model import run_model, samples_header
+
+DEMO = ROOT / "examples" / "demo" / "keyword_base.tflite"
+DRIVER = ROOT / "tests" / "mcu" / "store_driver.c"
+HERE = {}  # by training steps: what this machine does
+LIFE = """\
+blank: no adapter was committed yet
+nothing to swap to: no adapter was committed yet
+install: ok
+another: ok
+swap: ok
+reset: ok
+other base: made for another base model
+other number: another one of the device's adapters
+older: older than an adapter that was here before
+other key: the signature does not match
+too short: the length is not what is expected
+flipped bit: the payload's CRC-32 does not match
+flipped bit in the header: the header's CRC-32 does not match
+no such number: called in the wrong order
+"""
+TRAINING = """\
+no state: there is no training state
+save: ok
+reset: ok
+load: ok
+newer version: ok
+its state: ok
+"""
+
+
+def export(adapter, out, version, number, key):
+    return run_json(
+        "export", adapter, "--to", "device-image", "--model", DEMO,
+        "--adapter-version", version, "--adapter-number", number, "--sign",
+        key, "--out", out)  # fmt: skip
+
+
+def flip_base_hash(path, out):
+    """The image of another base model, its header's CRC to match. Its signature
+    is never looked at: the device knows before."""
+    image = bytearray(path.read_bytes())
+    image[92] ^= 1
+    image[4:8] = struct.pack("<I", zlib.crc32(image[:4] + image[8:128]))
+    out.write_bytes(image)
+
+
+@pytest.fixture(scope="module", params=["integer", "mixed"])
+def life(request, tmp_path_factory):
+    """A folder with adapters a and b, their images, and those to refuse."""
+    folder = tmp_path_factory.mktemp(request.param)
+    rng = np.random.default_rng(1)
+    shape = run_json("inspect", DEMO)["inputs"][0]["shape"]
+    np.save(folder / "x.npy", rng.normal(size=(10, *shape[1:])).astype("f4"))
+    np.save(folder / "y.npy", (np.arange(10) % 5).astype("i4"))
+    for number, name in enumerate("ab"):
+        run_json("train", DEMO, "--data", folder / "x.npy", "--labels",
+                 folder / "y.npy", "--classes", 5, "--epochs", 1, "--seed",
+                 number, "--precision", request.param, "--out",
+                 folder / f"{name}.safetensors")  # fmt: skip
+    for name in ("ours", "theirs"):
+        run_json("keygen", folder / f"{name}.key")
+    a, b, key = folder / "a.safetensors", folder / "b.safetensors", folder / (
+        "ours.key")
+    exported = export(a, folder / "a.img", 2, 0, key)
+    export(b, folder / "b.img", 2, 1, key)
+    export(b, folder / "old.img", 1, 1, key)
+    export(b, folder / "forged.img", 3, 1, folder / "theirs.key")
+    flip_base_hash(folder / "b.img", folder / "other.img")
+    return folder, request.param, exported
+
+
+def compiled(folder, precision, out, *options):
+    return run_json("compile", DEMO, "--classes", 5, "--precision", precision,
+                    "--flash", 2, "--public-key", folder / "ours.key.pub",
+                    "--optimizer", "sgd", "--momentum", 0, "--out", out,
+                    *options)  # fmt: skip
+
+
+def sources_of(model):
+    return [DRIVER, *(p for pattern in ("*.c", "flash/*.c", "kernels/*/*.c")
+                      for p in sorted(model.glob(pattern)))]
+
+
+def digests(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in sorted(folder.glob("*.bin"))}
+
+
+def lived(life, scratch, steps, target=None):
+    """The lines that the driver said, digests of its files, and the Run."""
+    folder, precision, exported = life
+    options = ["--target", target.name] if target else []
+    fields = compiled(folder, precision, scratch / "c", *options)
+    assert fields["infer_plan_hash"] == exported["plan_hash"]
+    assert fields["adapter_bytes"] == exported["payload_bytes"]
+    work = scratch / "work"
+    work.mkdir()
+    for image in folder.glob("*.img"):
+        shutil.copy(image, work)
+    (work / "samples.h").write_text(samples_header(fields, steps))
+    sources = sources_of(scratch / "c")
+    if target is None:
+        subprocess.run(["cc", *FLAGS, "-O1", "-Wall", "-Wextra", "-Wpedantic",
+                        "-Wconversion", "-Werror", "-DFT_HOST", "-I", work,
+                        "-I", scratch / "c", *sources, "-lm", "-o",
+                        work / "driver"], check=True)  # fmt: skip
+        done = subprocess.run([work / "driver"], cwd=work, check=True,
+                              capture_output=True, text=True)
+        return done.stdout, digests(work), None
+    done = mcu.build_and_run(target, sources, folder=work, time_limit=600,
+                             includes=[work, scratch / "c"])  # fmt: skip
+    return done.output, digests(work), done
+
+
+def answer_of(life, name, folder):
+    """Of a program that was printed for this adapter alone."""
+    model = run_json("compile", DEMO, "--program", "infer", "--adapter",
+                     life[0] / f"{name}.safetensors", "--out", folder)
+    return run_model(model, 0).answer_sha256
+
+
+def test_an_adapter_lives_in_flash_as_exported(life, tmp_path):
+    said, files, _ = lived(life, tmp_path, 10)
+    assert said == LIFE + TRAINING
+    for name in "ab":
+        expected = answer_of(life, name, tmp_path / name)
+        assert files[f"{name}.bin"] == files[f"still_{name}.bin"] == expected
+    assert len({files[f"{n}.bin"] for n in ("base", "a", "b")}) == 3
+
+
+@pytest.mark.parametrize("board, steps", [
+    ("cortex-m0plus", 0), ("cortex-m4", 1), ("rv32imac", 0)])
+@pytest.mark.parametrize("life", ["integer"], indirect=True)
+def test_a_board_does_as_this_machine(life, tmp_path, tmp_path_factory,
+                                      board, steps):
+    target = target_or_skip(board)
+    if steps not in HERE:
+        HERE[steps] = lived(life, tmp_path_factory.mktemp("here"), steps)
+    found = lived(life, tmp_path, steps, target)
+    assert found[:2] == HERE[steps][:2]
+    for name, section in found[2].sections.items():
+        print(f"{board} {name}: {section.instructions:,} "
+              f"instructions, {section.stack_bytes} bytes of stack")
+    # Armv6-M has few registers; RISC-V's memcpy and memcmp go byte by byte.
+    limit = 1000 if board == "cortex-m4" else 2000
+    assert found[2].sections["swap"].instructions <= limit
+
+
+def test_what_compile_refuses(tmp_path):
+    def refused(code, part, *options):
+        done = run("compile", DEMO, "--out", tmp_path / "c", *options)
+        assert done.returncode == code and part in done.stderr, done.stderr
+        assert done.stderr.count("\n") == 1 and not (tmp_path / "c").exists()
+
+    either = "give either --public-key KEY.pub"
+    refused(2, either, "--flash", 1)
+    refused(2, either, "--flash", 1, "--unsigned", "--public-key", "a.pub")
+    refused(2, "are of --flash", "--unsigned")
+    refused(2, "reads no adapter", "--flash", 1, "--unsigned", "--program",
+            "infer")  # fmt: skip
+    refused(5, "none.pub", "--flash", 1, "--public-key", tmp_path / "none.pub")
+    assert run("compile", DEMO, "--out", tmp_path / "c", "--flash",
+               65).returncode == 2  # fmt: skip
