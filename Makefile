@@ -135,6 +135,7 @@ kernel-sizes: build/.setup-mcu
 bench-mcu: build $(VENV)/.setup build/.setup-mcu
 	$(PYTHON) bench/mcu_kernels.py
 	$(PYTHON) bench/mcu.py
+	$(PYTHON) bench/mcu_front_end.py
 	$(PYTHON) bench/mcu_page.py docs/results
 
 # Fifty steps of every method on every processor, for hours.

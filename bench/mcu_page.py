@@ -136,6 +136,10 @@ def main():
     fifty = read(RESULTS / "mcu_parity.json")
     lines += ["", "Adapter and answer after fifty steps (`make parity-mcu`).", ""]
     lines += table(parity_after_fifty(fifty)) if fifty else ["Not measured yet."]
+    lines += ["", "## Audio front end", "", "16-bit audio to the keyword "
+              "model's input (`fieldtune compile --front-end mlperf-kws`): each "
+              "hop of 20 ms, and reading the input before an inference.", ""]
+    lines += table(read(RESULTS / "mcu_front_end.json"))
     write(folder, "mcu", lines, [r for r in rows if r["target"] != "host"])
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes the C++ table of kernel sources that generated code is printed from.
 
-    embed_kernels.py --archive libft_kernels.a --nm nm --src src --out table.cc
+    embed_kernels.py --archive libft_kernels.a libft_mfcc.a --nm nm --src src
+        --out table.cc
 
 Which file defines a function and which functions it calls is read from the
-compiled archive, so macros cannot hide it. Rows that only a device compiles
+compiled archives, so macros cannot hide it. Rows that only a device compiles
 (`*_armdsp.c`, `*_helium.c`) define the function that their file is named after
 and call what their text names. Layouts of ft_<op>_params are read from the
 headers: int32_t and float members, arrays, and structs of them.
@@ -48,7 +49,8 @@ def sources(src):
              [src / "kernels" / "kernel.h", src / "kernels" / "real.h",
               src / "base" / "philox.h", src / "base" / "half.h"]
              if p.name.endswith(("_c99.c", *DEVICE_ROWS)) or p.suffix == ".h"
-             or p.parent.name == "math" and p.suffix == ".c"]
+             or p.parent.name in ("math", "mfcc") and p.suffix == ".c"]
+    names = [p for p in names if not p.name.endswith("_tables.c")]
     names = [p for p in names if "avx512" not in p.name]
     host = re.compile(r"immintrin|hwy/|#include <c[a-z]+>|#include <algorithm>")
     texts = {str(p.relative_to(src)): without_host_parts(p.read_text())
@@ -56,12 +58,12 @@ def sources(src):
     return {path: text for path, text in texts.items() if not host.search(text)}
 
 
-def symbols_of_archive(nm, archive, files):
+def symbols_of_archives(nm, archives, files):
     """File -> (functions that it defines, ft_ functions that it calls)."""
     by_name = {path.rsplit("/", 1)[1]: path for path in files
                if path.endswith(".c")}
     found, current = {}, None
-    text = subprocess.run([nm, "-g", archive], check=True, text=True,
+    text = subprocess.run([nm, "-g", *archives], check=True, text=True,
                           capture_output=True).stdout
     for line in text.splitlines():
         member = re.match(r"(\S+?\.c)\.o(bj)?:$", line)
@@ -159,11 +161,12 @@ def cpp(files, found, types):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("archive", "nm", "src", "out"):
+    parser.add_argument("--archive", required=True, nargs="+")
+    for name in ("nm", "src", "out"):
         parser.add_argument("--" + name, required=True)
     args = parser.parse_args()
     files = sources(pathlib.Path(args.src))
-    found = symbols_of_archive(args.nm, args.archive, files)
+    found = symbols_of_archives(args.nm, args.archive, files)
     add_device_rows(files, found)
     pathlib.Path(args.out).write_text(cpp(files, found, layouts(files)))
 

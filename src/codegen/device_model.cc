@@ -76,7 +76,7 @@ ft_init(&model);
 ft_infer(&model);
 /* read ft_infer_answer(&model) */
 {training}```
-
+{front_end}
 ## Memory
 
 {memory}
@@ -99,12 +99,27 @@ constexpr std::string_view kReadmeTraining = R"(
 if (ft_train_step(&model) != FT_OK) { /* the loss was not finite */ }
 )";
 
+constexpr std::string_view kReadmeFrontEnd = R"(
+`ft_frontend.h` turns 16-bit audio into the model's input:
+
+```c
+static ft_frontend ears;
+
+ft_frontend_init(&ears);
+/* for every FT_FRONTEND_HOP samples */
+ft_frontend_push(&ears, samples);
+ft_frontend_input(&ears, ft_infer_input(&model));
+ft_infer(&model);
+```
+)";
+
 std::string readme(const DeviceModel& model, const DeviceSizes& s) {
   const std::string& flags = model.target.c_flags;
   return fmt::format(
       kReadme, fmt::arg("title", model.title),
       fmt::arg("flags", flags.empty() ? "" : " " + flags),
       fmt::arg("training", model.train ? kReadmeTraining : ""),
+      fmt::arg("front_end", model.front_end ? kReadmeFrontEnd : ""),
       fmt::arg("memory", memory_table(s)),
       fmt::arg("stack", s.stack_bytes > 0 ? kReadmeStack : kReadmeNoStack));
 }
@@ -116,12 +131,26 @@ Result<PrintedModel> print_device_model(const DeviceModel& model) {
   Constants constants;
   PrintedModel out;
   FT_TRY(out.sizes, sizes_of(model));
+  PrintedFrontEnd ears;
+  if (model.front_end) {
+    FT_TRY(ears,
+           print_front_end(*model.front_end, model.infer->inputs[0].type));
+    out.sizes.front_end_bytes = ears.ram_bytes;
+    FT_TRY(const size_t stack, stack_of(ears.kernels, model.target));
+    out.sizes.stack_bytes = std::max(out.sizes.stack_bytes, stack);
+  }
   FT_TRY(ModelSource source, print_model_source(model, out.sizes, constants));
   out.sizes.constant_bytes = constants.num_bytes();
   out.files = {{"ft_model.h", std::move(source.header)},
                {"ft_model.c", std::move(source.source)},
                {"ft_weights.h", weights_header(constants)},
                {"ft_weights.c", weights_source(constants)}};
+  if (model.front_end) {
+    out.sizes.constant_bytes += ears.constant_bytes;
+    out.files.push_back({"ft_frontend.h", std::move(ears.header)});
+    out.files.push_back({"ft_frontend.c", std::move(ears.source)});
+    source.kernels.merge(ears.kernels);
+  }
   FT_TRY(const auto kernels, sources_of(source.kernels));
   out.sizes.code_bytes = code_bytes(model, kernels);
   FT_TRY_STATUS(check_fits(out.sizes, model.target));

@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/audio_front_end.h"
 #include "codegen/output_file.h"
 #include "codegen/store.h"
 #include "kernels/schedule/schedule.h"
@@ -27,6 +29,7 @@ struct DeviceModel {
   bool integer = false;
   // Inference may come between any two slices of a training step.
   bool sliced = false;
+  std::optional<AudioFrontEnd> front_end = {};  // in front of the input
   std::string title = {};        // "kws.tflite with lora for cortex-m4"
   std::string base_sha256 = {};  // of the model's file
   Target target = {};            // without a name: any C99 compiler
@@ -37,14 +40,17 @@ struct DeviceModel {
 // known for the architectures of targets/kernel_sizes.txt, and 0 for others.
 struct DeviceSizes {
   size_t arena_bytes = 0, persistent_bytes = 0, scratch_bytes = 0;
-  size_t adapter_bytes = 0;   // parameters, the first part of persistent
-  size_t model_bytes = 0;     // of ft_model, which holds all of that
-  size_t stack_bytes = 0;     // of the deepest call of a function
-  size_t constant_bytes = 0;  // weights in flash
-  size_t code_bytes = 0;      // about
+  size_t adapter_bytes = 0;    // parameters, the first part of persistent
+  size_t model_bytes = 0;      // of ft_model, which holds all of that
+  size_t front_end_bytes = 0;  // of ft_frontend
+  size_t stack_bytes = 0;      // of the deepest call of a function
+  size_t constant_bytes = 0;   // weights in flash
+  size_t code_bytes = 0;       // about
 
   // The one number: inputs and outputs lie in the arena.
-  size_t ram_bytes() const { return model_bytes + stack_bytes; }
+  size_t ram_bytes() const {
+    return model_bytes + front_end_bytes + stack_bytes;
+  }
   size_t flash_bytes() const { return constant_bytes + code_bytes; }
 };
 
@@ -53,8 +59,8 @@ struct PrintedModel {
   DeviceSizes sizes;
 };
 
-// kDoesNotFit where the target has too little memory; whatever else can be
-// planned can be printed.
+// kDoesNotFit where the target has too little memory, kUsage for a front end
+// that does not fit the model; whatever else can be planned can be printed.
 Result<PrintedModel> print_device_model(const DeviceModel& model);
 
 }  // namespace ft::codegen

@@ -93,8 +93,11 @@ std::string print_stack(const DeviceSizes& sizes, const Target& target) {
   return fmt::format(
       "#define FT_MODEL_BYTES {} /* of ft_model on {} */\n"
       "#define FT_STACK_BYTES {} /* below a call of any function here */\n"
-      "#define FT_RAM_BYTES (FT_MODEL_BYTES + FT_STACK_BYTES)\n",
-      sizes.model_bytes, target.name, sizes.stack_bytes);
+      "#define FT_RAM_BYTES (FT_MODEL_BYTES + {}FT_STACK_BYTES)\n",
+      sizes.model_bytes, target.name, sizes.stack_bytes,
+      sizes.front_end_bytes > 0
+          ? fmt::format("{} /* of ft_frontend */ + ", sizes.front_end_bytes)
+          : "");
 }
 
 // Other compilers may align in other ways; then the plan is not what runs.

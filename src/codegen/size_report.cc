@@ -42,18 +42,23 @@ struct Deepest {
   std::string name;
 };
 
+Result<size_t> stack_of_kernel(std::string_view name,
+                               const KernelSizes& known) {
+  const auto found = known.stack.find(name);
+  if (found == known.stack.end())
+    return internal_error(fmt::format(
+        "no stack is known for {}: run tools/kernel_sizes.py", name));
+  return found->second;
+}
+
 // A call: the function that prepares its arguments, and the kernel.
 Result<Deepest> deepest_call(const Program& program, const KernelSizes& known,
                              size_t pointer) {
   Deepest deepest;
   for (const KernelCall& call : program.calls) {
-    const auto kernel = known.stack.find(call.kernel->symbol);
-    if (kernel == known.stack.end())
-      return internal_error(
-          fmt::format("no stack is known for {}: run tools/kernel_sizes.py",
-                      call.kernel->symbol));
+    FT_TRY(const size_t kernel, stack_of_kernel(call.kernel->symbol, known));
     const size_t bytes =
-        pointer * (num_pointers(call) + kSavedRegisters) + kernel->second;
+        pointer * (num_pointers(call) + kSavedRegisters) + kernel;
     if (bytes > deepest.bytes)
       deepest = {bytes, fmt::format("{} in {}", call.kernel->symbol,
                                     program.graph.node(call.node).name)};
@@ -99,8 +104,8 @@ constexpr std::string_view kLinkerCheck =
  * too, in __ft_ram_bytes (or pass them with --defsym). */
 ASSERT(__ft_stack_bytes >= {stack},
        "ft_model.h's functions need {stack} bytes of stack")
-ASSERT(__ft_ram_bytes >= {model} + {stack},
-       "__ft_ram_bytes does not count ft_model")
+ASSERT(__ft_ram_bytes >= {static} + {stack},
+       "__ft_ram_bytes does not count {what}")
 ASSERT(__ft_ram_bytes <= {ram}, "{target} has {ram} bytes of RAM")
 )";
 
@@ -119,6 +124,7 @@ std::string memory_table(const DeviceSizes& s) {
       s.adapter_bytes);
   row("scratch of one kernel", "RAM", s.scratch_bytes);
   row("`ft_model`: all of that", "RAM", s.model_bytes);
+  if (s.front_end_bytes > 0) row("`ft_frontend`", "RAM", s.front_end_bytes);
   if (s.stack_bytes > 0) {
     row("stack of the deepest call", "RAM", s.stack_bytes);
     row("**all RAM**", "RAM", s.ram_bytes());
@@ -150,6 +156,18 @@ Result<DeviceSizes> sizes_of(const DeviceModel& model) {
     sizes.stack_bytes = deepest.bytes;
   }
   return sizes;
+}
+
+Result<size_t> stack_of(const std::set<std::string>& kernels,
+                        const Target& target) {
+  const auto known = kernel_sizes(target.arch);
+  if (!known) return size_t{0};
+  size_t bytes = 0;
+  for (const std::string& name : kernels) {
+    FT_TRY(const size_t stack, stack_of_kernel(name, *known));
+    bytes = std::max(bytes, stack);
+  }
+  return bytes + 2 * kSavedRegisters * pointer_bytes(target);
 }
 
 size_t infer_region(size_t bytes) { return round_up(bytes, 64); }
@@ -200,8 +218,11 @@ Status check_fits(const DeviceSizes& s, const Target& target) {
   return does_not_fit(
       fmt::format("it does not fit {}:", target.name) +
       row("RAM", s.ram_bytes(), has_ram) +
-      fmt::format("  (arena {}, persistent {}, scratch {}, stack {})",
+      fmt::format("  (arena {}, persistent {}, scratch {}, {}stack {})",
                   s.arena_bytes, s.persistent_bytes, s.scratch_bytes,
+                  s.front_end_bytes > 0
+                      ? fmt::format("front end {}, ", s.front_end_bytes)
+                      : "",
                   s.stack_bytes) +
       row("flash", s.flash_bytes(), has_flash) +
       fmt::format("  (weights {}, code about {})", s.constant_bytes,
@@ -209,10 +230,13 @@ Status check_fits(const DeviceSizes& s, const Target& target) {
 }
 
 std::string linker_check(const DeviceSizes& s, const Target& target) {
-  return fmt::format(kLinkerCheck, fmt::arg("stack", s.stack_bytes),
-                     fmt::arg("model", s.model_bytes),
-                     fmt::arg("ram", target.memory_bytes("ram")),
-                     fmt::arg("target", target.name));
+  return fmt::format(
+      kLinkerCheck, fmt::arg("stack", s.stack_bytes),
+      fmt::arg("static", s.model_bytes + s.front_end_bytes),
+      fmt::arg("what",
+               s.front_end_bytes > 0 ? "ft_model and ft_frontend" : "ft_model"),
+      fmt::arg("ram", target.memory_bytes("ram")),
+      fmt::arg("target", target.name));
 }
 
 }  // namespace ft::codegen

@@ -1,6 +1,7 @@
 // What printed code needs of a device, before any compiler has seen it.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,11 @@ namespace ft::codegen {
 
 // All but constant_bytes and code_bytes.
 Result<DeviceSizes> sizes_of(const DeviceModel& model);
+
+// Of the deepest of `kernels`, called by a function that a user calls; 0 where
+// the architecture is not known.
+Result<size_t> stack_of(const std::set<std::string>& kernels,
+                        const Target& target);
 
 // Bytes that inference's part of a region has where training's lies behind it.
 size_t infer_region(size_t bytes);

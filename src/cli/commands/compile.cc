@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "codegen/device_model.h"
+#include "data/front_end.h"
 #include "plan/target.h"
 #include "train/adapted_model.h"
 
@@ -18,6 +19,7 @@ namespace {
 
 struct Options {
   std::string model, out, target, program = "train", init_adapter;
+  std::string front_end, arithmetic = "auto";
   MethodOptions method;
   OptimizerOptions optimizer;
   AdapterOptions adapters;
@@ -47,6 +49,13 @@ struct Options {
     adapters.add_to(app);
     app.add_option("--init-adapter", init_adapter,
                    "training starts from the values of this adapter");
+    app.add_option("--front-end", front_end,
+                   "audio in front of the model's input, as in training: "
+                   "mlperf-kws, or a TOML file with kind \"mfcc\"");
+    app.add_option("--front-end-arithmetic", arithmetic,
+                   "float, fixed (no floating point at all) or auto: fixed "
+                   "where --precision is integer or the target has no FPU")
+        ->capture_default_str();
     app.add_option("--seed", seed, "of everything random")
         ->capture_default_str();
     app.add_option("--steps", steps,
@@ -108,6 +117,11 @@ Status check(const Options& options) {
         "--adapter is of --program infer; training starts from --init-adapter");
   if (!train && (options.sliced || !options.init_adapter.empty()))
     return usage_error("--rtos and --init-adapter are of --program train");
+  if (options.arithmetic != "float" && options.arithmetic != "fixed" &&
+      options.arithmetic != "auto")
+    return usage_error(fmt::format(
+        "--front-end-arithmetic '{}': there are: float, fixed, auto",
+        options.arithmetic));
   if (options.method.new_head)
     return usage_error(
         "--new-head needs data to count classes; give --classes N");
@@ -122,6 +136,24 @@ Status check(const Options& options) {
     return usage_error(
         fmt::format("--out {} exists and is not empty", options.out));
   return check_optimizer(options.optimizer.settings);
+}
+
+// The front end that was asked for, in the arithmetic that suits the device.
+Result<std::optional<codegen::AudioFrontEnd>> chosen_front_end(
+    const Options& options, const Target& target) {
+  std::optional<codegen::AudioFrontEnd> out;
+  if (options.front_end.empty()) return out;
+  FT_TRY(const FrontEnd front_end, load_front_end(options.front_end));
+  if (front_end.kind != FrontEnd::Kind::kMfcc)
+    return usage_error(
+        fmt::format("--front-end {}: only those of kind \"mfcc\" are printed",
+                    options.front_end));
+  const bool no_fpu = !target.name.empty() && !target.has_fpu;
+  const bool fixed = options.arithmetic == "fixed" ||
+                     (options.arithmetic == "auto" &&
+                      (no_fpu || options.method.precision == "integer"));
+  out = {.config = front_end.mfcc, .fixed_point = fixed};
+  return out;
 }
 
 // The programs of a training, with the values that it starts from.
@@ -191,6 +223,7 @@ Json fields_of(const Options& options, const Target& target,
       {"model_bytes", s.model_bytes},
       {"stack_bytes", s.stack_bytes},
       {"ram_bytes", s.ram_bytes()},
+      {"front_end_bytes", s.front_end_bytes},
       {"constant_bytes", s.constant_bytes},
       {"code_bytes", s.code_bytes},
       {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)},
@@ -208,6 +241,7 @@ Status write(const Options& options, const Target& target,
   if (!target.name.empty()) model.title += " for " + target.name;
   model.target = target;
   FT_TRY(model.store, store_of(options, *model.infer));
+  FT_TRY(model.front_end, chosen_front_end(options, target));
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
   FolderFiles files;

@@ -3,7 +3,8 @@
  * As TensorFlow defines them: short-time Fourier transform with a periodic Hann
  * window, magnitude (not power), HTK mel filters, log(x + floor), DCT-II. Runs
  * on hosts and microcontrollers: no allocation, no library, no error path;
- * double arithmetic only in ft_mfcc_init. Equal bits on every machine
+ * double arithmetic only in what makes tables (mfcc_tables.c, fft_tables.c),
+ * which devices have as constants. Equal bits on every machine
  * (-ffp-contract=off). Not for reading or resampling audio.
  *
  *   ft_mfcc_check(&config) == NULL, memory of ft_mfcc_table_floats and
@@ -65,6 +66,10 @@ float ft_audio_max_scale(const float* audio, size_t samples);
 /* features[frames, coefficients] of `samples` samples of `audio`. */
 void ft_mfcc_run(const ft_mfcc* mfcc, const float* audio, size_t samples,
                  float* features, float* scratch);
+
+/* One frame: x[fft_size] windowed samples -> out[coefficients]. x is the
+ * scratch: it is overwritten, and so is what lies behind it. */
+void ft_mfcc_frame(const ft_mfcc* mfcc, float* x, float* out);
 
 #ifdef __cplusplus
 }
