@@ -209,6 +209,26 @@ Status lower_dw_input_grad(const LowerContext& context, Lowered& lowered) {
   return lower_pair(context, kDepthwiseConv2dInputGrad, 2, lowered);
 }
 
+bool accepts_dw_input_grad_armdsp(const LowerContext& /*context*/,
+                                  const Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_conv2d_params>().conv;
+  return p.in_c == p.out_c && p.out_c % 2 == 0;
+}
+
+Status prepare_dw_input_grad_armdsp(const LowerContext& /*context*/,
+                                    Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_conv2d_params>().conv;
+  lowered.scratch_bytes +=
+      static_cast<size_t>(p.k_h * p.k_w) * 2 * sizeof(int32_t);
+  return ok_status();
+}
+
+bool accepts_dw_weight_grad_armdsp(const LowerContext& /*context*/,
+                                   const Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_conv2d_params>().conv;
+  return p.in_c == p.out_c && p.out_c % 4 == 0 && p.out_w <= FT_S9S16_TERMS;
+}
+
 int64_t macs(const NodeView& node) {
   const Shape& w = node.shape(1);
   return node.out(0).shape.num_elements() * w[1] * w[2] * w[3];
@@ -288,6 +308,15 @@ std::vector<OpExample> examples_dw_input_grad() {
   return {{.inputs = {bfp_type({2, 5, 4, 6}, 1.3f), kExp,
                       bfp_type({1, 3, 3, 6}, 1), kExp, kExp},
            .attrs = same},
+          {.inputs = {bfp_type({2, 3, 3, 8}, 1.3f), kExp,
+                      bfp_type({1, 3, 3, 8}, 1), kExp, kExp},
+           .attrs = {{"in_h", 6},
+                     {"in_w", 7},
+                     {"in_c", 8},
+                     {"stride_h", 2},
+                     {"stride_w", 2},
+                     {"pad_top", 1},
+                     {"pad_bottom", 1}}},
           {.inputs = {bfp_type({1, 5, 3, 6}, 1), kExp,
                       bfp_type({1, 2, 3, 6}, 1.4f), kExp},
            .attrs = doubled,
@@ -302,6 +331,16 @@ std::vector<OpExample> examples_dw_weight_grad() {
   return {{.inputs = {s8({2, 5, 4, 6}, 0.03f, 9), bfp_type({2, 5, 4, 6}, 1.3f),
                       kExp, kExp, kExp},
            .attrs = same,
+           .absent = {3}},
+          {.inputs = {s8({2, 6, 7, 8}, 0.03f, -9), bfp_type({2, 3, 4, 8}, 1.3f),
+                      kExp, kExp, kExp},
+           .attrs = {{"k_h", 3},
+                     {"k_w", 3},
+                     {"stride_h", 2},
+                     {"stride_w", 2},
+                     {"pad_top", 1},
+                     {"pad_left", 1},
+                     {"pad_right", 1}},
            .absent = {3}},
           {.inputs = {bfp_type({1, 6, 8, 3}, 1.6f), bfp_type({1, 5, 3, 6}, 1),
                       kExp, kExp},
@@ -347,6 +386,8 @@ constexpr KernelDef kWeightGradKernels[] = {
      &ft_bfp_conv2d_weight_grad_c99},
 };
 constexpr KernelDef kDwInputGradKernels[] = {
+    {"ft_bfp_depthwise_conv2d_input_grad_armdsp", Isa::kArmDsp, "s16->s16",
+     nullptr, accepts_dw_input_grad_armdsp, prepare_dw_input_grad_armdsp},
 #if defined(__x86_64__)
     {"ft_bfp_depthwise_conv2d_input_grad_avx512vnni", Isa::kAvx512Vnni,
      "s16->s16", &ft_bfp_depthwise_conv2d_input_grad_avx512vnni, nullptr,
@@ -356,6 +397,8 @@ constexpr KernelDef kDwInputGradKernels[] = {
      &ft_bfp_depthwise_conv2d_input_grad_c99},
 };
 constexpr KernelDef kDwWeightGradKernels[] = {
+    {"ft_bfp_depthwise_conv2d_weight_grad_armdsp", Isa::kArmDsp, "s8->s16",
+     nullptr, accepts_dw_weight_grad_armdsp},
 #if defined(__x86_64__)
     {"ft_bfp_depthwise_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni,
      "s8->s16", &ft_bfp_depthwise_conv2d_weight_grad_avx512vnni, nullptr,

@@ -141,6 +141,14 @@ Status lower_depthwise(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+// Sums of a channel stay in 32 bits.
+bool accepts_depthwise_armdsp(const LowerContext& /*context*/,
+                              const Lowered& lowered) {
+  const ft_conv_params p =
+      lowered.params_as<ft_bfp_side_depthwise_conv2d_params>().conv;
+  return p.in_c == p.out_c && p.out_c % 4 == 0 && p.k_h * p.k_w <= 256;
+}
+
 int64_t macs(const NodeView& node) {
   const Shape& w = node.shape(1);
   const int64_t rank = node.has(3) ? node.shape(5)[1] : 0;
@@ -200,6 +208,13 @@ std::vector<OpExample> examples_depthwise() {
                   s32({35}), bfp_type({1, 3, 3, 35}, 1.3f), e},
        .attrs = same,
        .out_quant = quant},
+      {.inputs = {s8({2, 7, 8, 8}, 0.03f, 9), s8_per_channel({1, 3, 3, 8}, 3),
+                  s32({8}), bfp_type({1, 3, 3, 8}, 1.3f), e},
+       .attrs = {{"pad_top", 1},
+                 {"pad_left", 1},
+                 {"stride_h", 2},
+                 {"dilation_w", 2}},
+       .out_quant = quant},
       {.inputs = {s8({1, 6, 8, 3}, 0.03f, 9), s8({1, 2, 3, 6}, 0.02f, 0)},
        .attrs = {{"stride_w", 2}},
        .out_quant = quant,
@@ -234,6 +249,8 @@ constexpr KernelDef kKernels[] = {
     {"ft_bfp_side_conv2d_c99", Isa::kC99, "s8,s8->s8", &ft_bfp_side_conv2d_c99},
 };
 constexpr KernelDef kDepthwiseKernels[] = {
+    {"ft_bfp_side_depthwise_conv2d_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
+     accepts_depthwise_armdsp},
 #if defined(__x86_64__)
     {"ft_bfp_side_depthwise_conv2d_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_bfp_side_depthwise_conv2d_avx512vnni, nullptr, nullptr, 0,

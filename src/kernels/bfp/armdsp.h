@@ -7,17 +7,56 @@
 #include <stdint.h>
 #include <string.h>
 
+/* -zero in both halves of a word. */
+static inline int32_t ft_dsp_minus(int32_t zero) {
+  const uint32_t minus = (uint32_t)-zero & 0xFFFF;
+  return (int32_t)(minus << 16 | minus);
+}
+
+/* Halfwords of x's bytes 0 and 2, and 1 and 3, each plus one of `minus`. */
+static inline void ft_dsp_widen_by(const int8_t* x, int32_t minus,
+                                   int32_t* even, int32_t* odd) {
+  int32_t bytes;
+  memcpy(&bytes, x, 4);
+  __asm("sxtab16 %0, %1, %2" : "=r"(*even) : "r"(minus), "r"(bytes));
+  __asm("sxtab16 %0, %1, %2, ror #8" : "=r"(*odd) : "r"(minus), "r"(bytes));
+}
+
+/* s += (x + minus) w, four channels of int8 w. */
+static inline void ft_dsp_add_4_s8(const int8_t* x, int32_t minus,
+                                   const int8_t* w, int32_t* s0, int32_t* s1,
+                                   int32_t* s2, int32_t* s3) {
+  int32_t even, odd, w02, w13;
+  ft_dsp_widen_by(x, minus, &even, &odd);
+  ft_dsp_widen_by(w, 0, &w02, &w13);
+  *s0 = __smlabb(even, w02, *s0);
+  *s1 = __smlabb(odd, w13, *s1);
+  *s2 = __smlatt(even, w02, *s2);
+  *s3 = __smlatt(odd, w13, *s3);
+}
+
+/* The same of int16 w. */
+static inline void ft_dsp_add_4_s16(const int8_t* x, int32_t minus,
+                                    const int16_t* w, int32_t* s0, int32_t* s1,
+                                    int32_t* s2, int32_t* s3) {
+  int32_t even, odd, w01, w23;
+  ft_dsp_widen_by(x, minus, &even, &odd);
+  memcpy(&w01, w, 4);
+  memcpy(&w23, w + 2, 4);
+  *s0 = __smlabb(even, w01, *s0);
+  *s1 = __smlabt(odd, w01, *s1);
+  *s2 = __smlatb(even, w23, *s2);
+  *s3 = __smlatt(odd, w23, *s3);
+}
+
 /* to = x - zero; returns how many, a multiple of 4. */
 static inline int32_t ft_dsp_copy_s8(const int8_t* x, int32_t count,
                                      int16_t zero, int16_t* to) {
-  const uint32_t minus = (uint32_t)(-zero) & 0xFFFF;
-  const int32_t both = (int32_t)(minus << 16 | minus);
+  const int32_t minus = ft_dsp_minus(zero);
   const int8_t* const end = x + (count & ~3);
   int32_t bytes, even, odd;
   for (; x != end; x += 4, to += 4) {
-    memcpy(&bytes, x, 4);
-    __asm("sxtab16 %0, %1, %2" : "=r"(even) : "r"(both), "r"(bytes));
-    __asm("sxtab16 %0, %1, %2, ror #8" : "=r"(odd) : "r"(both), "r"(bytes));
+    ft_dsp_widen_by(x, minus, &even, &odd);
     __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(bytes) : "r"(even), "r"(odd));
     __asm("pkhtb %0, %1, %2, asr #16" : "=r"(odd) : "r"(odd), "r"(even));
     memcpy(to, &bytes, 4);
@@ -109,6 +148,28 @@ static inline void ft_dsp_add_2x2(const int16_t* x, int32_t cols,
           [b] "=&r"(b), [e] "=&r"(e), [o] "=&r"(o), [t] "=&r"(t)
         : [g] "r"(g), [h] "r"(h)
         : "memory");
+}
+
+/* acc[0], acc[1] = the sums of products of two channels at dy and w; `list` has
+ * offsets in bytes, to the values of each product. */
+static inline void ft_dsp_sum_2(const int32_t* list, const int32_t* end,
+                                const int16_t* dy, const int16_t* w,
+                                int64_t* acc) {
+  int64_t s0 = 0, s1 = 0;
+  int32_t a, b;
+  while (list != end)
+    __asm volatile(
+        "ldrd %[a], %[b], [%[list]], #8\n\t"
+        "ldr %[a], [%[dy], %[a]]\n\t"
+        "ldr %[b], [%[w], %[b]]\n\t"
+        "smlalbb %Q[s0], %R[s0], %[a], %[b]\n\t"
+        "smlaltt %Q[s1], %R[s1], %[a], %[b]\n\t"
+        : [list] "+r"(list), [s0] "+r"(s0), [s1] "+r"(s1), [a] "=&r"(a),
+          [b] "=&r"(b)
+        : [dy] "r"(dy), [w] "r"(w)
+        : "memory");
+  acc[0] = s0;
+  acc[1] = s1;
 }
 
 #define FT_DSP_DOT_2                  \

@@ -91,6 +91,12 @@ static inline int32_t ft_bfp_scale(int64_t v, int32_t multiplier,
   return (int32_t)(q < -limit ? -limit : (q > limit ? limit : q));
 }
 
+#if defined(__GNUC__)
+#define FT_BFP_COPIED static inline __attribute__((always_inline))
+#else
+#define FT_BFP_COPIED static inline
+#endif
+
 /* What is written: `fills` runs of `lanes` rows each, lane after lane, that lie
  * `apart` rows from each other; acc has lanes * cols sums. */
 typedef struct {
@@ -102,7 +108,7 @@ typedef struct {
 } ft_bfp_matrix;
 
 /* Computes sums; the bits of all of them. */
-static inline uint64_t ft_bfp_sums(const ft_bfp_matrix* m, int32_t at) {
+FT_BFP_COPIED uint64_t ft_bfp_sums(const ft_bfp_matrix* m, int32_t at) {
   const int32_t count = m->cols * m->lanes;
   const int32_t* narrow = (const int32_t*)m->acc;
   const int64_t* wide = (const int64_t*)m->acc;
@@ -188,35 +194,40 @@ static inline void ft_bfp_write_fill(const ft_bfp_matrix* m, int32_t at,
 }
 
 /* Writes all rows; returns the shift: mantissa = round(sum / 2^shift).
- * `predicted`: NULL, or what the last step foresaw, renewed for the next. */
-static inline int32_t ft_bfp_run(const ft_bfp_matrix* m, int32_t* predicted,
+ * `predicted`: NULL, or what the last step foresaw, renewed for the next.
+ * Copied into its callers, so that they call no function by its address. */
+FT_BFP_COPIED int32_t ft_bfp_run(const ft_bfp_matrix* m, int32_t* predicted,
                                  int16_t* out) {
-  int32_t first = predicted ? *predicted : -64, shift, need = 0, again = 0, at;
+  int32_t first = predicted ? *predicted : -64;
+  int32_t shift, need = 0, again = 0, count = m->fills, pass, at;
   uint64_t all = 0;
   if (first < -64) first = -64;
   if (first > 64) first = 64;
   shift = first;
-  for (at = 0; at < m->fills; ++at) {
-    const uint64_t bits = ft_bfp_sums(m, at);
-    all |= bits;
-    need = ft_bit_length(all) - FT_BFP_BITS;
-    if (need > shift && all != 0) {
-      shift = need;
-      again = at;
+  for (pass = 0; pass < 2; ++pass) {
+    for (at = 0; at < count; ++at) {
+      const uint64_t bits = ft_bfp_sums(m, at);
+      all |= bits;
+      need = ft_bit_length(all) - FT_BFP_BITS;
+      if (need > shift && all != 0) {
+        shift = need;
+        again = at;
+      }
+      ft_bfp_write_fill(m, at, bits, shift, out);
     }
-    ft_bfp_write_fill(m, at, bits, shift, out);
+    if (pass == 1) break;
+    if (all == 0) return predicted ? first : 0;
+    if (predicted) *predicted = need + FT_BFP_HEADROOM;
+    if (shift > need + (predicted ? FT_BFP_SLACK : 0)) again = m->fills;
+    if (again == 0) break;
+    count = again;
+    shift = need;
   }
-  if (all == 0) return predicted ? first : 0;
-  if (predicted) *predicted = need + FT_BFP_HEADROOM;
-  if (shift > need + (predicted ? FT_BFP_SLACK : 0)) again = m->fills;
-  if (again == 0) return shift;
-  for (at = 0; at < again; ++at)
-    ft_bfp_write_fill(m, at, ft_bfp_sums(m, at), need, out);
-  return need;
+  return shift;
 }
 
 /* `rows` rows, one a fill. */
-static inline ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
+FT_BFP_COPIED ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
                                              const void* context, int32_t rows,
                                              int32_t cols, void* acc) {
   ft_bfp_matrix m;
@@ -230,7 +241,7 @@ static inline ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
   return m;
 }
 
-static inline int32_t ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
+FT_BFP_COPIED int32_t ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
                                   int32_t rows, int32_t cols, int64_t* acc,
                                   int32_t* predicted, int16_t* out) {
   const ft_bfp_matrix m = ft_bfp_matrix_of(fill, context, rows, cols, acc);
@@ -238,7 +249,7 @@ static inline int32_t ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
 }
 
 /* Sums that fit 32 bits. */
-static inline int32_t ft_bfp_rows_s32(ft_bfp_row_s32_fn fill,
+FT_BFP_COPIED int32_t ft_bfp_rows_s32(ft_bfp_row_s32_fn fill,
                                       const void* context, int32_t rows,
                                       int32_t cols, int32_t* acc,
                                       int32_t* predicted, int16_t* out) {

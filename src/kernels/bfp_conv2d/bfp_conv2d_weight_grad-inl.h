@@ -134,7 +134,9 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   const ft_conv_params* conv = &p->conv;
   const int32_t* x_exp = (const int32_t*)args->in[3];
   const int32_t* dy_exp = (const int32_t*)args->in[2];
-  ft_bfp_matrix m;
+  int32_t* predicted = (int32_t*)args->in[4];
+  int16_t* dw = (int16_t*)args->out[0];
+  ft_bfp_matrix m, narrow;
   context c;
   int32_t shift;
   c.p = p;
@@ -149,12 +151,16 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   c.part = NULL;
   c.windows = (int16_t*)((int32_t*)args->scratch + c.lanes * c.cols);
   if (p->is_s8 && ft_num_pixels(conv) <= FT_S9S16_TERMS) {
-    m.fill_s32 = fill_s32;
-  } else if (p->is_s8) {
-    c.part = (int32_t*)((int64_t*)args->scratch + c.lanes * c.cols);
-    c.windows = (int16_t*)(c.part + c.lanes * c.cols);
+    narrow = m;
+    narrow.fill_s32 = fill_s32;
+    shift = ft_bfp_run(&narrow, predicted, dw);
+  } else {
+    if (p->is_s8) {
+      c.part = (int32_t*)((int64_t*)args->scratch + c.lanes * c.cols);
+      c.windows = (int16_t*)(c.part + c.lanes * c.cols);
+    }
+    shift = ft_bfp_run(&m, predicted, dw);
   }
-  shift = ft_bfp_run(&m, (int32_t*)args->in[4], (int16_t*)args->out[0]);
   *(int32_t*)args->out[1] = ft_clamp_exponent((int64_t)(x_exp ? *x_exp : 0) +
                                               *dy_exp + shift + p->exponent);
 }

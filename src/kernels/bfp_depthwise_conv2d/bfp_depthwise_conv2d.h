@@ -20,10 +20,14 @@ extern "C" {
 
 void ft_bfp_depthwise_conv2d_input_grad_c99(const void* params,
                                             const ft_args* args);
+void ft_bfp_depthwise_conv2d_input_grad_armdsp(const void* params,
+                                               const ft_args* args);
 void ft_bfp_depthwise_conv2d_input_grad_avx512vnni(const void* params,
                                                    const ft_args* args);
 void ft_bfp_depthwise_conv2d_weight_grad_c99(const void* params,
                                              const ft_args* args);
+void ft_bfp_depthwise_conv2d_weight_grad_armdsp(const void* params,
+                                                const ft_args* args);
 void ft_bfp_depthwise_conv2d_weight_grad_avx512vnni(const void* params,
                                                     const ft_args* args);
 

@@ -3,6 +3,7 @@
 #include "kernels/bfp/row.h"
 #include "kernels/bfp/side.h"
 #include "kernels/bfp_side_depthwise_conv2d/bfp_side_depthwise_conv2d.h"
+#include "kernels/bfp_side_depthwise_conv2d/finish_sum.h"
 
 /* Channels that are summed at a time, on the stack; kernel elements whose
  * products with w_delta fit 32 bits. */
@@ -67,37 +68,6 @@ static void add_taps(const ft_conv_params* p, const ft_window* win,
   flush(s);
 }
 
-/* A number of the adapter's in the accumulator's unit, from pair `aux`. */
-static int32_t in_acc_unit(const ft_args* args, int32_t aux, int32_t c,
-                           int64_t v, int32_t exponent) {
-  return ft_bfp_scale(
-      v, ((const int32_t*)args->aux[aux])[c],
-      ft_clamp_exponent((int64_t)exponent +
-                        ((const int32_t*)args->aux[aux + 1])[c]));
-}
-
-/* Both biases of channel c. */
-static int32_t bias_of(const ft_args* args, int32_t c) {
-  const int32_t* bias = (const int32_t*)args->in[2];
-  const int16_t* delta = (const int16_t*)args->in[5];
-  const int32_t* delta_exp = (const int32_t*)args->in[6];
-  int32_t sum = bias ? bias[c] : 0;
-  if (delta)
-    sum = ft_bfp_add_wrap(sum, in_acc_unit(args, 4, c, delta[c], *delta_exp));
-  return sum;
-}
-
-static int32_t finish_sum(const ft_args* args, const ft_bfp_gain* gain,
-                          int bias_inside, int32_t c, int32_t acc,
-                          int64_t side) {
-  const int32_t* delta_exp = (const int32_t*)args->in[4];
-  if (delta_exp)
-    acc = ft_bfp_add_wrap(acc, in_acc_unit(args, 2, c, side, *delta_exp));
-  if (bias_inside) acc = ft_bfp_add_wrap(acc, bias_of(args, c));
-  acc = ft_bfp_gained(gain, acc, c);
-  return bias_inside ? acc : ft_bfp_add_wrap(acc, bias_of(args, c));
-}
-
 void FT_BFP_ROW(ft_bfp_side_depthwise_conv2d)(const void* params,
                                               const ft_args* args) {
   const ft_bfp_side_depthwise_conv2d_params* all =
@@ -121,7 +91,8 @@ void FT_BFP_ROW(ft_bfp_side_depthwise_conv2d)(const void* params,
       add_taps(&p, &win, args, first, count, &s);
       for (i = 0; i < count; ++i) {
         const int32_t c = first + i;
-        s.acc[i] = finish_sum(args, &gain, bias_inside, c, s.acc[i], s.side[i]);
+        s.acc[i] = ft_finish_side_sum(args, &gain, bias_inside, c, s.acc[i],
+                                      s.side[i]);
       }
       ft_requantize_run(&p, s.acc, multiplier + first, shift + first, count, y);
       y += count;

@@ -28,6 +28,8 @@ typedef struct {
 } ft_bfp_side_depthwise_conv2d_params;
 
 void ft_bfp_side_depthwise_conv2d_c99(const void* params, const ft_args* args);
+void ft_bfp_side_depthwise_conv2d_armdsp(const void* params,
+                                         const ft_args* args);
 void ft_bfp_side_depthwise_conv2d_avx512vnni(const void* params,
                                              const ft_args* args);
 
