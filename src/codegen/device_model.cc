@@ -74,7 +74,7 @@ static ft_model model;
 ft_init(&model);
 /* fill ft_infer_input(&model) */
 ft_infer(&model);
-/* read ft_infer_answer(&model) */
+/* read {answer}(&model) */
 {training}```
 {front_end}
 ## Memory
@@ -118,6 +118,8 @@ std::string readme(const DeviceModel& model, const DeviceSizes& s) {
   return fmt::format(
       kReadme, fmt::arg("title", model.title),
       fmt::arg("flags", flags.empty() ? "" : " " + flags),
+      fmt::arg("answer", model.infer->outputs.size() > 1 ? "ft_infer_answer"
+                                                         : "ft_infer_output"),
       fmt::arg("training", model.train ? kReadmeTraining : ""),
       fmt::arg("front_end", model.front_end ? kReadmeFrontEnd : ""),
       fmt::arg("memory", memory_table(s)),

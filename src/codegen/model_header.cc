@@ -28,7 +28,7 @@ extern "C" {{
 #define FT_SCRATCH_BYTES {scratch}
 {stack}#define FT_BASE_SHA256 "{base}"
 #define FT_PLAN_HASH "{plan}" /* of ft_infer, as in device images */
-{train_plan}
+{train_plan}{output}
 #define FT_ALIGNED __attribute__((aligned(16)))
 
 typedef enum {{
@@ -106,6 +106,15 @@ constexpr std::string_view kAsPlanned =
     "1 "
     ": -1];\n";
 
+// Where an output has one quantizer: real = scale * (q - zero point).
+std::string quantizer_of(const Binding& b) {
+  const QuantParams& q = b.type.quant;
+  if (q.scale.size() != 1) return "";
+  return fmt::format(
+      "#define FT_OUTPUT_SCALE {}\n#define FT_OUTPUT_ZERO_POINT {}\n",
+      c_literal(q.scale[0]), q.zero_point.empty() ? 0 : q.zero_point[0]);
+}
+
 std::string region(const char* name, size_t bytes) {
   if (bytes == 0) return "";
   return fmt::format("  FT_ALIGNED unsigned char {}[{}];\n", name, bytes);
@@ -148,12 +157,13 @@ std::string print_model_header(const DeviceModel& model,
       fmt::arg("scratch", sizes.scratch_bytes),
       fmt::arg("stack", print_stack(sizes, model.target)),
       fmt::arg("base", model.base_sha256),
-      fmt::arg("plan", plan_hash(*model.infer)),
+      fmt::arg("plan", model.store.plan_hash),
       fmt::arg("train_plan",
                model.train ? fmt::format("#define FT_TRAIN_PLAN_HASH \"{}\"\n",
                                          plan_hash(*model.train))
                            : std::string()),
       fmt::arg("as_planned", sizes.stack_bytes > 0 ? kAsPlanned : ""),
+      fmt::arg("output", quantizer_of(model.infer->outputs[0])),
       fmt::arg("members", region("arena", sizes.arena_bytes) +
                               region("persistent", sizes.persistent_bytes) +
                               region("scratch", sizes.scratch_bytes) +

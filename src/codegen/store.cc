@@ -47,12 +47,12 @@ std::string key_macro(const std::optional<std::array<uint8_t, 32>>& key) {
   return "#define FT_STORE_PUBLIC_KEY " + braces(c_hex_bytes(*key)) + "\n";
 }
 
-std::string config_header(const StoreSettings& settings, const Program& infer,
-                          const Program* train, const std::string& base) {
+std::string config_header(const StoreSettings& settings, const Program* train,
+                          const std::string& base) {
   return fmt::format(
       kConfig, fmt::arg("adapters", settings.adapters),
       fmt::arg("base", braces(c_hash_prefix(base))),
-      fmt::arg("plan", braces(c_hash_prefix(plan_hash(infer)))),
+      fmt::arg("plan", braces(c_hash_prefix(settings.plan_hash))),
       fmt::arg("states", train ? kStates : 0),
       fmt::arg(
           "state",
@@ -136,8 +136,7 @@ Result<std::vector<OutputFile>> print_store(const StoreSettings& settings,
       base_sha256.size() != 64)
     return internal_error("flash: inference has states, or no base model");
   std::vector<OutputFile> out = {
-      {"ft_store_config.h",
-       config_header(settings, infer, train, base_sha256)}};
+      {"ft_store_config.h", config_header(settings, train, base_sha256)}};
   bool has_library = false;
   for (const StoreFile& file : store_files()) {
     if (is_of_signatures(file.path) && !settings.public_key) continue;

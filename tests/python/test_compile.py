@@ -43,6 +43,21 @@ def test_a_board_trains_to_the_bits_of_this_machine(tmp_path, precision, method,
     assert there.train_instructions > there.infer_instructions > 0
 
 
+def test_an_int8_answer_needs_no_room_for_floats(tmp_path):
+    options = ["--program", "infer"]
+    small = compiled(tmp_path / "model", *options)
+    large = compiled(tmp_path / "real", *options, "--output", "real")
+    assert small["answer_bytes"] * 4 == large["answer_bytes"]
+    assert small["arena_bytes"] <= large["arena_bytes"]
+    assert "ft_dequantize" not in (tmp_path / "model/ft_model.c").read_text()
+    header = (tmp_path / "model" / "ft_model.h").read_text()
+    assert "ft_infer_answer" not in header
+    assert "#define FT_OUTPUT_SCALE " in header
+    assert "#define FT_OUTPUT_ZERO_POINT " in header
+    same = {**large, **{k: small[k] for k in ("answer", "answer_bytes")}}
+    assert run_model(small, 0).answer_sha256 == run_model(same, 0).answer_sha256
+
+
 @pytest.mark.parametrize("board", ["cortex-m4", "cortex-m55"])
 def test_a_model_without_adapter_answers_as_here(tmp_path, board):
     target = target_or_skip(board)
@@ -68,6 +83,7 @@ def test_what_is_refused_leaves_nothing(tmp_path):
         (2, "--schedule cosine falls over the whole training: give its --steps",
          ["--schedule", "cosine"]),
         (2, "--program 'both': there are: train, infer", ["--program", "both"]),
+        (2, "--output 'both': there are: model, real", ["--output", "both"]),
         (2, "--new-head needs data to count classes", ["--new-head"]),
         (2, "--rtos and --init-adapter are of --program train",
          ["--program", "infer", "--rtos"]),

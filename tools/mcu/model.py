@@ -31,6 +31,7 @@ class ModelRun:
     stack_bytes: int = 0
     model_bytes: int = 0  # of ft_model as linked
     flash_bytes: int = 0
+    sections: list = dataclasses.field(default_factory=list)  # Run.all_sections
 
 
 def samples_header(compiled, steps, count=8, seed=1):
@@ -58,7 +59,8 @@ def samples_header(compiled, steps, count=8, seed=1):
               for _ in range(count)]
     lines = [f"#define STEPS {steps}", f"#define SAMPLES {count}",
              f"#define INPUT_BYTES {compiled['input_bytes']}",
-             f"#define ANSWER_BYTES {compiled['answer_bytes']}"]
+             f"#define ANSWER_BYTES {compiled['answer_bytes']}",
+             f"#define ANSWER {compiled['answer']}"]
     text = "\n".join(lines) + "\n" + array("inputs", inputs)
     if steps:
         targets = [values(compiled["target_dtype"], compiled["target_bytes"],
@@ -101,11 +103,13 @@ def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600,
                        count=count)
             assert done.exit == 0, done.output
             figures = {f"{n}_instructions": s.instructions
-                       for n, s in done.sections.items()}
+                       for n, s in done.sections.items()
+                       if n in ("train", "infer")}
             figures["slice_instructions"] = max(
                 (s.instructions for n, s in done.all_sections if n == "slice"),
                 default=0)
             figures |= {
+                "sections": done.all_sections,
                 "stack_bytes": max(s.stack_bytes
                                    for s in done.sections.values()),
                 "flash_bytes": image.flash_bytes,

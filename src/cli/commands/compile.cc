@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "codegen/device_model.h"
 #include "data/front_end.h"
+#include "passes/dead_code.h"
 #include "plan/target.h"
 #include "train/adapted_model.h"
 
@@ -18,7 +19,7 @@ namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model, out, target, program = "train", init_adapter;
+  std::string model, out, target, program = "train", init_adapter, output;
   std::string front_end, arithmetic = "auto";
   MethodOptions method;
   OptimizerOptions optimizer;
@@ -44,6 +45,11 @@ struct Options {
                    "train: inference and training of --method; infer: "
                    "inference, with the adapters of --adapter")
         ->capture_default_str();
+    app.add_option("--output", output,
+                   "what inference gives: model: the model's own output, int8 "
+                   "with its scale and zero point where it has these; real: "
+                   "also its logits or prediction in real units, which take "
+                   "memory; default: model for --program infer, else real");
     method.add_to(app);
     optimizer.add_to(app);
     adapters.add_to(app);
@@ -97,7 +103,8 @@ Status check_flash(const Options& options) {
 
 Result<codegen::StoreSettings> store_of(const Options& options,
                                         const Program& infer) {
-  codegen::StoreSettings store{.adapters = options.flash_adapters};
+  codegen::StoreSettings store{.adapters = options.flash_adapters,
+                               .plan_hash = plan_hash(infer)};
   if (store.adapters > 0 && infer.persistent_bytes == 0)
     return usage_error(
         "--flash: this inference reads no adapter; give one with --adapter");
@@ -112,6 +119,10 @@ Status check(const Options& options) {
     return usage_error(fmt::format("--program '{}': there are: train, infer",
                                    options.program));
   const bool train = options.program == "train";
+  if (!options.output.empty() && options.output != "model" &&
+      options.output != "real")
+    return usage_error(
+        fmt::format("--output '{}': there are: model, real", options.output));
   if (train && !options.adapters.paths.empty())
     return usage_error(
         "--adapter is of --program infer; training starts from --init-adapter");
@@ -191,13 +202,29 @@ Result<Compiled> compile_both(const Options& options, const Target& target) {
   return out;
 }
 
+bool wants_real_output(const Options& options) {
+  return options.output.empty() ? options.program == "train"
+                                : options.output == "real";
+}
+
+// Inference that computes the model's own output only.
+Result<Program> with_model_output(const Program& infer,
+                                  const PlanOptions& plan) {
+  Graph graph = infer.graph.clone();
+  graph.outputs.resize(1);
+  remove_dead_nodes(graph);
+  return build_program(std::move(graph), plan);
+}
+
 // What a caller puts in and takes out, for tools that drive the code.
 void add_interface(const codegen::DeviceModel& model, Json& fields) {
   const Program& program = model.train ? *model.train : *model.infer;
   const TensorType& input = program.inputs[0].type;
-  const TensorType& answer = model.infer->outputs[1].type;
+  const bool is_real = model.infer->outputs.size() > 1;
+  const TensorType& answer = model.infer->outputs[is_real ? 1 : 0].type;
   fields["input_dtype"] = name_of(input.dtype);
   fields["input_bytes"] = input.num_bytes();
+  fields["answer"] = is_real ? "ft_infer_answer" : "ft_infer_output";
   fields["answer_bytes"] = answer.num_bytes();
   if (!model.train) return;
   // Behind the model's inputs come the target and the optimizer's numbers.
@@ -227,7 +254,7 @@ Json fields_of(const Options& options, const Target& target,
       {"constant_bytes", s.constant_bytes},
       {"code_bytes", s.code_bytes},
       {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)},
-      {"infer_plan_hash", plan_hash(*model.infer)},
+      {"infer_plan_hash", model.store.plan_hash},
       {"flash_adapters", model.store.adapters}};
   add_interface(model, fields);
   return fields;
@@ -242,6 +269,11 @@ Status write(const Options& options, const Target& target,
   model.target = target;
   FT_TRY(model.store, store_of(options, *model.infer));
   FT_TRY(model.front_end, chosen_front_end(options, target));
+  Program printed_infer;  // if it is not all of model.infer
+  if (!wants_real_output(options)) {
+    FT_TRY(printed_infer, with_model_output(*model.infer, plan_for(target)));
+    model.infer = &printed_infer;
+  }
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
   FolderFiles files;
