@@ -356,7 +356,8 @@ std::vector<std::byte> channels_of(const LowerContext& context,
                           .y_zero_point = p.y_zero_point,
                           .stride = 1,
                           .step = p.out_c,
-                          .count = p.k_h * p.k_w},
+                          .count = p.k_h * p.k_w,
+                          .is_fixed = 1},
                          lowered);
 }
 

@@ -25,7 +25,8 @@ void replace_aux(const LowerContext& context, const DeviceWeights& weights,
                               .y_zero_point = weights.y_zero_point,
                               .stride = weights.k,
                               .step = 1,
-                              .count = weights.k};
+                              .count = weights.k,
+                              .is_fixed = rank == 0 && weights.rounds_twice};
   std::vector<AuxData> aux;
   aux.push_back({std::move(packed)});
   aux.push_back({device_channels(context, layer, lowered)});

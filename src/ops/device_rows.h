@@ -17,6 +17,7 @@ uint32_t unread_inputs(const OpDef& op, const KernelDef& row);
 struct DeviceWeights {
   int32_t n, k;
   int32_t x_zero_point, y_zero_point;
+  bool rounds_twice = true;  // as convolutions do, not fully connected layers
 };
 
 // Weights and bias are constants, and there is no gain.

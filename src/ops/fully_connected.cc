@@ -213,7 +213,7 @@ Status prepare_hwy(const LowerContext&, Lowered& lowered) {
 }
 
 DeviceWeights device_weights(const ft_fully_connected_params& p) {
-  return {p.n, p.k, p.x_zero_point, p.y_zero_point};
+  return {p.n, p.k, p.x_zero_point, p.y_zero_point, false};
 }
 
 bool accepts_armdsp(const LowerContext& context, const Lowered& lowered) {

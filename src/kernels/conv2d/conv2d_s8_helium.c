@@ -25,30 +25,110 @@ static void any_pixels(const ft_device_conv* l, int32_t groups,
   }
 }
 
-/* Four pixels of a plain layer without a side. */
-static void plain_pixels(const ft_device_conv* l, int32_t groups,
-                         const int8_t* const* x, int8_t* y) {
-  const ft_conv_params* p = l->p;
-  const uint32x4_t to = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)p->out_c);
-  const int32x4_t low = vdupq_n_s32(p->q_low), high = vdupq_n_s32(p->q_high);
-  const ft_device_channel* c = ft_channel_list(l->channels);
-  const ft_device_channel* end = c + p->out_c;
-  const int8_t* w = (const int8_t*)l->w;
-  for (; c != end; ++c, w += 16 * groups) {
-    const int32x4_t v = ft_mve_requantize(ft_mve_dot_4x1(w, x, groups), c);
-    vstrbq_scatter_offset_s32(y++, to, vminq_s32(vmaxq_s32(v, low), high));
+/* Four output channels of four pixels: sums by `dot`, which moves w on. */
+#define FOUR_CHANNELS(dot)               \
+  do {                                   \
+    int32x4_t s_ = dot;                  \
+    FT_MVE_REQUANTIZE("b", s_, c, even); \
+    s_ = dot;                            \
+    FT_MVE_REQUANTIZE("b", s_, c, odd);  \
+    s_ = dot;                            \
+    FT_MVE_REQUANTIZE("t", s_, c, even); \
+    s_ = dot;                            \
+    FT_MVE_REQUANTIZE("t", s_, c, odd);  \
+  } while (0)
+
+/* Four pixels of a plain layer without a side, whose output channels are a
+ * multiple of 4; `dot` gives the four sums of the channel at w. */
+#define DEFINE_PIXELS(name, load, dot)                                         \
+  static void name(const ft_device_conv* l, int32_t groups,                    \
+                   const int8_t* const* x, int8_t* y) {                        \
+    const ft_conv_params* p = l->p;                                            \
+    const int clamps = p->q_low > -128 || p->q_high < 127;                     \
+    const ft_device_channel* c = ft_channel_list(l->channels);                 \
+    const int8_t* end = y + p->out_c;                                          \
+    const int8_t* w = (const int8_t*)l->w;                                     \
+    const uint32x4_t to = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)p->out_c); \
+    int16x8_t even = vdupq_n_s16(0), odd = even;                               \
+    load;                                                                      \
+    (void)groups;                                                              \
+    for (; y != end; y += 4) {                                                 \
+      int8x16_t v = vdupq_n_s8(0);                                             \
+      FOUR_CHANNELS(dot);                                                      \
+      v = vqmovntq_s16(vqmovnbq_s16(v, even), odd);                            \
+      if (clamps) {                                                            \
+        v = vmaxq_s8(v, vdupq_n_s8((int8_t)p->q_low));                         \
+        v = vminq_s8(v, vdupq_n_s8((int8_t)p->q_high));                        \
+      }                                                                        \
+      vstrwq_scatter_offset_s32((int32_t*)(void*)y, to,                        \
+                                vreinterpretq_s32_s8(v));                      \
+    }                                                                          \
+  }
+
+#define LOAD_ROWS                                           \
+  const int8x16_t x0 = vld1q_s8(x[0]), x1 = vld1q_s8(x[1]); \
+  const int8x16_t x2 = vld1q_s8(x[2]), x3 = vld1q_s8(x[3])
+#define LOAD_POINTERS \
+  const int8_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3]
+
+static inline int32x4_t dot_any(const int8_t** w, const int8_t* const* x,
+                                int32_t groups) {
+  const int32x4_t sums = ft_mve_dot_4x1(*w, x, groups);
+  *w += 16 * groups;
+  return sums;
+}
+
+DEFINE_PIXELS(pixels_1, LOAD_ROWS, ft_mve_dot_1(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_2, LOAD_POINTERS, ft_mve_dot_2(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_3, LOAD_POINTERS, ft_mve_dot_3(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_4, LOAD_POINTERS, ft_mve_dot_4(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_8, LOAD_POINTERS, ft_mve_dot_8(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_any, , dot_any(&w, x, groups))
+
+typedef void (*pixels_fn)(const ft_device_conv* l, int32_t groups,
+                          const int8_t* const* x, int8_t* y);
+
+static pixels_fn pixels_of(int32_t groups) {
+  switch (groups) {
+    case 1: return pixels_1;
+    case 2: return pixels_2;
+    case 3: return pixels_3;
+    case 4: return pixels_4;
+    case 8: return pixels_8;
+    default: return pixels_any;
   }
 }
 
-/* Where the window of a pixel stands as one padded run: in the image, or copied
- * to `bytes`. */
-static const int8_t* window_of(const ft_conv_params* p, const int8_t* x,
-                               const ft_cursor* at, int8_t* bytes) {
-  if (ft_is_pointwise(p) && p->in_c % 16 == 0) {
-    const int32_t row = at->image * p->in_h + at->oy * p->stride_h;
-    return x + (row * p->in_w + at->ox * p->stride_w) * p->in_c;
+/* Copies the window of a pixel, whose rows are single runs in the image's
+ * middle. */
+static void gather(const ft_conv_params* p, const int8_t* x,
+                   const ft_cursor* at, int8_t* to) {
+  const int32_t y0 = at->oy * p->stride_h - p->pad_top;
+  const int32_t x0 = at->ox * p->stride_w - p->pad_left;
+  const int32_t row = p->in_w * p->in_c, run = p->k_w * p->in_c;
+  const int8_t* from =
+      x + ((at->image * p->in_h + y0) * p->in_w + x0) * p->in_c;
+  const int8_t* end = to + p->k_h * run;
+  if (y0 < 0 || x0 < 0 || p->dilation_w > 1 || x0 + p->k_w > p->in_w ||
+      y0 + (p->k_h - 1) * p->dilation_h >= p->in_h) {
+    ft_im2col_s8(p, x, at, to);
+    return;
   }
-  ft_im2col_s8(p, x, at, bytes);
+  for (; to != end; to += run, from += p->dilation_h * row)
+    ft_mve_copy(to, from, run);
+}
+
+/* Where the window of a pixel stands as one run of whole vectors: in the image,
+ * where what follows it meets weights of 0, or copied to `bytes`. */
+static const int8_t* window_of(const ft_conv_params* p, const int8_t* x,
+                               const ft_cursor* at, int32_t k16,
+                               int8_t* bytes) {
+  if (ft_is_pointwise(p)) {
+    const int32_t row = at->image * p->in_h + at->oy * p->stride_h;
+    const int32_t first = (row * p->in_w + at->ox * p->stride_w) * p->in_c;
+    if (first + k16 <= p->batch * p->in_h * p->in_w * p->in_c) return x + first;
+  }
+  gather(p, x, at, bytes);
   return bytes;
 }
 
@@ -62,16 +142,20 @@ void ft_conv2d_s8_helium(const void* params, const ft_args* args) {
   const int8_t* rows[FT_MVE_PIXELS];
   ft_cursor at = ft_cursor_at(p, 0);
   const ft_device_conv l = ft_device_conv_of(p, args);
+  const int is_plain =
+      l.channels->is_plain && p->rank == 0 && p->out_c % 4 == 0;
+  const pixels_fn plain_pixels = pixels_of(k16 / 16);
   int32_t pixel, i;
   if (k != k16) memset(bytes, 0, (size_t)(FT_MVE_PIXELS * k16));
   for (pixel = 0; pixel < pixels; pixel += FT_MVE_PIXELS) {
     const int32_t left = pixels - pixel;
     const int32_t count = left < FT_MVE_PIXELS ? left : FT_MVE_PIXELS;
     for (i = 0; i < FT_MVE_PIXELS; ++i) {
-      rows[i] = i < count ? window_of(p, x, &at, bytes + i * k16) : rows[0];
+      rows[i] =
+          i < count ? window_of(p, x, &at, k16, bytes + i * k16) : rows[0];
       if (i < count) ft_cursor_next(p, &at);
     }
-    if (l.channels->is_plain && p->rank == 0 && count == FT_MVE_PIXELS)
+    if (is_plain && count == FT_MVE_PIXELS)
       plain_pixels(&l, k16 / 16, rows, y);
     else
       any_pixels(&l, k16 / 16, rows, pixel, count, y);

@@ -30,12 +30,22 @@ static inline ft_device_conv ft_device_conv_of(const ft_conv_params* p,
   return l;
 }
 
+/* The formula of a plain layer (quant/s8_device.h). */
+static inline int32_t ft_device_plain(int32_t sum, const ft_device_channel* c) {
+  const int32_t high =
+      ft_rounding_doubling_high_mul(ft_add_wrap(sum, c->init), c->multiplier);
+  return (high + (high >> 31) + c->offset) >> c->right;
+}
+
 static inline int8_t ft_device_conv_finish(const ft_device_conv* l,
                                            int32_t pixel, int32_t co,
                                            int32_t sum) {
   const ft_conv_params* p = l->p;
   const ft_device_channel* c = ft_channel_list(l->channels) + co;
-  int32_t acc = ft_add_wrap(sum, c->init);
+  int32_t acc;
+  if (p->rank == 0 && l->channels->is_plain)
+    return (int8_t)ft_clamp_i32(ft_device_plain(sum, c), p->q_low, p->q_high);
+  acc = ft_add_wrap(sum, c->init);
   if (p->rank > 0) {
     const float side =
         l->inv_acc_scale[co] * ft_low_rank_dot(l->h + pixel * p->rank,

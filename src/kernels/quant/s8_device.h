@@ -17,7 +17,8 @@ extern "C" {
 /* is_plain: ((2 * acc * multiplier, rounded at bit 32) + its sign + offset) >>
  * right is the requantized sum with the output's zero point, for every sum that
  * this layer can have. Else `right` is minus the shift, and fixed_point.h's
- * functions do it. */
+ * functions do it. A plain layer's channel whose sums all give one output, as
+ * those of a pruned filter do, has multiplier 0 and that output. */
 typedef struct {
   int32_t init; /* bias - zero_point * sum of w */
   int32_t multiplier;
@@ -38,7 +39,8 @@ static inline const ft_device_channel* ft_channel_list(
 typedef struct {
   int32_t out_c, x_zero_point, y_zero_point;
   int32_t stride, step,
-      count; /* weight i of channel c: c * stride + i * step */
+      count;        /* weight i of channel c: c * stride + i * step */
+  int32_t is_fixed; /* nothing else is added to the sums */
 } ft_device_layer;
 
 /* Of `out_c` channels, rounded up to an even number. */

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <tuple>
 #include <vector>
 
 #include "base/random.h"
@@ -43,7 +44,7 @@ TEST(DeviceChannels, OneShiftGivesTheReferencesTwoRoundings) {
         static_cast<int32_t>(random.below(i++, 256)) - 128;
     const int32_t shift = -right, bias = 12345;
     const int8_t w = 1;
-    const ft_device_layer layer{1, 7, zero_point, 1, 1, 1};
+    const ft_device_layer layer{1, 7, zero_point, 1, 1, 1, 1};
     std::vector<int32_t> bytes(ft_device_channels_bytes(1) / sizeof(int32_t));
     auto* made = reinterpret_cast<ft_device_channels*>(bytes.data());
     ft_device_set_channels(&layer, &w, &bias, &multiplier, &shift, made);
@@ -63,7 +64,7 @@ TEST(DeviceChannels, OneShiftGivesTheReferencesTwoRoundings) {
 
 TEST(DeviceChannels, ShiftsToTheLeftAndHugeBiasesAreNotPlain) {
   const int8_t w = 1;
-  const ft_device_layer layer{1, 0, 0, 1, 1, 1};
+  const ft_device_layer layer{1, 0, 0, 1, 1, 1, 0};
   const int32_t multiplier = 1 << 30;
   std::vector<int32_t> bytes(ft_device_channels_bytes(1) / sizeof(int32_t));
   auto* made = reinterpret_cast<ft_device_channels*>(bytes.data());
@@ -73,6 +74,36 @@ TEST(DeviceChannels, ShiftsToTheLeftAndHugeBiasesAreNotPlain) {
     EXPECT_EQ(made->is_plain, 0) << shift << " " << bias;
     EXPECT_EQ(ft_channel_list(made)->right, -shift);
   }
+}
+
+TEST(DeviceChannels, AChannelWithOneOutputIsPlainWhereNothingIsAdded) {
+  const int8_t w[2] = {-3, 100};
+  ft_device_layer layer{1, 5, -7, 2, 1, 2, 1};
+  const int32_t multiplier = (1 << 30) + 12345;
+  std::vector<int32_t> bytes(ft_device_channels_bytes(1) / sizeof(int32_t));
+  auto* made = reinterpret_cast<ft_device_channels*>(bytes.data());
+  for (const auto& [shift, bias, is_plain] : {std::tuple{-26, 1 << 30, 1},
+                                              {-26, -(1 << 30), 1},
+                                              {-30, 77, 1},
+                                              {-24, (1 << 30) + (1 << 24), 0},
+                                              {-12, 1 << 30, 0}}) {
+    ft_device_set_channels(&layer, w, &bias, &multiplier, &shift, made);
+    ASSERT_EQ(made->is_plain, is_plain) << shift << " " << bias;
+    const ft_device_channel& c = *ft_channel_list(made);
+    for (int32_t x : {-128, -1, 0, 90, 127}) {
+      const int32_t sum = w[0] * -x / 2 + w[1] * x;
+      const int32_t acc = bias + sum - 5 * (w[0] + w[1]);
+      const int32_t expected = ft_requantize(acc, multiplier, shift) - 7;
+      if (is_plain != 0) {
+        EXPECT_EQ(plain_result(sum + c.init, c), expected);
+      }
+    }
+  }
+  layer.is_fixed = 0;
+  const int32_t shift = -26, bias = 1 << 30;
+  ft_device_set_channels(&layer, w, &bias, &multiplier, &shift, made);
+  EXPECT_EQ(made->is_plain, 0);
+  EXPECT_EQ(ft_channel_list(made)->multiplier, multiplier);
 }
 
 TEST(DeviceChannels, RoundingOnceNeedsTheUpperHalfOnly) {

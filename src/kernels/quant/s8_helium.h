@@ -8,42 +8,132 @@
 #include "kernels/quant/fixed_point.h"
 #include "kernels/quant/s8_device.h"
 
-/* Sums of one row of weights with four rows of x; `groups` (at least 1) of 16
- * bytes. */
+/* Sums of one row of weights with four rows of x are one vector. In asm: GCC 12
+ * clears each sum before VMLADAVA and spills what it loads early. */
+
+/* 16 products for each of four rows at `x0` .. `x3`. `mla`: vmladav for the
+ * first ones, vmladava to add to them. `at`: where the rows stand, "], #16" to
+ * move on. */
+#define FT_MVE_GROUP(mla, at)        \
+  "vldrb.8 q0, [%[w]], #16\n\t"      \
+  "vldrb.8 q1, [%[x0]" at "\n\t" mla \
+  ".s8 %[s0], q0, q1\n\t"            \
+  "vldrb.8 q2, [%[x1]" at "\n\t" mla \
+  ".s8 %[s1], q0, q2\n\t"            \
+  "vldrb.8 q1, [%[x2]" at "\n\t" mla \
+  ".s8 %[s2], q0, q1\n\t"            \
+  "vldrb.8 q2, [%[x3]" at "\n\t" mla ".s8 %[s3], q0, q2\n\t"
+#define FT_MVE_NEXT_GROUP FT_MVE_GROUP("vmladava", "], #16")
+#define FT_MVE_SUMS                                 \
+  "vmov %q[sums][2], %q[sums][0], %[s2], %[s0]\n\t" \
+  "vmov %q[sums][3], %q[sums][1], %[s3], %[s1]\n\t"
+
+/* Any number of groups of 16 bytes, at least 1. */
 static inline int32x4_t ft_mve_dot_4x1(const int8_t* w, const int8_t* const* x,
                                        int32_t groups) {
   const int8_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-  int32x4_t sums = vdupq_n_s32(0);
+  int32x4_t sums;
   __asm volatile(
-      "dls lr, %[n]\n"
-      "1:\n\t"
-      "vldrb.8 q0, [%[w]], #16\n\t"
-      "vldrb.8 q1, [%[x0]], #16\n\t"
-      "vmladava.s8 %[s0], q0, q1\n\t"
-      "vldrb.8 q2, [%[x1]], #16\n\t"
-      "vmladava.s8 %[s1], q0, q2\n\t"
-      "vldrb.8 q1, [%[x2]], #16\n\t"
-      "vmladava.s8 %[s2], q0, q1\n\t"
-      "vldrb.8 q2, [%[x3]], #16\n\t"
-      "vmladava.s8 %[s3], q0, q2\n\t"
+      "lsr lr, %[n], #2\n\t"
+      "wls lr, lr, 2f\n"
+      "1:\n\t" FT_MVE_NEXT_GROUP FT_MVE_NEXT_GROUP FT_MVE_NEXT_GROUP
+          FT_MVE_NEXT_GROUP
       "le lr, 1b\n"
+      "2:\n\t"
+      "and lr, %[n], #3\n\t"
+      "wls lr, lr, 4f\n"
+      "3:\n\t" FT_MVE_NEXT_GROUP
+      "le lr, 3b\n"
+      "4:\n\t" FT_MVE_SUMS
       : [w] "+r"(w), [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2), [x3] "+r"(x3),
-        [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2), [s3] "+Te"(s3)
+        [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2), [s3] "+Te"(s3),
+        [sums] "=w"(sums)
       : [n] "r"(groups)
       : "lr", "q0", "q1", "q2", "memory");
-  sums = vsetq_lane_s32(s0, sums, 0);
-  sums = vsetq_lane_s32(s1, sums, 1);
-  sums = vsetq_lane_s32(s2, sums, 2);
-  return vsetq_lane_s32(s3, sums, 3);
+  return sums;
 }
 
-/* Four sums of one channel of a plain layer, with the output's zero point. */
-static inline int32x4_t ft_mve_requantize(int32x4_t sums,
-                                          const ft_device_channel* c) {
-  int32x4_t v = vqrdmulhq_n_s32(vaddq_n_s32(sums, c->init), c->multiplier);
-  v = vaddq_n_s32(vaddq_s32(v, vshrq_n_s32(v, 31)), c->offset);
-  return vshlq_r_s32(v, -c->right);
+#define FT_MVE_FIXED(name, steps)                                           \
+  static inline int32x4_t name(const int8_t** w, const int8_t* x0,          \
+                               const int8_t* x1, const int8_t* x2,          \
+                               const int8_t* x3) {                          \
+    int32_t s0, s1, s2, s3;                                                 \
+    int32x4_t sums;                                                         \
+    __asm volatile(steps FT_MVE_SUMS                                        \
+                   : [w] "+r"(*w), [s0] "=&Te"(s0), [s1] "=&Te"(s1),        \
+                     [s2] "=&Te"(s2), [s3] "=&Te"(s3), [sums] "=w"(sums)    \
+                   : [x0] "r"(x0), [x1] "r"(x1), [x2] "r"(x2), [x3] "r"(x3) \
+                   : "q0", "q1", "q2", "memory");                           \
+    return sums;                                                            \
+  }
+
+/* 2, 3, 4 and 8 groups, without a loop; *w moves on. */
+#define FT_MVE_2 FT_MVE_GROUP("vmladav", "]") FT_MVE_GROUP("vmladava", ", #16]")
+#define FT_MVE_3 FT_MVE_2 FT_MVE_GROUP("vmladava", ", #32]")
+#define FT_MVE_4 FT_MVE_3 FT_MVE_GROUP("vmladava", ", #48]")
+#define FT_MVE_8                                                            \
+  FT_MVE_4 FT_MVE_GROUP("vmladava", ", #64]")                               \
+      FT_MVE_GROUP("vmladava", ", #80]") FT_MVE_GROUP("vmladava", ", #96]") \
+          FT_MVE_GROUP("vmladava", ", #112]")
+FT_MVE_FIXED(ft_mve_dot_2, FT_MVE_2)
+FT_MVE_FIXED(ft_mve_dot_3, FT_MVE_3)
+FT_MVE_FIXED(ft_mve_dot_4, FT_MVE_4)
+FT_MVE_FIXED(ft_mve_dot_8, FT_MVE_8)
+
+/* One group, with the rows of x in registers. */
+static inline int32x4_t ft_mve_dot_1(const int8_t** w, int8x16_t x0,
+                                     int8x16_t x1, int8x16_t x2, int8x16_t x3) {
+  int32_t s0, s1, s2, s3;
+  int32x4_t sums;
+  __asm volatile(
+      "vldrb.8 %q[sums], [%[w]], #16\n\t"
+      "vmladav.s8 %[s0], %q[sums], %q[x0]\n\t"
+      "vmladav.s8 %[s1], %q[sums], %q[x1]\n\t"
+      "vmladav.s8 %[s2], %q[sums], %q[x2]\n\t"
+      "vmladav.s8 %[s3], %q[sums], %q[x3]\n\t" FT_MVE_SUMS
+      : [w] "+r"(*w), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2),
+        [s3] "=&Te"(s3), [sums] "=&w"(sums)
+      : [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3)
+      : "memory");
+  return sums;
+}
+
+/* Four sums of the plain channel *c, requantized with the output's zero point
+ * and saturated, to the even (`half` "b") or odd ("t") halfwords of `to`; *c
+ * moves on. VQRDMLAH adds the sum's sign in place of its product's: they differ
+ * where the product is 0, whose rounding -1 does not change. */
+#define FT_MVE_REQUANTIZE(half, sums, c, to)                           \
+  do {                                                                 \
+    int32x4_t sign_;                                                   \
+    int32_t a_, b_;                                                    \
+    __asm volatile(                                                    \
+        "ldrd %[a], %[b], [%[p]], #8\n\t"                              \
+        "vadd.i32 %q[s], %q[s], %[a]\n\t"                              \
+        "vshr.s32 %q[v], %q[s], #31\n\t"                               \
+        "vqrdmlah.s32 %q[v], %q[s], %[b]\n\t"                          \
+        "ldrd %[a], %[b], [%[p]], #8\n\t"                              \
+        "rsb %[b], %[b], #0\n\t"                                       \
+        "vadd.i32 %q[v], %q[v], %[a]\n\t"                              \
+        "vshl.s32 %q[v], %[b]\n\t"                                     \
+        "vqmovn" half ".s32 %q[h], %q[v]\n\t"                          \
+        : [p] "+r"(c), [s] "+w"(sums), [h] "+w"(to), [v] "=&w"(sign_), \
+          [a] "=&r"(a_), [b] "=&r"(b_)                                 \
+        :                                                              \
+        : "memory");                                                   \
+  } while (0)
+
+/* `bytes` bytes, at least 1. */
+static inline void ft_mve_copy(int8_t* to, const int8_t* from, int32_t bytes) {
+  __asm volatile(
+      "dlstp.8 lr, %[n]\n"
+      "1:\n\t"
+      "vldrb.8 q0, [%[from]], #16\n\t"
+      "vstrb.8 q0, [%[to]], #16\n\t"
+      "letp lr, 1b\n"
+      : [to] "+r"(to), [from] "+r"(from)
+      : [n] "r"(bytes)
+      : "lr", "q0", "memory");
 }
 
 #endif /* FT_KERNELS_QUANT_S8_HELIUM_H_ */
