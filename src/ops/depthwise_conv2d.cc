@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/depthwise_conv2d/depthwise_lanes.h"
 #include "kernels/quant/s8_lanes.h"
 #include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
@@ -397,17 +398,27 @@ bool accepts_helium(const LowerContext& context, const Lowered& lowered) {
                  ->is_plain != 0;
 }
 
+// Weights and constants of whole vectors, which may hold several pixels.
 Status prepare_helium(const LowerContext& context, Lowered& lowered) {
   const auto p = lowered.params_as<ft_conv_params>();
   const std::span<const std::byte> w = context.constant(1);
   const std::vector<std::byte> channels = channels_of(context, lowered);
-  std::vector<std::byte> blocks(ft_lane_blocks_bytes(p.out_c));
-  ft_set_lane_blocks(
-      ft_channel_list(
-          reinterpret_cast<const ft_device_channels*>(channels.data())),
-      p.out_c, reinterpret_cast<ft_lane_block*>(blocks.data()));
-  lowered.aux = {{{w.begin(), w.end()}}, {std::move(blocks)}};
-  lowered.scratch_bytes = tap_bytes(p);
+  const ft_device_channel* list = ft_channel_list(
+      reinterpret_cast<const ft_device_channels*>(channels.data()));
+  const int32_t lanes = p.out_c * ft_depthwise_lanes_pixels(&p);
+  std::vector<ft_device_channel> repeated;
+  for (int32_t c = 0; c < lanes; ++c) repeated.push_back(list[c % p.out_c]);
+  std::vector<std::byte> blocks(ft_lane_blocks_bytes(lanes));
+  ft_set_lane_blocks(repeated.data(), lanes,
+                     reinterpret_cast<ft_lane_block*>(blocks.data()));
+  const int32_t taps = p.k_h * p.k_w;
+  std::vector<std::byte> packed(blocks.size() / sizeof(ft_lane_block) *
+                                static_cast<size_t>(taps * FT_LANES));
+  ft_depthwise_lanes_pack(reinterpret_cast<const int8_t*>(w.data()), taps,
+                          p.out_c, lanes,
+                          reinterpret_cast<int8_t*>(packed.data()));
+  lowered.aux = {{std::move(packed)}, {std::move(blocks)}};
+  lowered.scratch_bytes = static_cast<size_t>(ft_depthwise_lanes_scratch(&p));
   return ok_status();
 }
 

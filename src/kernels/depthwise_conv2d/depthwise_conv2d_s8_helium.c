@@ -1,12 +1,15 @@
 /* int8 depthwise convolution of a plain layer with one output channel for each
- * input channel, 16 channels at a time; no copy of the image.
+ * input channel, 16 lanes at a time; no copy of the image but at the border
+ * where a vector holds several pixels.
  *
- * aux: weights [k_h * k_w, out_c], all above -128, ft_lane_block for each 16
- * channels. scratch: pointers to the taps, a row of zero points. */
+ * aux: weights [blocks][k_h * k_w][16], all above -128, ft_lane_block of each
+ * block of 16 channels; those of several pixels repeat (depthwise_lanes.h).
+ * scratch: ft_depthwise_lanes_scratch(). */
 #include <arm_mve.h>
 #include <string.h>
 
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
+#include "kernels/depthwise_conv2d/depthwise_lanes.h"
 #include "kernels/depthwise_conv2d/tap_rows.h"
 #include "kernels/quant/s8_lanes.h"
 
@@ -14,104 +17,216 @@ typedef struct {
   int32x4_t v[4];
 } lanes;
 
-/* Adds sums of up to two products of bytes, which fit 16 bits as weights lie
- * above -128. */
-static inline void add_widened(lanes* acc, int16x8_t even, int16x8_t odd) {
-  acc->v[0] = vaddq_s32(acc->v[0], vmovlbq_s16(even));
-  acc->v[2] = vaddq_s32(acc->v[2], vmovltq_s16(even));
-  acc->v[1] = vaddq_s32(acc->v[1], vmovlbq_s16(odd));
-  acc->v[3] = vaddq_s32(acc->v[3], vmovltq_s16(odd));
-}
+/* The tap at `row` times the weights at w, to `even` and `odd` halfwords. The
+ * weights are loaded twice: there are 8 vectors, of which 4 are sums. */
+#define FT_TAP(row, even, odd, k) \
+  "vldrb.8 " odd ", [" row        \
+  "]\n\t"                         \
+  "vldrb.8 " k                    \
+  ", [%[w]], #16\n\t"             \
+  "vmullb.s8 " even ", " odd ", " k "\n\t"
+#define FT_ADD_WIDENED(even, odd)      \
+  "vmovlb.s16 %q[t], " even            \
+  "\n\t"                               \
+  "vadd.i32 %q[s0], %q[s0], %q[t]\n\t" \
+  "vmovlt.s16 " even ", " even         \
+  "\n\t"                               \
+  "vadd.i32 %q[s2], %q[s2], " even     \
+  "\n\t"                               \
+  "vmovlb.s16 %q[t], " odd             \
+  "\n\t"                               \
+  "vadd.i32 %q[s1], %q[s1], %q[t]\n\t" \
+  "vmovlt.s16 " odd ", " odd           \
+  "\n\t"                               \
+  "vadd.i32 %q[s3], %q[s3], " odd "\n\t"
 
-/* Lanes that are channels; predicated loads cost an instruction more. */
-typedef struct {
-  int are_all;
-  mve_pred16_t live;
-} lane_mask;
-
-static inline int8x16_t load(const int8_t* at, lane_mask mask) {
-  return mask.are_all ? vldrbq_s8(at) : vldrbq_z_s8(at, mask.live);
-}
-
+/* Sums of 16 lanes and where they start, two taps at a time: two products of
+ * bytes fit 16 bits as weights lie above -128. */
 static inline lanes sum_taps(const int8_t* const* taps, int32_t count,
-                             int32_t c, const int8_t* w, int32_t out_c,
-                             lane_mask mask) {
-  const int8_t* const* end = taps + count;
-  lanes acc;
-  acc.v[0] = acc.v[1] = acc.v[2] = acc.v[3] = vdupq_n_s32(0);
-  if (count % 2) {
-    const int8x16_t x = load(*taps++ + c, mask), k = load(w, mask);
-    add_widened(&acc, vmullbq_int_s8(x, k), vmulltq_int_s8(x, k));
-    w += out_c;
-  }
-  for (; taps != end; taps += 2, w += 2 * out_c) {
-    const int8x16_t x0 = load(taps[0] + c, mask), k0 = load(w, mask);
-    const int8x16_t x1 = load(taps[1] + c, mask);
-    const int8x16_t k1 = load(w + out_c, mask);
-    add_widened(&acc, vaddq_s16(vmullbq_int_s8(x0, k0), vmullbq_int_s8(x1, k1)),
-                vaddq_s16(vmulltq_int_s8(x0, k0), vmulltq_int_s8(x1, k1)));
-  }
-  return acc;
+                             int32_t c, const int8_t* w,
+                             const ft_lane_block* block) {
+  int32x4_t s0 = vld1q_s32(block->init[0]), s1 = vld1q_s32(block->init[1]);
+  int32x4_t s2 = vld1q_s32(block->init[2]), s3 = vld1q_s32(block->init[3]);
+  int32x4_t t, u, k, l;
+  const int8_t *a, *b;
+  lanes sums;
+  __asm volatile(
+      "lsr lr, %[n], #1\n\t"
+      "wls lr, lr, 2f\n"
+      "1:\n\t"
+      "ldrd %[a], %[b], [%[taps]], #8\n\t"
+      "add %[a], %[a], %[c]\n\t"
+      "add %[b], %[b], %[c]\n\t" FT_TAP("%[a]", "%q[u]", "%q[l]", "%q[k]")
+      "vmullt.s8 %q[l], %q[l], %q[k]\n\t" FT_TAP("%[b]", "%q[t]", "%q[k]",
+                                                "%q[t]")
+      "vadd.i16 %q[u], %q[u], %q[t]\n\t"
+      "vldrb.8 %q[t], [%[w], #-16]\n\t"
+      "vmullt.s8 %q[k], %q[k], %q[t]\n\t"
+      "vadd.i16 %q[l], %q[l], %q[k]\n\t" FT_ADD_WIDENED("%q[u]", "%q[l]")
+      "le lr, 1b\n"
+      "2:\n\t"
+      "tst %[n], #1\n\t"
+      "beq 3f\n\t"
+      "ldr %[a], [%[taps]]\n\t"
+      "add %[a], %[a], %[c]\n\t" FT_TAP("%[a]", "%q[u]", "%q[l]", "%q[k]")
+      "vmullt.s8 %q[l], %q[l], %q[k]\n\t" FT_ADD_WIDENED("%q[u]", "%q[l]")
+      "3:\n"
+      : [taps] "+r"(taps), [w] "+r"(w), [s0] "+w"(s0), [s1] "+w"(s1),
+        [s2] "+w"(s2), [s3] "+w"(s3), [t] "=&w"(t), [u] "=&w"(u), [k] "=&w"(k),
+        [l] "=&w"(l), [a] "=&r"(a), [b] "=&r"(b)
+      : [n] "r"(count), [c] "r"(c)
+      : "lr", "cc", "memory");
+  sums.v[0] = s0;
+  sums.v[1] = s1;
+  sums.v[2] = s2;
+  sums.v[3] = s3;
+  return sums;
 }
 
 static inline int32x4_t requantize(const ft_lane_block* b, int i,
                                    int32x4_t sum) {
-  int32x4_t v = vaddq_s32(sum, vld1q_s32(b->init[i]));
-  v = vqrdmulhq_s32(v, vld1q_s32(b->multiplier[i]));
+  int32x4_t v = vqrdmulhq_s32(sum, vld1q_s32(b->multiplier[i]));
   v = vaddq_s32(vaddq_s32(v, vshrq_n_s32(v, 31)), vld1q_s32(b->offset[i]));
   return vshlq_s32(v, vld1q_s32(b->left[i]));
 }
 
-/* Saturates to bytes, back in the order of the channels. */
-static inline int8x16_t narrow(const ft_lane_block* b, const lanes* acc) {
-  int16x8_t even = vdupq_n_s16(0), odd = vdupq_n_s16(0);
+/* Saturates to bytes, back in the order of the lanes. */
+static inline int8x16_t narrow(const ft_conv_params* p, const ft_lane_block* b,
+                               lanes sums) {
+  int16x8_t even = vdupq_n_s16(0), odd = even;
   int8x16_t y = vdupq_n_s8(0);
-  even = vqmovnbq_s32(even, requantize(b, 0, acc->v[0]));
-  even = vqmovntq_s32(even, requantize(b, 2, acc->v[2]));
-  odd = vqmovnbq_s32(odd, requantize(b, 1, acc->v[1]));
-  odd = vqmovntq_s32(odd, requantize(b, 3, acc->v[3]));
-  y = vqmovnbq_s16(y, even);
-  return vqmovntq_s16(y, odd);
+  even = vqmovnbq_s32(even, requantize(b, 0, sums.v[0]));
+  even = vqmovntq_s32(even, requantize(b, 2, sums.v[2]));
+  odd = vqmovnbq_s32(odd, requantize(b, 1, sums.v[1]));
+  odd = vqmovntq_s32(odd, requantize(b, 3, sums.v[3]));
+  y = vqmovntq_s16(vqmovnbq_s16(y, even), odd);
+  if (p->q_low == -128 && p->q_high == 127) return y;
+  y = vmaxq_s8(y, vdupq_n_s8((int8_t)p->q_low));
+  return vminq_s8(y, vdupq_n_s8((int8_t)p->q_high));
 }
 
-/* The 16 channels from c on. */
-static inline void one_block(const ft_conv_params* p, const int8_t* const* taps,
-                             int32_t c, const int8_t* w,
-                             const ft_lane_block* block, lane_mask mask,
-                             int8_t* y) {
-  const lanes acc = sum_taps(taps, p->k_h * p->k_w, c, w + c, p->out_c, mask);
-  int8x16_t v = narrow(block, &acc);
-  v = vmaxq_s8(v, vdupq_n_s8((int8_t)p->q_low));
-  v = vminq_s8(v, vdupq_n_s8((int8_t)p->q_high));
-  if (mask.are_all)
-    vstrbq_s8(y + c, v);
+/* Channels c on, of which fewer than 16 are left. */
+static void last_block(const ft_conv_params* p, const int8_t* const* taps,
+                       int32_t c, int32_t bytes, const int8_t* w,
+                       const ft_lane_block* block, int8_t* y) {
+  const int32_t count = p->k_h * p->k_w;
+  const mve_pred16_t live = vctp8q((uint32_t)(bytes - c));
+  lanes sums;
+  int32_t i, v;
+  for (v = 0; v < 4; ++v) sums.v[v] = vld1q_s32(block->init[v]);
+  for (i = 0; i < count; ++i, w += FT_LANES) {
+    const int8x16_t x = vldrbq_z_s8(taps[i] + c, live), k = vldrbq_s8(w);
+    const int16x8_t even = vmullbq_int_s8(x, k), odd = vmulltq_int_s8(x, k);
+    sums.v[0] = vaddq_s32(sums.v[0], vmovlbq_s16(even));
+    sums.v[2] = vaddq_s32(sums.v[2], vmovltq_s16(even));
+    sums.v[1] = vaddq_s32(sums.v[1], vmovlbq_s16(odd));
+    sums.v[3] = vaddq_s32(sums.v[3], vmovltq_s16(odd));
+  }
+  vstrbq_p_s8(y + c, narrow(p, block, sums), live);
+}
+
+/* All channels of a pixel, or the pixels of a vector: `bytes` at y. */
+static void one_vector(const ft_conv_params* p, const ft_args* args,
+                       const int8_t* const* taps, int32_t bytes, int8_t* y) {
+  const int32_t count = p->k_h * p->k_w;
+  const int8_t* w = (const int8_t*)args->aux[0];
+  const ft_lane_block* block = (const ft_lane_block*)args->aux[1];
+  int32_t c = 0;
+  for (; c + FT_LANES <= bytes; c += FT_LANES, w += FT_LANES * count) {
+    vstrbq_s8(y + c, narrow(p, block, sum_taps(taps, count, c, w, block)));
+    ++block;
+  }
+  if (c < bytes) last_block(p, taps, c, bytes, w, block, y);
+}
+
+/* Of the vector at `at`: where its taps stand, and whether they are all in the
+ * image's columns. */
+typedef struct {
+  const int8_t** taps;
+  int32_t* deltas; /* from one vector to the next */
+  int8_t *outside, *copies;
+  int32_t words; /* of taps and deltas, a multiple of 4 */
+  int is_inside;
+} walk;
+
+static walk walk_of(const ft_conv_params* p, const ft_args* args) {
+  walk w;
+  w.words = ft_depthwise_lanes_words(p);
+  w.taps = (const int8_t**)args->scratch;
+  w.deltas = (int32_t*)args->scratch + w.words;
+  w.outside = (int8_t*)(w.deltas + w.words);
+  w.copies = w.outside + ft_depthwise_lanes_row(p);
+  w.is_inside = 0;
+  memset(args->scratch, 0, (size_t)w.words * 8);
+  memset(w.outside, p->x_zero_point, (size_t)ft_depthwise_lanes_row(p));
+  return w;
+}
+
+/* Rows of zero points stay where they are. */
+static void begin_row(const ft_conv_params* p, const ft_cursor* at,
+                      int32_t pixels, walk* w) {
+  const ft_window win = ft_cursor_window(p, at);
+  int32_t ky, kx;
+  for (ky = 0; ky < p->k_h; ++ky)
+    for (kx = 0; kx < p->k_w; ++kx)
+      w->deltas[ky * p->k_w + kx] = ky >= win.ky_begin && ky < win.ky_end
+                                        ? pixels * p->stride_w * p->in_c
+                                        : 0;
+  w->is_inside = 0;
+}
+
+/* Copies the taps of `pixels` pixels, some outside of the image. */
+static void copy_taps(const ft_conv_params* p, const int8_t* x,
+                      const ft_cursor* at, int32_t pixels, walk* w) {
+  const int32_t count = p->k_h * p->k_w;
+  ft_cursor one = *at;
+  int32_t i, j;
+  for (j = 0; j < pixels; ++j, ++one.ox) {
+    ft_tap_rows(p, x, &one, w->outside, w->taps);
+    for (i = 0; i < count; ++i)
+      memcpy(w->copies + i * FT_LANES + j * p->in_c, w->taps[i],
+             (size_t)p->in_c);
+  }
+  for (i = 0; i < count; ++i) w->taps[i] = w->copies + i * FT_LANES;
+}
+
+static void move_to(const ft_conv_params* p, const int8_t* x,
+                    const ft_cursor* at, int32_t pixels, walk* w) {
+  const int32_t x0 = at->ox * p->stride_w - p->pad_left;
+  const int32_t last = x0 + (p->k_w - 1) * p->dilation_w + pixels - 1;
+  const int is_inside = x0 >= 0 && last < p->in_w;
+  uint32_t* taps = (uint32_t*)(void*)w->taps;
+  int32_t i;
+  if (is_inside && w->is_inside)
+    for (i = 0; i < w->words; i += 4)
+      vst1q_u32(taps + i, vaddq_u32(vld1q_u32(taps + i),
+                                    vld1q_u32((uint32_t*)w->deltas + i)));
+  else if (is_inside || pixels == 1)
+    ft_tap_rows(p, x, at, w->outside, w->taps);
   else
-    vstrbq_p_s8(y + c, v, mask.live);
+    copy_taps(p, x, at, pixels, w);
+  w->is_inside = is_inside;
 }
 
 void ft_depthwise_conv2d_s8_helium(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
-  const int8_t* w = (const int8_t*)args->aux[0];
   int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
-  const int8_t** taps = (const int8_t**)args->scratch;
-  int8_t* outside = (int8_t*)(taps + p->k_h * p->k_w);
-  ft_cursor at = ft_cursor_at(p, 0);
-  int32_t pixel, c;
-  memset(outside, p->x_zero_point, (size_t)p->in_c);
-  for (pixel = 0; pixel < pixels; ++pixel) {
-    const ft_lane_block* block = (const ft_lane_block*)args->aux[1];
-    lane_mask mask = {1, 0xffff};
-    ft_tap_rows(p, x, &at, outside, taps);
-    for (c = 0; c + FT_LANES <= p->out_c; c += FT_LANES)
-      one_block(p, taps, c, w, block++, mask, y);
-    if (c < p->out_c) {
-      mask.are_all = 0;
-      mask.live = vctp8q((uint32_t)(p->out_c - c));
-      one_block(p, taps, c, w, block, mask, y);
+  const int32_t rows = p->batch * p->out_h;
+  const int32_t pixels = ft_depthwise_lanes_pixels(p);
+  ft_cursor at = {0, 0, 0};
+  walk w = walk_of(p, args);
+  int32_t row, left;
+  for (row = 0; row < rows; ++row) {
+    begin_row(p, &at, pixels, &w);
+    for (left = p->out_w; left > 0; left -= pixels, at.ox += pixels) {
+      const int32_t count = left < pixels ? left : pixels;
+      move_to(p, x, &at, pixels, &w);
+      one_vector(p, args, w.taps, count * p->out_c, y);
+      y += count * p->out_c;
     }
-    ft_cursor_next(p, &at);
-    y += p->out_c;
+    at.ox = 0;
+    at.image += ++at.oy == p->out_h;
+    at.oy = at.oy == p->out_h ? 0 : at.oy;
   }
 }

@@ -25,8 +25,8 @@
   "vldrb.8 q2, [%[x3]" at "\n\t" mla ".s8 %[s3], q0, q2\n\t"
 #define FT_MVE_NEXT_GROUP FT_MVE_GROUP("vmladava", "], #16")
 #define FT_MVE_SUMS                                 \
-  "vmov %q[sums][2], %q[sums][0], %[s2], %[s0]\n\t" \
-  "vmov %q[sums][3], %q[sums][1], %[s3], %[s1]\n\t"
+  "vmov %q[sums][2], %q[sums][0], %[s0], %[s2]\n\t" \
+  "vmov %q[sums][3], %q[sums][1], %[s1], %[s3]\n\t"
 
 /* Any number of groups of 16 bytes, at least 1. */
 static inline int32x4_t ft_mve_dot_4x1(const int8_t* w, const int8_t* const* x,
