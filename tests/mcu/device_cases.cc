@@ -141,6 +141,32 @@ TensorType weights(const Shape& shape, int axis) {
   return s8_per_channel(shape, axis);
 }
 
+// Small layers of every width that a device row has a loop of its own for.
+std::vector<OpExample> small_layers_of(const OpDef& op) {
+  Attrs relu6 = kSame;
+  relu6.set("act", int64_t{FT_ACT_RELU6});
+  const auto pointwise = [](int64_t in_c, int64_t out_c) {
+    return int8_layer(s8({1, 3, 3, in_c}, 0.05f, 9),
+                      weights({out_c, 1, 1, in_c}, 0), out_c, {}, 0.4f);
+  };
+  const auto depthwise = [](const Shape& x, const Attrs& attrs) {
+    return int8_layer(s8(x, 0.05f, 7), weights({1, 3, 3, x[3]}, 3), x[3], attrs,
+                      0.1f);
+  };
+  if (&op == &ops::kConv2d)
+    return {pointwise(8, 16),
+            pointwise(30, 12),
+            pointwise(33, 4),
+            pointwise(128, 8),
+            pointwise(170, 8),
+            int8_layer(s8({1, 7, 6, 3}, 0.05f, -9), weights({8, 3, 3, 3}, 0), 8,
+                       relu6, 0.04f)};
+  if (&op == &ops::kDepthwiseConv2d)
+    return {depthwise({1, 4, 7, 8}, kSame), depthwise({2, 3, 9, 4}, relu6),
+            depthwise({1, 5, 5, 24}, kSame), depthwise({1, 6, 1, 8}, kSame)};
+  return {};
+}
+
 // Layers of the MLPerf Tiny models, whole, for counting and for rows that no
 // small example reaches.
 std::vector<OpExample> layers_of(const OpDef& op) {
@@ -174,6 +200,7 @@ Status print_op(Printer& out, const OpDef& op, const Choice& choice) {
     return ok_status();
   };
   FT_TRY_STATUS(print_all(small, "example"));
+  FT_TRY_STATUS(print_all(small_layers_of(op), "small"));
   return print_all(whole, "layer");
 }
 

@@ -66,8 +66,7 @@ int main(void) {
   }
 #endif
   infer_first();
-  if (write_file("answer.bin", ANSWER(&model), ANSWER_BYTES) != 0)
-    return 2;
+  if (write_file("answer.bin", ANSWER(&model), ANSWER_BYTES) != 0) return 2;
 #if FT_ADAPTER_BYTES > 0
   if (write_file("adapter.bin", model.adapter, FT_ADAPTER_BYTES) != 0) return 2;
 #endif

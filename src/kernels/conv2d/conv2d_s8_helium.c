@@ -85,17 +85,15 @@ DEFINE_PIXELS(pixels_4, LOAD_POINTERS, ft_mve_dot_4(&w, x0, x1, x2, x3))
 DEFINE_PIXELS(pixels_8, LOAD_POINTERS, ft_mve_dot_8(&w, x0, x1, x2, x3))
 DEFINE_PIXELS(pixels_any, , dot_any(&w, x, groups))
 
-typedef void (*pixels_fn)(const ft_device_conv* l, int32_t groups,
-                          const int8_t* const* x, int8_t* y);
-
-static pixels_fn pixels_of(int32_t groups) {
+static void plain_pixels(const ft_device_conv* l, int32_t groups,
+                         const int8_t* const* x, int8_t* y) {
   switch (groups) {
-    case 1: return pixels_1;
-    case 2: return pixels_2;
-    case 3: return pixels_3;
-    case 4: return pixels_4;
-    case 8: return pixels_8;
-    default: return pixels_any;
+    case 1: pixels_1(l, groups, x, y); break;
+    case 2: pixels_2(l, groups, x, y); break;
+    case 3: pixels_3(l, groups, x, y); break;
+    case 4: pixels_4(l, groups, x, y); break;
+    case 8: pixels_8(l, groups, x, y); break;
+    default: pixels_any(l, groups, x, y);
   }
 }
 
@@ -144,7 +142,6 @@ void ft_conv2d_s8_helium(const void* params, const ft_args* args) {
   const ft_device_conv l = ft_device_conv_of(p, args);
   const int is_plain =
       l.channels->is_plain && p->rank == 0 && p->out_c % 4 == 0;
-  const pixels_fn plain_pixels = pixels_of(k16 / 16);
   int32_t pixel, i;
   if (k != k16) memset(bytes, 0, (size_t)(FT_MVE_PIXELS * k16));
   for (pixel = 0; pixel < pixels; pixel += FT_MVE_PIXELS) {

@@ -83,23 +83,44 @@ static inline lanes sum_taps(const int8_t* const* taps, int32_t count,
   return sums;
 }
 
-static inline int32x4_t requantize(const ft_lane_block* b, int i,
-                                   int32x4_t sum) {
-  int32x4_t v = vqrdmulhq_s32(sum, vld1q_s32(b->multiplier[i]));
-  v = vaddq_s32(vaddq_s32(v, vshrq_n_s32(v, 31)), vld1q_s32(b->offset[i]));
-  return vshlq_s32(v, vld1q_s32(b->left[i]));
-}
+/* `i`: where the constants of `sum` stand in a block, which holds 64 bytes of
+ * each kind. */
+#define FT_REQUANTIZE(sum, i)         \
+  "vldrw.32 %q[t], [%[b], #64+" i     \
+  "]\n\t"                             \
+  "vqrdmulh.s32 %q[" sum "], %q[" sum \
+  "], %q[t]\n\t"                      \
+  "vshr.s32 %q[t], %q[" sum           \
+  "], #31\n\t"                        \
+  "vadd.i32 %q[" sum "], %q[" sum     \
+  "], %q[t]\n\t"                      \
+  "vldrw.32 %q[t], [%[b], #128+" i    \
+  "]\n\t"                             \
+  "vadd.i32 %q[" sum "], %q[" sum     \
+  "], %q[t]\n\t"                      \
+  "vldrw.32 %q[t], [%[b], #192+" i    \
+  "]\n\t"                             \
+  "vshl.s32 %q[" sum "], %q[" sum "], %q[t]\n\t"
 
 /* Saturates to bytes, back in the order of the lanes. */
 static inline int8x16_t narrow(const ft_conv_params* p, const ft_lane_block* b,
                                lanes sums) {
-  int16x8_t even = vdupq_n_s16(0), odd = even;
-  int8x16_t y = vdupq_n_s8(0);
-  even = vqmovnbq_s32(even, requantize(b, 0, sums.v[0]));
-  even = vqmovntq_s32(even, requantize(b, 2, sums.v[2]));
-  odd = vqmovnbq_s32(odd, requantize(b, 1, sums.v[1]));
-  odd = vqmovntq_s32(odd, requantize(b, 3, sums.v[3]));
-  y = vqmovntq_s16(vqmovnbq_s16(y, even), odd);
+  int32x4_t s0 = sums.v[0], s1 = sums.v[1], s2 = sums.v[2], s3 = sums.v[3], t;
+  int8x16_t y;
+  __asm volatile(
+      FT_REQUANTIZE("s0", "0") FT_REQUANTIZE("s1", "16")
+          FT_REQUANTIZE("s2", "32") FT_REQUANTIZE("s3", "48")
+      "vqmovnb.s32 %q[s0], %q[s0]\n\t"
+      "vqmovnt.s32 %q[s0], %q[s2]\n\t"
+      "vqmovnb.s32 %q[s1], %q[s1]\n\t"
+      "vqmovnt.s32 %q[s1], %q[s3]\n\t"
+      "vqmovnb.s16 %q[s0], %q[s0]\n\t"
+      "vqmovnt.s16 %q[s0], %q[s1]\n\t"
+      : [s0] "+w"(s0), [s1] "+w"(s1), [s2] "+w"(s2), [s3] "+w"(s3),
+        [t] "=&w"(t)
+      : [b] "r"(b)
+      : "memory");
+  y = vreinterpretq_s8_s32(s0);
   if (p->q_low == -128 && p->q_high == 127) return y;
   y = vmaxq_s8(y, vdupq_n_s8((int8_t)p->q_low));
   return vminq_s8(y, vdupq_n_s8((int8_t)p->q_high));
