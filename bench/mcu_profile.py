@@ -23,8 +23,8 @@ from mcu.model import run_model  # noqa: E402
 def mark_calls(source):
     """`source` with marks; {mark: what the call computes}."""
     text = source.read_text()
-    names = {f"{m[2]}": m[1] for m in
-             re.finditer(r"/\* (.*) \*/\nstatic void (\w+)\(ft_model \*m\)",
+    names = {m[2]: m[1] for m in
+             re.finditer(r"/\* (.*) \*/\n(?:FT_CALL )?static void (\w+)\(ft_model \*m\)",
                          text)}
     text = re.sub(r"^( +)(\w+)\(m\);$",
                   lambda m: (f'{m[1]}ft_mark_begin("{m[2]}"); {m[2]}(m); '

@@ -25,22 +25,41 @@ static void any_pixels(const ft_device_conv* l, int32_t groups,
   }
 }
 
-/* Four output channels of four pixels: sums by `dot`, which moves w on. */
-#define FOUR_CHANNELS(dot)               \
-  do {                                   \
-    int32x4_t s_ = dot;                  \
-    FT_MVE_REQUANTIZE("b", s_, c, even); \
-    s_ = dot;                            \
-    FT_MVE_REQUANTIZE("b", s_, c, odd);  \
-    s_ = dot;                            \
-    FT_MVE_REQUANTIZE("t", s_, c, even); \
-    s_ = dot;                            \
-    FT_MVE_REQUANTIZE("t", s_, c, odd);  \
+/* Four output channels of four pixels, a word for each pixel, from sums by
+ * `dot`, which moves w on: with a copy of it for each channel, or, where it is
+ * long, with one. */
+#define UNROLLED_CHANNELS(dot)                      \
+  do {                                              \
+    int16x8_t even_ = vdupq_n_s16(0), odd_ = even_; \
+    int32x4_t s_ = dot;                             \
+    FT_MVE_REQUANTIZE("b", s_, c, even_);           \
+    s_ = dot;                                       \
+    FT_MVE_REQUANTIZE("b", s_, c, odd_);            \
+    s_ = dot;                                       \
+    FT_MVE_REQUANTIZE("t", s_, c, even_);           \
+    s_ = dot;                                       \
+    FT_MVE_REQUANTIZE("t", s_, c, odd_);            \
+    v = vqmovntq_s16(vqmovnbq_s16(v, even_), odd_); \
+  } while (0)
+
+#define LOOPED_CHANNELS(dot)                                                \
+  do {                                                                      \
+    const ft_device_channel* const last_ = c + 4;                           \
+    int16x8_t low_ = vdupq_n_s16(0);                                        \
+    uint32x4_t words_ = vdupq_n_u32(0);                                     \
+    while (c != last_) {                                                    \
+      int32x4_t s_ = dot;                                                   \
+      FT_MVE_REQUANTIZE("b", s_, c, low_);                                  \
+      v = vqmovnbq_s16(v, low_);                                            \
+      words_ =                                                              \
+          vsliq_n_u32(vshrq_n_u32(words_, 8), vreinterpretq_u32_s8(v), 24); \
+    }                                                                       \
+    v = vreinterpretq_s8_u32(words_);                                       \
   } while (0)
 
 /* Four pixels of a plain layer without a side, whose output channels are a
  * multiple of 4; `dot` gives the four sums of the channel at w. */
-#define DEFINE_PIXELS(name, load, dot)                                         \
+#define DEFINE_PIXELS(name, load, four, dot)                                   \
   static void name(const ft_device_conv* l, int32_t groups,                    \
                    const int8_t* const* x, int8_t* y) {                        \
     const ft_conv_params* p = l->p;                                            \
@@ -49,13 +68,11 @@ static void any_pixels(const ft_device_conv* l, int32_t groups,
     const int8_t* end = y + p->out_c;                                          \
     const int8_t* w = (const int8_t*)l->w;                                     \
     const uint32x4_t to = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)p->out_c); \
-    int16x8_t even = vdupq_n_s16(0), odd = even;                               \
     load;                                                                      \
     (void)groups;                                                              \
     for (; y != end; y += 4) {                                                 \
       int8x16_t v = vdupq_n_s8(0);                                             \
-      FOUR_CHANNELS(dot);                                                      \
-      v = vqmovntq_s16(vqmovnbq_s16(v, even), odd);                            \
+      four(dot);                                                               \
       if (clamps) {                                                            \
         v = vmaxq_s8(v, vdupq_n_s8((int8_t)p->q_low));                         \
         v = vminq_s8(v, vdupq_n_s8((int8_t)p->q_high));                        \
@@ -78,19 +95,21 @@ static inline int32x4_t dot_any(const int8_t** w, const int8_t* const* x,
   return sums;
 }
 
-DEFINE_PIXELS(pixels_1, LOAD_ROWS, ft_mve_dot_1(&w, x0, x1, x2, x3))
-DEFINE_PIXELS(pixels_2, LOAD_POINTERS, ft_mve_dot_2(&w, x0, x1, x2, x3))
-DEFINE_PIXELS(pixels_3, LOAD_POINTERS, ft_mve_dot_3(&w, x0, x1, x2, x3))
-DEFINE_PIXELS(pixels_4, LOAD_POINTERS, ft_mve_dot_4(&w, x0, x1, x2, x3))
-DEFINE_PIXELS(pixels_8, LOAD_POINTERS, ft_mve_dot_8(&w, x0, x1, x2, x3))
-DEFINE_PIXELS(pixels_any, , dot_any(&w, x, groups))
+DEFINE_PIXELS(pixels_1, LOAD_ROWS, UNROLLED_CHANNELS,
+              ft_mve_dot_1(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_2, LOAD_POINTERS, UNROLLED_CHANNELS,
+              ft_mve_dot_2(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_4, LOAD_POINTERS, UNROLLED_CHANNELS,
+              ft_mve_dot_4(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_8, LOAD_POINTERS, LOOPED_CHANNELS,
+              ft_mve_dot_8(&w, x0, x1, x2, x3))
+DEFINE_PIXELS(pixels_any, , LOOPED_CHANNELS, dot_any(&w, x, groups))
 
 static void plain_pixels(const ft_device_conv* l, int32_t groups,
                          const int8_t* const* x, int8_t* y) {
   switch (groups) {
     case 1: pixels_1(l, groups, x, y); break;
     case 2: pixels_2(l, groups, x, y); break;
-    case 3: pixels_3(l, groups, x, y); break;
     case 4: pixels_4(l, groups, x, y); break;
     case 8: pixels_8(l, groups, x, y); break;
     default: pixels_any(l, groups, x, y);

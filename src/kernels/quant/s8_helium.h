@@ -68,16 +68,16 @@ static inline int32x4_t ft_mve_dot_4x1(const int8_t* w, const int8_t* const* x,
     return sums;                                                            \
   }
 
-/* 2, 3, 4 and 8 groups, without a loop; *w moves on. */
+/* 2, 4 and 8 groups, without a loop; *w moves on. */
 #define FT_MVE_2 FT_MVE_GROUP("vmladav", "]") FT_MVE_GROUP("vmladava", ", #16]")
-#define FT_MVE_3 FT_MVE_2 FT_MVE_GROUP("vmladava", ", #32]")
-#define FT_MVE_4 FT_MVE_3 FT_MVE_GROUP("vmladava", ", #48]")
+#define FT_MVE_4                                                            \
+  FT_MVE_2 FT_MVE_GROUP("vmladava", ", #32]") FT_MVE_GROUP("vmladava", ", " \
+                                                                       "#48]")
 #define FT_MVE_8                                                            \
   FT_MVE_4 FT_MVE_GROUP("vmladava", ", #64]")                               \
       FT_MVE_GROUP("vmladava", ", #80]") FT_MVE_GROUP("vmladava", ", #96]") \
           FT_MVE_GROUP("vmladava", ", #112]")
 FT_MVE_FIXED(ft_mve_dot_2, FT_MVE_2)
-FT_MVE_FIXED(ft_mve_dot_3, FT_MVE_3)
 FT_MVE_FIXED(ft_mve_dot_4, FT_MVE_4)
 FT_MVE_FIXED(ft_mve_dot_8, FT_MVE_8)
 
