@@ -128,7 +128,10 @@ std::string readme(const DeviceModel& model, const DeviceSizes& s) {
 
 }  // namespace
 
-Result<PrintedModel> print_device_model(const DeviceModel& model) {
+Result<PrintedModel> print_device_model(const DeviceModel& given) {
+  DeviceModel model = given;
+  if (model.store.plan_hash.empty())
+    model.store.plan_hash = plan_hash(*model.infer);
   if (model.train) FT_TRY_STATUS(check_shared(*model.infer, *model.train));
   Constants constants;
   PrintedModel out;

@@ -21,8 +21,8 @@ namespace ft::codegen {
 // What a device keeps; adapters 0: no flash.
 struct StoreSettings {
   int adapters = 0;
-  // That images are bound to: of compile_inference()'s program, of which the
-  // printed one may be a part.
+  // That images are bound to; empty: of the printed inference, which may be
+  // only a part of compile_inference()'s program.
   std::string plan_hash = {};
   // Who signs them (Ed25519); none: unsigned images are taken.
   std::optional<std::array<uint8_t, 32>> public_key = {};
