@@ -133,7 +133,8 @@ def lived(life, scratch, steps, target=None):
 def answer_of(life, name, folder):
     """Of a program that was printed for this adapter alone."""
     model = run_json("compile", DEMO, "--program", "infer", "--adapter",
-                     life[0] / f"{name}.safetensors", "--out", folder)
+                     life[0] / f"{name}.safetensors", "--output", "real",
+                     "--out", folder)
     return run_model(model, 0).answer_sha256
 
 
