@@ -69,14 +69,11 @@ static inline int32x4_t ft_mve_dot_4x1(const int8_t* w, const int8_t* const* x,
   }
 
 /* 2, 4 and 8 groups, without a loop; *w moves on. */
-#define FT_MVE_2 FT_MVE_GROUP("vmladav", "]") FT_MVE_GROUP("vmladava", ", #16]")
-#define FT_MVE_4                                                            \
-  FT_MVE_2 FT_MVE_GROUP("vmladava", ", #32]") FT_MVE_GROUP("vmladava", ", " \
-                                                                       "#48]")
-#define FT_MVE_8                                                            \
-  FT_MVE_4 FT_MVE_GROUP("vmladava", ", #64]")                               \
-      FT_MVE_GROUP("vmladava", ", #80]") FT_MVE_GROUP("vmladava", ", #96]") \
-          FT_MVE_GROUP("vmladava", ", #112]")
+#define FT_MVE_AT(at) FT_MVE_GROUP("vmladava", ", #" at "]")
+#define FT_MVE_2 FT_MVE_GROUP("vmladav", "]") FT_MVE_AT("16")
+#define FT_MVE_4 FT_MVE_2 FT_MVE_AT("32") FT_MVE_AT("48")
+#define FT_MVE_MORE FT_MVE_AT("64") FT_MVE_AT("80") FT_MVE_AT("96")
+#define FT_MVE_8 FT_MVE_4 FT_MVE_MORE FT_MVE_AT("112")
 FT_MVE_FIXED(ft_mve_dot_2, FT_MVE_2)
 FT_MVE_FIXED(ft_mve_dot_4, FT_MVE_4)
 FT_MVE_FIXED(ft_mve_dot_8, FT_MVE_8)
