@@ -15,7 +15,7 @@ def sources_of(symbols, library):
     they call, by the table that printed code is made from too. `library`:
     libft_kernels.a of the host."""
     texts = embed_kernels.sources(ROOT / "src")
-    functions = embed_kernels.symbols_of_archive("nm", library, texts)
+    functions = embed_kernels.symbols_of_archives("nm", [library], texts)
     embed_kernels.add_device_rows(texts, functions)
     defined_in = {name: path for path, (defines, _) in functions.items()
                   for name in defines}
