@@ -112,7 +112,27 @@ Result<MergeOutcome> merge_folder(const MergeJob& job,
   return outcome;
 }
 
+// The file is rewritten from its own arithmetic, whatever precision the
+// adapters were trained in.
+Result<std::vector<std::byte>> merged_file(const std::string& path,
+                                           const AdaptedModel& model,
+                                           const MergeInput& input) {
+  if (takes_tokens(model.base.graph))
+    return usage_error(
+        "merge writes .tflite files and Hugging Face folders, no llama2.c "
+        "checkpoints");
+  FT_TRY(const MappedFile original, MappedFile::open(path));
+  FT_TRY(const TfliteModel deployed, import_tflite(path, {.batch = 1}));
+  return merged_tflite(original.bytes(), deployed, input);
+}
+
 }  // namespace
+
+Result<std::vector<std::byte>> merged_file(const std::string& path,
+                                           const AdaptedModel& model) {
+  FT_TRY(const MergeInput input, merge_input(model));
+  return merged_file(path, model, input);
+}
 
 Result<MergeOutcome> run_merge_job(const MergeJob& job) {
   FT_TRY(const auto choices, job.adapters.choices());
@@ -123,15 +143,7 @@ Result<MergeOutcome> run_merge_job(const MergeJob& job) {
   FT_TRY(const MergeInput input, merge_input(model));
   if (std::filesystem::is_directory(job.model))
     return merge_folder(job, model, input);
-  if (takes_tokens(model.base.graph))
-    return usage_error(
-        "merge writes .tflite files and Hugging Face folders, no llama2.c "
-        "checkpoints");
-  FT_TRY(const MappedFile original, MappedFile::open(job.model));
-  // The file is rewritten from its own arithmetic, whatever precision the
-  // adapter was trained in.
-  FT_TRY(const TfliteModel deployed, import_tflite(job.model, {.batch = 1}));
-  FT_TRY(const auto file, merged_tflite(original.bytes(), deployed, input));
+  FT_TRY(const auto file, merged_file(job.model, model, input));
   MergeOutcome outcome;
   if (data_at_hand(job, model.metadata()))
     FT_TRY_STATUS(measure(job, model, input, file, outcome));

@@ -1,13 +1,16 @@
 // Merging an adapter into its base, and what that costs in accuracy.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/data_job.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "train/adapted_model.h"
 #include "train/evaluate.h"
 
 namespace ft::cli {
@@ -25,6 +28,10 @@ struct MergeOutcome {
   std::optional<Evaluation> unmerged, merged_f32, merged_file;
   std::vector<std::string> classes;
 };
+
+// The base's .tflite file with the model's adapters folded in.
+Result<std::vector<std::byte>> merged_file(const std::string& path,
+                                           const AdaptedModel& model);
 
 Result<MergeOutcome> run_merge_job(const MergeJob& job);
 

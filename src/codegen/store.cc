@@ -57,7 +57,7 @@ std::string config_header(const StoreSettings& settings, const Program* train,
       fmt::arg(
           "state",
           train ? fmt::format(kState, braces(c_hash_prefix(plan_hash(*train))))
-                : std::string()),
+                : std::string("#define FT_STORE_STATE_BYTES 0u\n")),
       fmt::arg("is_signed", settings.public_key ? 1 : 0),
       fmt::arg("key", key_macro(settings.public_key)));
 }
@@ -80,8 +80,11 @@ std::string text_of(const StoreFile& file) {
   return std::string(quiet ? kQuiet : "") + std::string(file.text);
 }
 
-size_t whole_pages(size_t payload, size_t page) {
-  return (payload + 128 + page - 1) / page * page;
+constexpr size_t kHeaderBytes = 128;  // of an image or a state
+constexpr size_t kCounterBytes = 8;   // steps done
+
+size_t whole_pages(size_t bytes, size_t page) {
+  return (bytes + page - 1) / page * page;
 }
 
 constexpr std::string_view kReadme = R"(
@@ -107,7 +110,10 @@ if (ft_store_install(&store, &model, 0, image, image_bytes) != FT_FLASH_OK) {{
 | bytes of flash with pages of | 1024 | 2048 | 4096 |
 |---|---|---|---|
 | `FT_STORE_BYTES` | {r1} | {r2} | {r4} |
-{state_size})";
+{state_size}
+On top of `ft_model` it takes `sizeof(ft_store)` of RAM, about 200 bytes for each
+adapter, {code}.
+)";
 
 constexpr std::string_view kReadmeTraining =
     R"(
@@ -121,9 +127,9 @@ if (ft_store_load(&store, &model) == FT_FLASH_OK)
 
 size_t region_bytes(const StoreSettings& settings, size_t adapter, size_t state,
                     size_t page) {
-  const size_t states = state > 0 ? kStates * whole_pages(state, page) : 0;
   return static_cast<size_t>(settings.adapters) *
-         (2 * page + 2 * whole_pages(adapter, page) + states);
+         (2 * page + 2 * whole_pages(kHeaderBytes + adapter, page) +
+          kStates * whole_pages(state, page));
 }
 
 }  // namespace
@@ -149,10 +155,14 @@ Result<std::vector<OutputFile>> print_store(const StoreSettings& settings,
   return out;
 }
 
+size_t state_bytes(size_t persistent_bytes, bool trains) {
+  return trains ? kHeaderBytes + kCounterBytes + persistent_bytes : 0;
+}
+
 std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
                          size_t persistent_bytes, bool trains) {
   const bool several = settings.adapters > 1;
-  const size_t state = trains ? 8 + persistent_bytes : 0;
+  const size_t state = state_bytes(persistent_bytes, trains);
   const auto region = [&](size_t page) {
     return region_bytes(settings, adapter_bytes, state, page);
   };
@@ -172,6 +182,10 @@ std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
                                  "one, from now on and after a reset */\n"
                                : ""),
       fmt::arg("training", trains ? kReadmeTraining : ""),
+      fmt::arg("code", settings.public_key
+                           ? "25 KB of code with Ed25519, and 2.4 KB of stack "
+                             "while an\nimage is taken"
+                           : "and 6 KB of code"),
       fmt::arg("r1", region(1024)), fmt::arg("r2", region(2048)),
       fmt::arg("r4", region(4096)),
       fmt::arg(
@@ -180,7 +194,7 @@ std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
                                "step counter, the adapter's {} bytes\nand {} "
                                "of the optimizer. Randomness follows from seed "
                                "and counter and needs none.\n",
-                               128 + state, adapter_bytes,
+                               state, adapter_bytes,
                                persistent_bytes - adapter_bytes)
                  : std::string()));
 }

@@ -44,6 +44,10 @@ Result<std::vector<OutputFile>> print_store(const StoreSettings& settings,
                                             const Program* train,
                                             const std::string& base_sha256);
 
+// Bytes that a saved training state takes of flash, header and all; 0 where
+// nothing is trained.
+size_t state_bytes(size_t persistent_bytes, bool trains);
+
 // What README.md says about it.
 std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
                          size_t persistent_bytes, bool trains);

@@ -19,6 +19,8 @@ from mcu.model import run_model, samples_header
 
 DEMO = ROOT / "examples" / "demo" / "keyword_base.tflite"
 DRIVER = ROOT / "tests" / "mcu" / "store_driver.c"
+# With states that begin as zeros, and with 8-bit moments that do not.
+OPTIMIZERS = {"integer": "adamw", "mixed": "adamw8bit"}
 HERE = {}  # by training steps: what this machine does
 LIFE = """\
 blank: no adapter was committed yet
@@ -88,10 +90,11 @@ def life(request, tmp_path_factory):
 
 
 def compiled(folder, precision, out, *options):
-    return run_json("compile", DEMO, "--classes", 5, "--precision", precision,
+    method = ["--classes", 5, "--precision", precision, "--optimizer",
+              OPTIMIZERS[precision]]
+    return run_json("compile", DEMO, *([] if "infer" in options else method),
                     "--flash", 2, "--public-key", folder / "ours.key.pub",
-                    "--optimizer", "sgd", "--momentum", 0, "--out", out,
-                    *options)  # fmt: skip
+                    "--out", out, *options)  # fmt: skip
 
 
 def sources_of(model):
@@ -104,10 +107,10 @@ def digests(folder):
             for p in sorted(folder.glob("*.bin"))}
 
 
-def lived(life, scratch, steps, target=None):
+def lived(life, scratch, steps, target=None, sanitize=(), options=()):
     """The lines that the driver said, digests of its files, and the Run."""
     folder, precision, exported = life
-    options = ["--target", target.name] if target else []
+    options = [*options, *(["--target", target.name] if target else [])]
     fields = compiled(folder, precision, scratch / "c", *options)
     assert fields["infer_plan_hash"] == exported["plan_hash"]
     assert fields["adapter_bytes"] == exported["payload_bytes"]
@@ -119,7 +122,8 @@ def lived(life, scratch, steps, target=None):
     sources = sources_of(scratch / "c")
     if target is None:
         subprocess.run(["cc", *FLAGS, "-O1", "-Wall", "-Wextra", "-Wpedantic",
-                        "-Wconversion", "-Werror", "-DFT_HOST", "-I", work,
+                        "-Wconversion", "-Werror", "-DFT_HOST", *sanitize,
+                        "-I", work,
                         "-I", scratch / "c", *sources, "-lm", "-o",
                         work / "driver"], check=True)  # fmt: skip
         done = subprocess.run([work / "driver"], cwd=work, check=True,
@@ -139,12 +143,29 @@ def answer_of(life, name, folder):
 
 
 def test_an_adapter_lives_in_flash_as_exported(life, tmp_path):
-    said, files, _ = lived(life, tmp_path, 10)
+    sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    said, files, _ = lived(life, tmp_path, 10,
+                           sanitize=sanitize if life[1] == "integer" else [])
     assert said == LIFE + TRAINING
     for name in "ab":
         expected = answer_of(life, name, tmp_path / name)
         assert files[f"{name}.bin"] == files[f"still_{name}.bin"] == expected
     assert len({files[f"{n}.bin"] for n in ("base", "a", "b")}) == 3
+
+
+@pytest.mark.parametrize("life", ["mixed"], indirect=True)
+@pytest.mark.parametrize("output", ["model", "real"])
+def test_inference_alone_takes_the_same_images(life, tmp_path, output):
+    said, files, _ = lived(
+        life, tmp_path, 0, options=["--program", "infer", "--adapter",
+                                    life[0] / "a.safetensors", "--output",
+                                    output])
+    assert said == LIFE
+    # Before any image came, it had the adapter of --adapter.
+    assert files["base.bin"] == files["a.bin"] != files["b.bin"]
+    plan = life[2]["plan_hash"]
+    header = (tmp_path / "c" / "ft_model.h").read_text()
+    assert f'#define FT_PLAN_HASH "{plan}"' in header
 
 
 @pytest.mark.parametrize("board, steps", [
@@ -165,6 +186,43 @@ def test_a_board_does_as_this_machine(life, tmp_path, tmp_path_factory,
     assert found[2].sections["swap"].instructions <= limit
 
 
+@pytest.mark.parametrize("life", ["mixed"], indirect=True)
+def test_a_merged_program_is_that_of_the_merged_file(life, tmp_path):
+    adapter, merged = life[0] / "a.safetensors", tmp_path / "merged.tflite"
+    run_json("merge", DEMO, "--adapter", adapter, "--out", merged)
+    for name, model, options in [
+            ("once", DEMO, ["--adapter", adapter, "--adapter-mode", "merged"]),
+            ("twice", merged, [])]:
+        run_json("compile", model, "--program", "infer", "--target",
+                 "cortex-m4", "--out", tmp_path / name, *options)
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    names = [p.relative_to(once) for p in once.rglob("*.[ch]")]
+    assert len(names) > 10
+    for name in names:
+        a, b = ((folder / name).read_text() for folder in (once, twice))
+        if name.name == "ft_model.h":  # the first line names the model
+            a, b = a.split("\n", 1)[1], b.split("\n", 1)[1]
+        assert a == b, name
+    assert "#define FT_ADAPTER_BYTES 0" in (once / "ft_model.h").read_text()
+
+
+@pytest.mark.parametrize("precision, optimizer, beyond", [
+    ("mixed", ["sgd", "--momentum", 0], 0),
+    ("mixed", ["sgd"], 1), ("mixed", ["adamw"], 2),
+    # int16 values, with their other 16 bits and exponents beside them.
+    ("integer", ["sgd", "--momentum", 0], 1), ("integer", ["adamw"], 3)])
+def test_a_state_is_the_adapter_and_what_the_optimizer_keeps(
+        tmp_path, precision, optimizer, beyond):
+    fields = run_json("compile", DEMO, "--classes", 5, "--precision", precision,
+                      "--optimizer", *optimizer, "--flash", 1, "--unsigned",
+                      "--out", tmp_path / "c")  # fmt: skip
+    own, state = fields["adapter_bytes"], fields["state_bytes"]
+    assert state == fields["persistent_bytes"] + 8 + 128
+    assert abs(state - own - beyond * own) < 1024
+    assert f"A state has {state} bytes" in (tmp_path / "c" / "README.md"
+                                            ).read_text()
+
+
 def test_what_compile_refuses(tmp_path):
     def refused(code, part, *options):
         done = run("compile", DEMO, "--out", tmp_path / "c", *options)
@@ -177,6 +235,10 @@ def test_what_compile_refuses(tmp_path):
     refused(2, "are of --flash", "--unsigned")
     refused(2, "reads no adapter", "--flash", 1, "--unsigned", "--program",
             "infer")  # fmt: skip
+    merged = ["--program", "infer", "--adapter-mode", "merged"]
+    refused(2, "needs --program infer and an --adapter", *merged)
+    refused(2, "cannot be swapped", *merged, "--adapter", "a", "--flash", 1,
+            "--unsigned")  # fmt: skip
     refused(5, "none.pub", "--flash", 1, "--public-key", tmp_path / "none.pub")
     assert run("compile", DEMO, "--out", tmp_path / "c", "--flash",
                65).returncode == 2  # fmt: skip

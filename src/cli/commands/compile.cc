@@ -6,11 +6,14 @@
 
 #include "adapters/signing_key.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "cli/commands/commands.h"
+#include "cli/merge_job.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "codegen/device_model.h"
 #include "data/front_end.h"
+#include "formats/tflite/import.h"
 #include "passes/dead_code.h"
 #include "plan/target.h"
 #include "train/adapted_model.h"
@@ -26,6 +29,7 @@ struct Options {
   AdapterOptions adapters;
   uint64_t seed = 0;
   int64_t steps = 0;
+  std::string adapter_mode = "side";
   int flash_adapters = 0;
   std::string public_key;
   bool sliced = false, takes_unsigned = false, json = false;
@@ -53,6 +57,12 @@ struct Options {
     method.add_to(app);
     optimizer.add_to(app);
     adapters.add_to(app);
+    app.add_option("--adapter-mode", adapter_mode,
+                   "of --program infer: side: the adapter computes beside the "
+                   "base and can be swapped; merged: it is folded into the "
+                   "weights, as 'fieldtune merge' does")
+        ->check(CLI::IsMember({"side", "merged"}))
+        ->capture_default_str();
     app.add_option("--init-adapter", init_adapter,
                    "training starts from the values of this adapter");
     app.add_option("--front-end", front_end,
@@ -90,7 +100,15 @@ PlanOptions plan_for(const Target& target) {
   return {.device = target.kernels, .exact = true};
 }
 
-Status check_flash(const Options& options) {
+Status check_adapters(const Options& options) {
+  const bool merged = options.adapter_mode == "merged";
+  if (merged && (options.program != "infer" || options.adapters.paths.empty()))
+    return usage_error(
+        "--adapter-mode merged needs --program infer and an --adapter; on the "
+        "device weights are constants, so nothing is merged there");
+  if (merged && options.flash_adapters > 0)
+    return usage_error(
+        "--flash: a merged adapter cannot be swapped; use --adapter-mode side");
   const bool has_key = !options.public_key.empty();
   if (options.flash_adapters == 0 && (has_key || options.takes_unsigned))
     return usage_error("--public-key and --unsigned are of --flash");
@@ -114,7 +132,7 @@ Result<codegen::StoreSettings> store_of(const Options& options,
 }
 
 Status check(const Options& options) {
-  FT_TRY_STATUS(check_flash(options));
+  FT_TRY_STATUS(check_adapters(options));
   if (options.program != "train" && options.program != "infer")
     return usage_error(fmt::format("--program '{}': there are: train, infer",
                                    options.program));
@@ -255,7 +273,9 @@ Json fields_of(const Options& options, const Target& target,
       {"code_bytes", s.code_bytes},
       {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)},
       {"infer_plan_hash", model.store.plan_hash},
-      {"flash_adapters", model.store.adapters}};
+      {"flash_adapters", model.store.adapters},
+      {"state_bytes",
+       codegen::state_bytes(s.persistent_bytes, model.train != nullptr)}};
   add_interface(model, fields);
   return fields;
 }
@@ -286,22 +306,38 @@ Status write(const Options& options, const Target& target,
   return ok_status();
 }
 
+// Inference with the adapters beside the base, or folded into it.
+Status write_inference(const Options& options, const Target& target) {
+  FT_TRY(const auto choices, options.adapters.choices());
+  FT_TRY(const AdaptedModel model,
+         load_adapted_model(options.model, choices, plan_for(target),
+                            options.method.seq_len));
+  if (options.adapter_mode == "side")
+    return write(options, target,
+                 {.infer = &model.step.program,
+                  .title = "for inference",
+                  .base_sha256 = model.base.sha256});
+  if (std::filesystem::is_directory(options.model))
+    return usage_error(
+        "--adapter-mode merged is for .tflite models; run 'fieldtune merge' "
+        "and compile what it writes");
+  FT_TRY(const auto file, merged_file(options.model, model));
+  FT_TRY(const TfliteModel merged,
+         import_tflite(file, {.dynamic_range = true, .batch = 1}));
+  FT_TRY(const CompiledStep step, compile_base(merged.graph, plan_for(target)));
+  return write(options, target,
+               {.infer = &step.program,
+                .title = "for inference, adapter merged",
+                .base_sha256 = sha256_hex(file)});
+}
+
 Status run(const Options& options) {
   FT_TRY_STATUS(check(options));
   Target target;
   if (!options.target.empty()) {
     FT_TRY(target, load_target(options.target));
   }
-  if (options.program == "infer") {
-    FT_TRY(const auto choices, options.adapters.choices());
-    FT_TRY(const AdaptedModel model,
-           load_adapted_model(options.model, choices, plan_for(target),
-                              options.method.seq_len));
-    return write(options, target,
-                 {.infer = &model.step.program,
-                  .title = "for inference",
-                  .base_sha256 = model.base.sha256});
-  }
+  if (options.program == "infer") return write_inference(options, target);
   FT_TRY(const Compiled both, compile_both(options, target));
   return write(
       options, target,
