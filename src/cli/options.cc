@@ -113,8 +113,9 @@ void MethodOptions::add_to(CLI::App& app) {
                  "that end in a softmax or get a new head)")
       ->capture_default_str();
   app.add_option("--recompute", recompute,
-                 "auto, always or never compute some values twice instead of "
-                 "keeping them (auto: where the budget asks for it)")
+                 "computing values twice instead of keeping them: never, always "
+                 "those that cost little, all activations, or auto: as few as "
+                 "the budget asks for")
       ->capture_default_str();
   app.add_option("--batch", batch, "samples in one step")
       ->capture_default_str();

@@ -11,6 +11,7 @@
 #include "passes/early_updates.h"
 #include "passes/integerize.h"
 #include "passes/recompute.h"
+#include "train/drop_search.h"
 #include "train/updates.h"
 
 namespace ft {
@@ -110,7 +111,7 @@ Result<Adapted> adapt_for_training(const Graph& base,
 
 Result<CompiledStep> compile_step(const Graph& base,
                                   const StepSettings& settings,
-                                  bool recompute) {
+                                  const ChooseDropped& choose) {
   FT_TRY(Adapted a, adapt_for_training(base, settings));
   Graph& graph = a.graph;
   FT_TRY(const ValueId answer, real_answer(graph));
@@ -133,7 +134,7 @@ Result<CompiledStep> compile_step(const Graph& base,
                                   return updates.ready(g, p, grad);
                                 }));
   FT_TRY_STATUS(updates.finish(graph));
-  if (recompute) recompute_marked(graph, first_backward);
+  recompute_dropped(graph, first_backward, choose(graph, first_backward));
   remove_dead_nodes(graph);
   move_updates_early(graph);
   if (settings.precision == Precision::kInteger)
@@ -170,8 +171,9 @@ Result<Recompute> parse_recompute(std::string_view word) {
   if (word == "auto") return Recompute::kIfNeeded;
   if (word == "always") return Recompute::kAlways;
   if (word == "never") return Recompute::kNever;
+  if (word == "all") return Recompute::kAll;
   return usage_error(fmt::format(
-      "no recompute mode '{}'; there are: auto, always, never", word));
+      "no recompute mode '{}'; there are: auto, always, never, all", word));
 }
 
 std::string_view name_of(Precision precision) {
@@ -200,13 +202,10 @@ Loss natural_loss(const Graph& base, const MethodSettings& method) {
 Result<CompiledStep> compile_training(const Graph& base,
                                       const StepSettings& settings) {
   FT_TRY_STATUS(check_optimizer(settings.optimizer));
-  if (settings.recompute != Recompute::kAlways) {
-    auto step = compile_step(base, settings, false);
-    if (step.ok() || step.status().code() != Code::kDoesNotFit ||
-        settings.recompute == Recompute::kNever)
-      return step;
-  }
-  return compile_step(base, settings, true);
+  return compile_within_budget(
+      settings.recompute, [&](const ChooseDropped& choose) {
+        return compile_step(base, settings, choose);
+      });
 }
 
 Result<CompiledStep> compile_inference(const Graph& base,

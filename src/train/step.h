@@ -31,9 +31,11 @@ Result<BaseModel> load_base(const std::string& path, Precision precision,
 // head.
 Loss natural_loss(const Graph& base, const MethodSettings& method);
 
-// Whether values that a method marked (LoRA's h = A x) are computed again for
-// the backward pass instead of kept: same bits, less RAM, a little more time.
-enum class Recompute { kIfNeeded, kAlways, kNever };
+// What is computed again for the backward pass instead of kept: nothing, values
+// that a method marked (LoRA's h = A x; a little more time), or all activations
+// that matter (much more time). kIfNeeded takes the first that fits the budget,
+// of all activations as few as will do. Same bits, less RAM.
+enum class Recompute { kIfNeeded, kAlways, kNever, kAll };
 Result<Recompute> parse_recompute(std::string_view word);
 
 struct StepSettings {
