@@ -30,6 +30,7 @@ TABLE = ROOT / "targets" / "kernel_sizes.txt"
 # Stack below a function of libgcc, libm or string.h: their 64-bit divisions and
 # soft floats push up to 14 registers, and call one another once.
 LIBRARY_STACK = 128
+INDIRECT = "__indirect_call"
 NONE = "-"  # an instruction set that the architecture lacks
 
 
@@ -70,17 +71,26 @@ def compile_one(target, path, folder):
     return int(size.split("\n")[1].split()[0]), frames, calls
 
 
-def depth_of(function, frames, calls, above=()):
+def depth_of(function, frames, calls, homes, above=()):
     """Stack of `function` and the deepest below it."""
     if function in above:
         raise SystemExit(f"recursion: {' -> '.join([*above, function])}")
-    if function == "__indirect_call":
-        raise SystemExit(f"{above[-1]} calls through a pointer")
     if function not in frames:
         return LIBRARY_STACK
+    below = set(calls[function])
+    if INDIRECT in below:
+        below |= pointed_at(homes[function], frames, calls)
+        below.discard(INDIRECT)
     return frames[function] + max(
-        (depth_of(callee, frames, calls, (*above, function))
-         for callee in calls[function]), default=0)
+        (depth_of(callee, frames, calls, homes, (*above, function))
+         for callee in below), default=0)
+
+
+def pointed_at(path, frames, calls):
+    """What a call through a pointer in `path` may reach: kernels pass functions
+    of their own file, which nothing calls by name."""
+    called = {callee for callees in calls.values() for callee in callees}
+    return {f for f in frames if f.startswith(path + ":") and f not in called}
 
 
 def can_compile(target, path):
@@ -98,10 +108,11 @@ def measure(targets, paths):
         done = list(pool.map(lambda j: compile_one(*j, Path(name)), jobs))
     found = {path: {} for path in paths}
     for target in targets:
-        frames, calls = {}, collections.defaultdict(set)
+        frames, calls, homes = {}, collections.defaultdict(set), {}
         mine = [(p, d) for (t, p), d in zip(jobs, done) if t is target]
-        for _, (_, frame, call) in mine:
+        for path, (_, frame, call) in mine:
             frames |= frame
+            homes |= dict.fromkeys(frame, path)
             calls.update(call)
         for path, (code, frame, _) in mine:
             old_code, stacks = found[path].get(target.arch, (0, {}))
@@ -109,7 +120,7 @@ def measure(targets, paths):
                 if function.startswith("ft_"):
                     stacks[function] = max(
                         stacks.get(function, 0),
-                        depth_of(function, frames, calls))
+                        depth_of(function, frames, calls, homes))
             found[path][target.arch] = (max(code, old_code), stacks)
     return found
 

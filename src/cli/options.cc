@@ -112,10 +112,11 @@ void MethodOptions::add_to(CLI::App& app) {
                  "auto, cross-entropy or mse (auto: cross-entropy for models "
                  "that end in a softmax or get a new head)")
       ->capture_default_str();
-  app.add_option("--recompute", recompute,
-                 "computing values twice instead of keeping them: never, always "
-                 "those that cost little, all activations, or auto: as few as "
-                 "the budget asks for")
+  app.add_option(
+         "--recompute", recompute,
+         "computing values twice instead of keeping them: never, always "
+         "those that cost little, all activations, or auto: as few as "
+         "the budget asks for")
       ->capture_default_str();
   app.add_option("--batch", batch, "samples in one step")
       ->capture_default_str();

@@ -45,11 +45,13 @@ class Delay {
   // What stays alive longer is smaller than what is not computed twice.
   bool is_worth_it(NodeId id, ValueId v) const {
     const Node& node = graph_.node(id);
-    if (node.op->mutates != 0 || output_bytes(graph_, node) >= bytes_of(graph_, v))
+    if (node.op->mutates != 0 ||
+        output_bytes(graph_, node) >= bytes_of(graph_, v))
       return false;
     size_t others = 0;
     for (const ValueId in : node.inputs) {
-      if (in == kNone || in == v || graph_.value(in).producer < first_) continue;
+      if (in == kNone || in == v || graph_.value(in).producer < first_)
+        continue;
       if (graph_.value(in).kind == ValueKind::kActivation)
         others += bytes_of(graph_, in);
     }
@@ -142,8 +144,8 @@ class Recompute {
     ValueId copy = kNone;
     for (ValueId& out : again.outputs) {
       const Value& value = graph_.value(out);
-      const ValueId fresh = graph_.add_value(
-          {.name = value.name + "/again", .type = value.type});
+      const ValueId fresh =
+          graph_.add_value({.name = value.name + "/again", .type = value.type});
       copies_[out] = {fresh, id};
       if (out == v) copy = fresh;
       out = fresh;

@@ -14,7 +14,8 @@
 namespace ft {
 
 // Values that a method marked with the attribute recompute=1: their inputs are
-// alive in the backward pass anyway, as x is for the gradient of LoRA's h = A x.
+// alive in the backward pass anyway, as x is for the gradient of LoRA's h = A
+// x.
 std::set<ValueId> marked_values(const Graph& graph, NodeId first_backward);
 
 // Every activation of the forward pass that may be dropped: not the graph's

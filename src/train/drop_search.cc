@@ -1,6 +1,7 @@
 #include "train/drop_search.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "passes/recompute.h"
@@ -28,83 +29,107 @@ std::set<ValueId> large_values(const Graph& graph, NodeId first_backward) {
 // is over how many, then over some of the others.
 class DropSearch {
  public:
-  explicit DropSearch(const CompileWith& compile) : compile_(compile) {}
+  DropSearch(size_t ram_bytes, const CompileWith& compile)
+      : ram_bytes_(ram_bytes), compile_(compile) {}
 
+  // Of the ways that were tried the smallest, if none fits.
   Result<CompiledStep> run() {
-    auto best = compile_([this](const Graph& g, NodeId n) {
-      const std::set<ValueId> all = large_values(g, n);
+    for (const auto choose : {drop_nothing, marked_values}) {
+      FT_TRY_STATUS(attempt(choose));
+      if (fits()) return std::move(*best_);
+    }
+    FT_TRY_STATUS(attempt([this](const Graph& g, NodeId n) {
+      std::set<ValueId> all = large_values(g, n);
       by_size_.assign(all.begin(), all.end());
       std::ranges::stable_sort(by_size_, {}, [&g](ValueId v) {
         return g.value(v).type.num_bytes();
       });
       return all;
-    });
-    if (!best.ok()) return best;
-    keep_small_ones(best);
-    keep_some_others(best);
-    return best;
+    }));
+    if (!fits()) return std::move(*best_);
+    FT_TRY_STATUS(keep_small_ones());
+    FT_TRY_STATUS(keep_some_others());
+    return std::move(*best_);
   }
 
  private:
-  bool keep(std::set<ValueId> kept, Result<CompiledStep>& best) {
-    auto step = compile_([&](const Graph& g, NodeId n) {
-      std::set<ValueId> dropped = large_values(g, n);
-      std::erase_if(dropped, [&](ValueId v) { return kept.contains(v); });
-      return dropped;
-    });
-    if (!step.ok()) return false;
-    best = std::move(step);
+  bool fits() const { return best_->program.ram_bytes() <= ram_bytes_; }
+
+  Status attempt(const ChooseDropped& choose) {
+    FT_TRY(CompiledStep step, compile_(choose));
+    if (!best_ || step.program.ram_bytes() < best_->program.ram_bytes())
+      best_ = std::move(step);
+    return ok_status();
+  }
+
+  // Whether the step fits with `kept`; then it is the best one.
+  Result<bool> keep(std::set<ValueId> kept) {
+    FT_TRY(CompiledStep step, compile_([&](const Graph& g, NodeId n) {
+             std::set<ValueId> dropped = large_values(g, n);
+             std::erase_if(dropped,
+                           [&](ValueId v) { return kept.contains(v); });
+             return dropped;
+           }));
+    if (step.program.ram_bytes() > ram_bytes_) return false;
+    best_ = std::move(step);
     kept_ = std::move(kept);
     return true;
   }
 
-  void keep_small_ones(Result<CompiledStep>& best) {
+  Status keep_small_ones() {
     size_t fits = 0, too_many = by_size_.size();
     while (too_many - fits > 1) {
       const size_t middle = fits + (too_many - fits) / 2;
       const auto end = by_size_.begin() + static_cast<ptrdiff_t>(middle);
-      (keep({by_size_.begin(), end}, best) ? fits : too_many) = middle;
+      FT_TRY(const bool kept, keep({by_size_.begin(), end}));
+      (kept ? fits : too_many) = middle;
     }
+    return ok_status();
   }
 
   // Spread over the network, so that no way from a kept value is long.
-  void keep_some_others(Result<CompiledStep>& best) {
+  Status keep_some_others() {
     constexpr size_t kTries = 24;
-    const std::set<ValueId> fits = kept_;
     std::vector<ValueId> others;
     for (const ValueId v : by_size_)
-      if (!fits.contains(v)) others.push_back(v);
+      if (!kept_.contains(v)) others.push_back(v);
     std::ranges::sort(others);
     size_t tries = 0;
     for (size_t step = others.size() / 2; step > 0; step /= 2)
       for (size_t i = step; i < others.size(); i += 2 * step) {
-        if (++tries > kTries) return;
+        if (++tries > kTries) return ok_status();
         std::set<ValueId> more = kept_;
         more.insert(others[i]);
-        keep(std::move(more), best);
+        FT_TRY_STATUS(keep(std::move(more)).status());
       }
+    return ok_status();
   }
 
+  const size_t ram_bytes_;
   const CompileWith& compile_;
+  std::optional<CompiledStep> best_;
   std::vector<ValueId> by_size_;
   std::set<ValueId> kept_;
 };
 
-}  // namespace
-
-Result<CompiledStep> compile_within_budget(Recompute mode,
-                                           const CompileWith& compile) {
+Result<CompiledStep> compile_as(Recompute mode, size_t ram_bytes,
+                                const CompileWith& compile) {
   switch (mode) {
     case Recompute::kNever: return compile(drop_nothing);
     case Recompute::kAlways: return compile(marked_values);
     case Recompute::kAll: return compile(large_values);
     case Recompute::kIfNeeded: break;
   }
-  for (const auto choose : {drop_nothing, marked_values}) {
-    auto step = compile(choose);
-    if (step.ok() || step.status().code() != Code::kDoesNotFit) return step;
-  }
-  return DropSearch(compile).run();
+  return DropSearch(ram_bytes, compile).run();
+}
+
+}  // namespace
+
+Result<CompiledStep> compile_within_budget(Recompute mode, size_t ram_bytes,
+                                           const CompileWith& compile) {
+  FT_TRY(CompiledStep step, compile_as(mode, ram_bytes, compile));
+  FT_TRY_STATUS(check_budget(step.program, ram_bytes));
+  return step;
 }
 
 }  // namespace ft

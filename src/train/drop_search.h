@@ -13,10 +13,11 @@ namespace ft {
 // Values of the forward pass that are computed again; see passes/recompute.h.
 using ChooseDropped =
     std::function<std::set<ValueId>(const Graph& graph, NodeId first_backward)>;
-// The step with what is chosen; kDoesNotFit if that is too large.
+// The step with what is chosen, however large.
 using CompileWith = std::function<Result<CompiledStep>(const ChooseDropped&)>;
 
-Result<CompiledStep> compile_within_budget(Recompute mode,
+// kDoesNotFit if no way of `mode` is small enough.
+Result<CompiledStep> compile_within_budget(Recompute mode, size_t ram_bytes,
                                            const CompileWith& compile);
 
 }  // namespace ft

@@ -140,7 +140,6 @@ Result<CompiledStep> compile_step(const Graph& base,
   if (settings.precision == Precision::kInteger)
     FT_TRY_STATUS(integerize(graph));
   FT_TRY(Program program, build_program(std::move(graph), settings.plan));
-  FT_TRY_STATUS(check_budget(program, settings.ram_bytes));
   return CompiledStep{std::move(program), std::move(a.adapted),
                       std::move(a.learned)};
 }
@@ -202,10 +201,10 @@ Loss natural_loss(const Graph& base, const MethodSettings& method) {
 Result<CompiledStep> compile_training(const Graph& base,
                                       const StepSettings& settings) {
   FT_TRY_STATUS(check_optimizer(settings.optimizer));
-  return compile_within_budget(
-      settings.recompute, [&](const ChooseDropped& choose) {
-        return compile_step(base, settings, choose);
-      });
+  return compile_within_budget(settings.recompute, settings.ram_bytes,
+                               [&](const ChooseDropped& choose) {
+                                 return compile_step(base, settings, choose);
+                               });
 }
 
 Result<CompiledStep> compile_inference(const Graph& base,

@@ -197,15 +197,17 @@ TEST(Trainer, RefusesLabelsThatTheModelDoesNotKnow) {
   EXPECT_NE(status.message().find("label 5"), std::string::npos);
 }
 
-// Computing h = A x twice needs fewer bytes and changes no bit.
+// Computing values twice needs fewer bytes and changes no bit.
 TEST(Recompute, SavesMemoryWithEqualBits) {
   StepSettings settings;
   settings.method.r = 2;
   settings.method.num_classes = 3;
-  std::vector<std::byte> params[2];
-  size_t arena_bytes[2];
-  for (const bool again : {false, true}) {
-    settings.recompute = again ? Recompute::kAlways : Recompute::kNever;
+  const Recompute modes[] = {Recompute::kNever, Recompute::kAlways,
+                             Recompute::kAll};
+  std::vector<std::byte> params[3];
+  size_t arena_bytes[3];
+  for (size_t mode = 0; mode < 3; ++mode) {
+    settings.recompute = modes[mode];
     const CompiledStep step = compile_training(tiny_model(2), settings).value();
     Session session = Session::create(step.program).value();
     for (int i = 0; i < 3; ++i) {
@@ -219,11 +221,13 @@ TEST(Recompute, SavesMemoryWithEqualBits) {
       session.run();
     }
     const auto region = session.all_persistent();
-    params[again].assign(region.begin(), region.end());
-    arena_bytes[again] = step.program.arena_bytes;
+    params[mode].assign(region.begin(), region.end());
+    arena_bytes[mode] = step.program.arena_bytes;
   }
   EXPECT_EQ(params[0], params[1]);
+  EXPECT_EQ(params[0], params[2]);
   EXPECT_LT(arena_bytes[1], arena_bytes[0]);
+  EXPECT_LT(arena_bytes[2], arena_bytes[1]);
 }
 
 TEST(Recompute, IsChosenWhereTheBudgetAsksForIt) {
@@ -237,6 +241,31 @@ TEST(Recompute, IsChosenWhereTheBudgetAsksForIt) {
   const auto step = compile_training(tiny_model(2), settings);
   ASSERT_TRUE(step.ok()) << step.status().message();
   EXPECT_LT(step->program.ram_bytes(), kept);
+}
+
+// Any budget down to that of computing all again is met, and not one below.
+TEST(Recompute, MeetsEveryBudgetThatItCan) {
+  StepSettings settings;
+  settings.method.r = 2;
+  settings.recompute = Recompute::kAll;
+  const size_t least =
+      compile_training(tiny_model(2), settings)->program.ram_bytes();
+  settings.recompute = Recompute::kNever;
+  const size_t most =
+      compile_training(tiny_model(2), settings)->program.ram_bytes();
+  ASSERT_LT(least, most);
+  settings.recompute = Recompute::kIfNeeded;
+  for (size_t budget = least; budget <= most; budget += 64) {
+    settings.ram_bytes = budget;
+    const auto step = compile_training(tiny_model(2), settings);
+    ASSERT_TRUE(step.ok()) << step.status().message();
+    EXPECT_LE(step->program.ram_bytes(), budget);
+  }
+  settings.ram_bytes = least - 1;
+  const Status status = compile_training(tiny_model(2), settings).status();
+  EXPECT_EQ(status.code(), Code::kDoesNotFit);
+  EXPECT_NE(status.message().find(std::to_string(least)), std::string::npos)
+      << status.message();
 }
 
 TEST(Evaluate, AreaUnderRocKnowsTiesAndOrder) {

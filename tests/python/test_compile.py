@@ -95,6 +95,22 @@ def test_what_is_refused_leaves_nothing(tmp_path):
         assert not out.exists()
 
 
+def test_a_budget_counts_the_stack_and_changes_no_bit(tmp_path):
+    board = target_or_skip("cortex-m4")
+    options = ["--precision", "integer", "--target", "cortex-m4"]
+    whole = compiled(tmp_path / "whole", *options)
+    budget = whole["ram_bytes"] * 3 // 4
+    tight = compiled(tmp_path / "tight", *options, "--ram", budget)
+    assert tight["ram_bytes"] <= budget
+    assert tight["ram_bytes"] == tight["model_bytes"] + tight["stack_bytes"]
+    runs = [run_model(model, STEPS, board) for model in (whole, tight)]
+    assert runs[0].adapter_sha256 == runs[1].adapter_sha256 != ""
+    assert runs[1].train_instructions > runs[0].train_instructions
+    code, said = refusal(DEMO, "--classes", 5, "--out", tmp_path / "c", *options,
+                         "--ram", "2K")
+    assert code == 4 and "the stack" in said, said
+
+
 def test_a_model_that_is_too_large_is_refused_before_printing(tmp_path):
     text = (ROOT / "targets" / "cortex-m4.toml").read_text()
     small = tmp_path / "small.toml"

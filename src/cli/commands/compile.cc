@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "adapters/signing_key.h"
@@ -12,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "codegen/device_model.h"
+#include "codegen/size_report.h"
 #include "data/front_end.h"
 #include "formats/tflite/import.h"
 #include "passes/dead_code.h"
@@ -192,7 +194,8 @@ struct Compiled {
   bool integer = false;
 };
 
-Result<Compiled> compile_both(const Options& options, const Target& target) {
+Result<Compiled> compile_both(const Options& options, const Target& target,
+                              size_t ram_bytes) {
   const PlanOptions plan = plan_for(target);
   Compiled out;
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
@@ -204,9 +207,10 @@ Result<Compiled> compile_both(const Options& options, const Target& target) {
                    options.method.seq_len));
   out.base_sha256 = base.sha256;
   FT_TRY_STATUS(read_init_text(base, method));
-  FT_TRY(const StepSettings settings,
+  FT_TRY(StepSettings settings,
          options.method.step(base.graph, method, options.optimizer.settings,
                              plan));
+  settings.ram_bytes = ram_bytes;
   FT_TRY(out.train, compile_training(base.graph, settings));
   FT_TRY(const BaseModel single,
          load_base(options.model, precision, 1, options.method.seq_len));
@@ -232,6 +236,65 @@ Result<Program> with_model_output(const Program& infer,
   graph.outputs.resize(1);
   remove_dead_nodes(graph);
   return build_program(std::move(graph), plan);
+}
+
+// With what the options put around the programs.
+Result<codegen::DeviceModel> complete(const Options& options,
+                                      const Target& target,
+                                      codegen::DeviceModel model) {
+  model.title = fmt::format(
+      "{} {}", std::filesystem::path(options.model).filename().string(),
+      model.title);
+  if (!target.name.empty()) model.title += " for " + target.name;
+  model.target = target;
+  FT_TRY(model.store, store_of(options, *model.infer));
+  FT_TRY(model.front_end, chosen_front_end(options, target));
+  return model;
+}
+
+Result<codegen::DeviceModel> training_model(const Options& options,
+                                            const Target& target,
+                                            const Compiled& both) {
+  return complete(
+      options, target,
+      {.infer = &both.infer.program,
+       .train = &both.train.program,
+       .schedule = schedule_of(options.optimizer.settings, options.steps),
+       .seed = options.seed,
+       .integer = both.integer,
+       .sliced = options.sliced,
+       .title = fmt::format("with {} in {}", options.method.method,
+                            options.method.precision),
+       .base_sha256 = both.base_sha256});
+}
+
+// With as much computed again as --ram and the target's memory ask for. What
+// inference, slices and the stack need on top is known once a step is planned.
+Result<Compiled> compile_training_for(const Options& options,
+                                      const Target& target) {
+  FT_TRY(const size_t budget, options.method.ram_bytes());
+  const uint64_t has = target.memory_bytes("ram");
+  const size_t limit = has > 0 ? std::min<size_t>(budget, has) : budget;
+  FT_TRY(Compiled both, compile_both(options, target, SIZE_MAX));
+  for (int rounds = 3;; --rounds) {
+    FT_TRY(const codegen::DeviceModel model,
+           training_model(options, target, both));
+    FT_TRY(const codegen::DeviceSizes sizes, codegen::sizes_of(model));
+    const size_t on_top = sizes.ram_bytes() - both.train.program.ram_bytes();
+    if (sizes.ram_bytes() <= limit) return both;
+    auto tighter = on_top < limit && rounds > 0
+                       ? compile_both(options, target, limit - on_top)
+                       : does_not_fit("it needs more");
+    if (tighter.ok()) {
+      both = std::move(*tighter);
+      continue;
+    }
+    if (tighter.status().code() != Code::kDoesNotFit) return tighter;
+    if (sizes.ram_bytes() <= budget) return both;  // the printer has a table
+    return does_not_fit(fmt::format(
+        "--ram: {}, and inference, slices and the stack {} bytes on top of it",
+        tighter.status().message(), on_top));
+  }
 }
 
 // What a caller puts in and takes out, for tools that drive the code.
@@ -282,13 +345,6 @@ Json fields_of(const Options& options, const Target& target,
 
 Status write(const Options& options, const Target& target,
              codegen::DeviceModel model) {
-  model.title = fmt::format(
-      "{} {}", std::filesystem::path(options.model).filename().string(),
-      model.title);
-  if (!target.name.empty()) model.title += " for " + target.name;
-  model.target = target;
-  FT_TRY(model.store, store_of(options, *model.infer));
-  FT_TRY(model.front_end, chosen_front_end(options, target));
   Program printed_infer;  // if it is not all of model.infer
   if (!wants_real_output(options)) {
     FT_TRY(printed_infer, with_model_output(*model.infer, plan_for(target)));
@@ -312,9 +368,12 @@ Status write_inference(const Options& options, const Target& target) {
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, choices, plan_for(target),
                             options.method.seq_len));
+  const auto print = [&](const codegen::DeviceModel& programs) -> Status {
+    FT_TRY(codegen::DeviceModel device, complete(options, target, programs));
+    return write(options, target, std::move(device));
+  };
   if (options.adapter_mode == "side")
-    return write(options, target,
-                 {.infer = &model.step.program,
+    return print({.infer = &model.step.program,
                   .title = "for inference",
                   .base_sha256 = model.base.sha256});
   if (std::filesystem::is_directory(options.model))
@@ -325,8 +384,7 @@ Status write_inference(const Options& options, const Target& target) {
   FT_TRY(const TfliteModel merged,
          import_tflite(file, {.dynamic_range = true, .batch = 1}));
   FT_TRY(const CompiledStep step, compile_base(merged.graph, plan_for(target)));
-  return write(options, target,
-               {.infer = &step.program,
+  return print({.infer = &step.program,
                 .title = "for inference, adapter merged",
                 .base_sha256 = sha256_hex(file)});
 }
@@ -338,18 +396,9 @@ Status run(const Options& options) {
     FT_TRY(target, load_target(options.target));
   }
   if (options.program == "infer") return write_inference(options, target);
-  FT_TRY(const Compiled both, compile_both(options, target));
-  return write(
-      options, target,
-      {.infer = &both.infer.program,
-       .train = &both.train.program,
-       .schedule = schedule_of(options.optimizer.settings, options.steps),
-       .seed = options.seed,
-       .integer = both.integer,
-       .sliced = options.sliced,
-       .title = fmt::format("with {} in {}", options.method.method,
-                            options.method.precision),
-       .base_sha256 = both.base_sha256});
+  FT_TRY(const Compiled both, compile_training_for(options, target));
+  FT_TRY(codegen::DeviceModel model, training_model(options, target, both));
+  return write(options, target, std::move(model));
 }
 
 }  // namespace
