@@ -32,7 +32,7 @@ space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-cpp test-python bench bench-mcu parity-mcu kernel-sizes check asan tsan \
+.PHONY: help setup build demo example-mcu test test-cpp test-python bench bench-mcu parity-mcu kernel-sizes check asan tsan \
         fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
@@ -40,6 +40,7 @@ help:
 	@echo 'fieldtune: fine-tune a model on the device that uses it'
 	@echo
 	@echo '  make demo     set up, build and show it at work; needs no data'
+	@echo '  make example-mcu  firmware that learns a word, on an emulated board'
 	@echo '  make test     set up, build, run every C++ and Python test'
 	@echo '  make build    build/release/fieldtune and everything else'
 	@echo '  make bench    speed and memory against the peers, in one session'
@@ -84,6 +85,10 @@ build: build/release/build.ninja
 demo: build/release/build.ninja
 	cmake --build build/release --parallel $(JOBS) --target fieldtune
 	build/release/fieldtune demo
+
+# Firmware that learns a word, on an emulated board.
+example-mcu: build $(VENV)/.setup build/.setup-mcu
+	$(PYTHON) examples/mcu_kws/run.py
 
 # --- Tests ------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ BASES = ROOT / "build" / "base_models"
 class Shell:
     """Parses an example's options and runs its commands."""
 
-    def __init__(self, name):
+    def __init__(self, name, more_options=None):
         parser = argparse.ArgumentParser(description=f"The example '{name}'.")
         parser.add_argument("--quick", action="store_true",
                             help="one epoch, to see that it works")
@@ -32,6 +32,8 @@ class Shell:
                             default=ROOT / "build" / "examples" / name)
         parser.add_argument("--picture", type=Path,
                             help="where to draw (default: OUT/result.svg)")
+        for flag, meaning in (more_options or {}).items():
+            parser.add_argument(flag, **meaning)
         self.options = parser.parse_args()
         self.name, self.out = name, self.options.out
         self.out.mkdir(parents=True, exist_ok=True)
