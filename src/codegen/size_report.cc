@@ -103,7 +103,7 @@ constexpr std::string_view kLinkerCheck =
  * keeps for the stack in __ft_stack_bytes and all RAM that it uses, the stack
  * too, in __ft_ram_bytes (or pass them with --defsym). */
 ASSERT(__ft_stack_bytes >= {stack},
-       "ft_model.h's functions need {stack} bytes of stack")
+       "the printed functions need {stack} bytes of stack")
 ASSERT(__ft_ram_bytes >= {static} + {stack},
        "__ft_ram_bytes does not count {what}")
 ASSERT(__ft_ram_bytes <= {ram}, "{target} has {ram} bytes of RAM")
@@ -153,7 +153,7 @@ Result<DeviceSizes> sizes_of(const DeviceModel& model) {
   sizes.model_bytes = model_bytes(sizes, model.target);
   if (const auto known = kernel_sizes(model.target.arch)) {
     FT_TRY(const Deepest deepest, deepest_stack(model, *known));
-    sizes.stack_bytes = deepest.bytes;
+    sizes.stack_bytes = std::max(deepest.bytes, store_stack_bytes(model.store));
   }
   return sizes;
 }
@@ -176,7 +176,7 @@ size_t code_bytes(const DeviceModel& model,
                   const std::vector<const SourceFile*>& kernels) {
   const auto known = kernel_sizes(model.target.arch);
   if (!known) return 0;
-  size_t bytes = 0;
+  size_t bytes = store_code_bytes(model.store);
   for (const SourceFile* file : kernels)
     if (const auto found = known->code.find(file->path);
         found != known->code.end())

@@ -44,6 +44,11 @@ Result<std::vector<OutputFile>> print_store(const StoreSettings& settings,
                                             const Program* train,
                                             const std::string& base_sha256);
 
+// Bytes of code and of stack that the store's functions take at most, on any
+// device and with GCC's -O2; 0 without a store.
+size_t store_code_bytes(const StoreSettings& settings);
+size_t store_stack_bytes(const StoreSettings& settings);
+
 // Bytes that a saved training state takes of flash, header and all; 0 where
 // nothing is trained.
 size_t state_bytes(size_t persistent_bytes, bool trains);

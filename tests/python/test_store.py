@@ -114,6 +114,8 @@ def lived(life, scratch, steps, target=None, sanitize=(), options=()):
     fields = compiled(folder, precision, scratch / "c", *options)
     assert fields["infer_plan_hash"] == exported["plan_hash"]
     assert fields["adapter_bytes"] == exported["payload_bytes"]
+    if target:  # what lived() measures below is within it
+        assert 2560 <= fields["stack_bytes"] < 16384
     work = scratch / "work"
     work.mkdir()
     for image in folder.glob("*.img"):
@@ -184,6 +186,7 @@ def test_a_board_does_as_this_machine(life, tmp_path, tmp_path_factory,
     # Armv6-M has few registers; RISC-V's memcpy and memcmp go byte by byte.
     limit = 1000 if board == "cortex-m4" else 2000
     assert found[2].sections["swap"].instructions <= limit
+    assert max(s.stack_bytes for s in found[2].sections.values()) <= 2560
 
 
 @pytest.mark.parametrize("life", ["mixed"], indirect=True)
@@ -221,6 +224,30 @@ def test_a_state_is_the_adapter_and_what_the_optimizer_keeps(
     assert abs(state - own - beyond * own) < 1024
     assert f"A state has {state} bytes" in (tmp_path / "c" / "README.md"
                                             ).read_text()
+
+
+def test_the_store_has_no_warning_and_cpp_reads_it(tmp_path):
+    folder = tmp_path / "c"
+    run_json("keygen", tmp_path / "k")
+    run_json("compile", DEMO, "--classes", 5, "--flash", 3, "--public-key",
+             tmp_path / "k.pub", "--rtos", "--out", folder)
+    sources = [folder / "ft_store.c", *folder.glob("flash/*.c")]
+    strict = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion",
+              "-Werror", "-I", folder]
+    for compiler in filter(shutil.which, ("gcc", "clang-14")):
+        for source in sources:
+            subprocess.run([compiler, "-std=c99", *strict, "-c", source, "-o",
+                            tmp_path / "out.o"], check=True)  # fmt: skip
+    main = tmp_path / "main.cc"
+    main.write_text('#include "ft_store.h"\nft_store s;\nft_model m;\n'
+                    "int main() { return ft_store_swap(&s, &m, 1); }\n")
+    subprocess.run(["g++", "-std=c++17", *strict, "-c", main, "-o",
+                    tmp_path / "out.o"], check=True)  # fmt: skip
+    if shutil.which("cppcheck"):
+        ours = [s for s in sources if s.name.startswith("ft_")]
+        subprocess.run(["cppcheck", "--std=c99", "--quiet", "--enable=warning,"
+                        "portability,performance", "--error-exitcode=1", "-I",
+                        folder, *ours], check=True)  # fmt: skip
 
 
 def test_what_compile_refuses(tmp_path):
