@@ -25,12 +25,17 @@ constexpr uint64_t kSeed = 7;
 // and the answer.
 constexpr const char* kDriver = R"(
 #include <stdio.h>
+#include <stdlib.h>
 #include "ft_model.h"
 static ft_model model;
 static unsigned char state[FT_STATE_BYTES];
 static void run_step(void) {
 #ifdef SLICED
-  while (ft_train_poll(&model, 1000) == FT_BUSY) ft_infer(&model);
+  while (ft_train_poll(&model, 1000) == FT_BUSY) {
+    ft_infer(&model);
+    /* Some parameters are updated, others are not yet. */
+    if (ft_save_state(&model, state) != FT_BUSY) exit(4);
+  }
 #else
   if (ft_train_step(&model) != FT_OK) return;
 #endif

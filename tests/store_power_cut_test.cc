@@ -297,6 +297,7 @@ class StorePowerCut : public testing::Test {
     ASSERT_EQ(operation(), FT_FLASH_OK);
     const uint64_t bytes = flash_->worked() - start.worked();
     look(after);
+    ASSERT_FALSE(before == after);
     expect_answer(after);
     const SimFlash end = *flash_;
     cut(operation, start, before, after, bytes);
