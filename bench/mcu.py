@@ -18,6 +18,8 @@ from session import RESULTS, ROOT, WORK, cli, save
 
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "python")]
 
+import numpy as np  # noqa: E402
+
 import mcu  # noqa: E402
 from mcu.model import run_model  # noqa: E402
 
@@ -26,6 +28,23 @@ MODELS = {"kws": "kws_ref_model.tflite", "resnet8": "pretrainedResnet_quant.tfli
 INFER = ["cortex-m4", "cortex-m7", "cortex-m55"]
 TRAIN = ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55"]
 STEPS = 2
+SIDE = ["cortex-m4", "cortex-m55"]
+IMAGES = {"kws": (49, 10, 1), "resnet8": (32, 32, 3), "vww": (96, 96, 3)}
+
+
+def random_adapter(model, precision):
+    """LoRA of rank 4 after a few steps on noise: its values are not zero."""
+    folder = WORK / "mcu_adapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(1).normal(0, 10, (4, *IMAGES[model]))
+    np.save(folder / "x.npy", noise.astype(np.float32))
+    np.save(folder / "y.npy", np.arange(4, dtype=np.int32) % 2)
+    out = folder / f"{model}_{precision}.safetensors"
+    cli.run_json("train", cli.MODELS / MODELS[model], "--data",
+                 folder / "x.npy", "--labels", folder / "y.npy", "--method",
+                 "lora", "--rank", 4, "--precision", precision, "--epochs", 1,
+                 "--out", out)
+    return out
 
 
 def compiled(model, target, *options):
@@ -37,7 +56,7 @@ def compiled(model, target, *options):
 
 
 # Instructions of a run, by program.
-COUNTED = {"infer": "infer_instructions", "train": "train_instructions",
+COUNTED = {"infer+lora": "infer_instructions", "infer": "infer_instructions", "train": "train_instructions",
            "slice": "slice_instructions"}
 
 
@@ -56,12 +75,15 @@ def row_of(model, target, program, method, precision, plan, run):
 
 def measure(model, targets, program, method="", precision="int8"):
     """Rows of `targets`, and one of this machine that says what the bits are."""
-    options = ["--program", "infer" if program == "infer" else "train"]
+    infers = program.startswith("infer")
+    options = ["--program", "infer" if infers else "train"]
     options += ["--rtos"] if program == "slice" else []
-    if program != "infer":
+    if program == "infer+lora":
+        options += ["--adapter", random_adapter(model, precision)]
+    if not infers:
         options += ["--method", method, "--precision", precision]
         options += ["--rank", 4] if method == "lora" else []
-    steps = 0 if program == "infer" else STEPS
+    steps = 0 if infers else STEPS
     rows = []
     for target in [None, *targets]:
         board = mcu.load_target(target) if target else None
@@ -102,6 +124,8 @@ def main():
     for model in args.models:
         if args.program != "train":
             rows += measure(model, INFER, "infer")
+            for precision in ("integer", "mixed") if model != "ad" else ():
+                rows += measure(model, SIDE, "infer+lora", "lora", precision)
         if args.program != "infer" and model != "ad":
             for precision in ("integer", "mixed"):
                 rows += measure(model, TRAIN, "train", "lora", precision)

@@ -38,6 +38,18 @@ def inference_bars(rows):
     return out
 
 
+def side_bars(rows):
+    """What an unmerged adapter of every layer adds to inference."""
+    base = {(r["model"], r["target"]): r["instructions"] for r in rows
+            if r["program"] == "infer"}
+    return [check(f"{r['model']}, LoRA beside {r['precision']} inference on "
+                  f"{r['target']}, instructions more than without, %",
+                  round(100 * (r["instructions"] / base[r["model"], r["target"]]
+                               - 1), 1), 5)
+            for r in rows if r["program"] == "infer+lora" and
+            (r["model"], r["target"]) in base]
+
+
 def training_bars(rows):
     """integer against mixed, where both were measured."""
     out = []
@@ -123,7 +135,7 @@ def main():
         return
     lines += ["## Bars", "", "Inference against TensorFlow Lite Micro with "
               "CMSIS-NN, counted by the same emulators.", ""]
-    lines += table(inference_bars(rows) + training_bars(rows))
+    lines += table(inference_bars(rows) + side_bars(rows) + training_bars(rows))
     lines += ["", "## Figures", ""]
     shown = [{k: v for k, v in r.items() if not k.endswith("sha256")}
              for r in rows if r["target"] != "host"]
