@@ -358,16 +358,24 @@ std::vector<std::byte> channels_of(const LowerContext& context,
                           .stride = 1,
                           .step = p.out_c,
                           .count = p.k_h * p.k_w,
-                          .is_fixed = 1},
+                          .is_fixed = !context.view.has(3)},
                          lowered);
 }
 
-bool accepts_device(const LowerContext& context, const Lowered& lowered) {
+// Whole words of channels, without differences to the bias or a gain.
+bool accepts_any_side(const LowerContext& context, const Lowered& lowered) {
   const auto& p = lowered.params_as<ft_conv_params>();
   const NodeView& node = context.view;
   return p.out_c == p.in_c && p.out_c % 4 == 0 &&
-         has_constant_weights(context) && !node.has(3) && !node.has(4) &&
-         !node.has(5);
+         has_constant_weights(context) && !node.has(4) && !node.has(5);
+}
+
+bool accepts_device(const LowerContext& context, const Lowered& lowered) {
+  return accepts_any_side(context, lowered) && !context.view.has(3);
+}
+
+bool accepts_side(const LowerContext& context, const Lowered& lowered) {
+  return accepts_any_side(context, lowered) && context.view.has(3);
 }
 
 // Pointers of 4 bytes to the taps, and a row of zero points.
@@ -385,6 +393,15 @@ Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
                         reinterpret_cast<int16_t*>(packed.data()));
   lowered.aux = {{std::move(packed)}, {channels_of(context, lowered)}};
   lowered.scratch_bytes = tap_bytes(p);
+  return ok_status();
+}
+
+Status prepare_side(const LowerContext& context, Lowered& lowered) {
+  const std::span<const std::byte> w = context.constant(1);
+  std::vector<std::byte> channels = channels_of(context, lowered);
+  lowered.aux = {
+      {{w.begin(), w.end()}}, {std::move(channels)}, std::move(lowered.aux[2])};
+  lowered.scratch_bytes = tap_bytes(lowered.params_as<ft_conv_params>());
   return ok_status();
 }
 
@@ -458,6 +475,8 @@ constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
     {"ft_depthwise_conv2d_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
      accepts_helium, prepare_helium},
+    {"ft_depthwise_conv2d_side_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
+     accepts_side, prepare_side},
     {"ft_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
      accepts_device, prepare_armdsp},
 #if defined(__x86_64__)

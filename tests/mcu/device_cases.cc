@@ -153,8 +153,13 @@ std::vector<OpExample> small_layers_of(const OpDef& op) {
     return int8_layer(s8(x, 0.05f, 7), weights({1, 3, 3, x[3]}, 3), x[3], attrs,
                       0.1f);
   };
+  const auto with = [](OpExample layer, const std::vector<TensorType>& more) {
+    layer.inputs.insert(layer.inputs.end(), more.begin(), more.end());
+    return layer;
+  };
   if (&op == &ops::kConv2d)
-    return {pointwise(8, 16),
+    return {with(pointwise(40, 7), {f32({1, 3, 3, 4}), f32({7, 4})}),
+            pointwise(8, 16),
             pointwise(30, 12),
             pointwise(33, 4),
             pointwise(128, 8),
@@ -162,7 +167,8 @@ std::vector<OpExample> small_layers_of(const OpDef& op) {
             int8_layer(s8({1, 7, 6, 3}, 0.05f, -9), weights({8, 3, 3, 3}, 0), 8,
                        relu6, 0.04f)};
   if (&op == &ops::kDepthwiseConv2d)
-    return {depthwise({1, 4, 7, 8}, kSame), depthwise({2, 3, 9, 4}, relu6),
+    return {with(depthwise({1, 4, 5, 12}, kSame), {f32({1, 3, 3, 12})}),
+            depthwise({1, 4, 7, 8}, kSame), depthwise({2, 3, 9, 4}, relu6),
             depthwise({1, 5, 5, 24}, kSame), depthwise({1, 6, 1, 8}, kSame)};
   return {};
 }

@@ -9,7 +9,7 @@
 #include "kernels/conv2d/im2col_s8.h"
 #include "kernels/quant/s8_helium.h"
 
-enum { FT_MVE_PIXELS = 4 };
+enum { FT_MVE_PIXELS = 4, FT_MVE_RANK = 16 };
 
 static void any_pixels(const ft_device_conv* l, int32_t groups,
                        const int8_t* const* x, int32_t pixel, int32_t count,
@@ -22,6 +22,43 @@ static void any_pixels(const ft_device_conv* l, int32_t groups,
     vst1q_s32(sums, ft_mve_dot_4x1(w, x, groups));
     for (i = 0; i < count; ++i)
       y[i * out_c + co] = ft_device_conv_finish(l, pixel + i, co, sums[i]);
+  }
+}
+
+/* What an adapter adds to channel co of four pixels, whose h stand side by
+ * side.
+ */
+static inline int32x4_t side_of(const ft_device_conv* l, float (*h)[4],
+                                int32_t co) {
+  const int32_t rank = l->p->rank;
+  const float* b = l->lora_b + co * rank;
+  float32x4_t side = vdupq_n_f32(0);
+  int32_t i;
+  for (i = 0; i < rank; ++i)
+    side = vaddq_f32(side, vmulq_n_f32(vld1q_f32(h[i]), b[i]));
+  side = vmulq_n_f32(side, l->p->lora_scaling);
+  return ft_mve_round_to_acc(vmulq_n_f32(side, l->inv_acc_scale[co]));
+}
+
+/* Four pixels from `pixel` on, with a side of at most FT_MVE_RANK. */
+static void side_pixels(const ft_device_conv* l, int32_t groups,
+                        const int8_t* const* x, int32_t pixel, int8_t* y) {
+  const ft_conv_params* p = l->p;
+  const ft_device_channel* c = ft_channel_list(l->channels);
+  const int8_t* w = (const int8_t*)l->w;
+  const uint32x4_t to = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)p->out_c);
+  const int32x4_t low = vdupq_n_s32(p->q_low), high = vdupq_n_s32(p->q_high);
+  float h[FT_MVE_RANK][4];
+  int32_t co, i, j;
+  for (i = 0; i < p->rank; ++i)
+    for (j = 0; j < FT_MVE_PIXELS; ++j)
+      h[i][j] = l->h[(pixel + j) * p->rank + i];
+  for (co = 0; co < p->out_c; ++co, ++c, w += 16 * groups) {
+    int32x4_t v = vaddq_n_s32(ft_mve_dot_4x1(w, x, groups), c->init);
+    v = vaddq_s32(v, side_of(l, h, co));
+    v = ft_mve_requantize(v, vdupq_n_s32(c->multiplier), vdupq_n_s32(c->right));
+    v = vminq_s32(vmaxq_s32(vaddq_n_s32(v, p->y_zero_point), low), high);
+    vstrbq_scatter_offset_s32(y++, to, v);
   }
 }
 
@@ -173,6 +210,8 @@ void ft_conv2d_s8_helium(const void* params, const ft_args* args) {
     }
     if (is_plain && count == FT_MVE_PIXELS)
       plain_pixels(&l, k16 / 16, rows, y);
+    else if (p->rank > 0 && p->rank <= FT_MVE_RANK && count == FT_MVE_PIXELS)
+      side_pixels(&l, k16 / 16, rows, pixel, y);
     else
       any_pixels(&l, k16 / 16, rows, pixel, count, y);
     y += FT_MVE_PIXELS * p->out_c;

@@ -120,6 +120,25 @@ static inline int32x4_t ft_mve_dot_1(const int8_t** w, int8x16_t x0,
         : "memory");                                                   \
   } while (0)
 
+/* ft_round_to_acc() of finite values and NaN. Helium takes values below 2^-126
+ * for 0; that far from a tie between two integers they round alike, so sides of
+ * finite values keep the bits of the C99 row. */
+static inline int32x4_t ft_mve_round_to_acc(float32x4_t v) {
+  v = vmaxnmq_f32(vaddq_n_f32(v, 0.5f), vdupq_n_f32(-1073741824.0f));
+  return vcvtmq_s32_f32(vminnmq_f32(v, vdupq_n_f32(1073741824.0f)));
+}
+
+/* ft_requantize() for any shift; `right` is minus it. */
+static inline int32x4_t ft_mve_requantize(int32x4_t acc, int32x4_t multiplier,
+                                          int32x4_t right) {
+  const int32x4_t none = vdupq_n_s32(0), left = vminq_s32(right, none);
+  const int32x4_t shift = vminq_s32(vnegq_s32(right), none);
+  int32x4_t v = vqrdmulhq_s32(vshlq_s32(acc, vnegq_s32(left)), multiplier);
+  /* Halves away from 0, where something is shifted out. */
+  v = vqaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), vshrq_n_s32(shift, 31)));
+  return vrshlq_s32(v, shift);
+}
+
 /* `bytes` bytes, at least 1. */
 static inline void ft_mve_copy(int8_t* to, const int8_t* from, int32_t bytes) {
   __asm volatile(
