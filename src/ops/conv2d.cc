@@ -230,6 +230,14 @@ Status prepare_helium(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+// What feeds a low-rank side: four channels at a time, nothing else added.
+bool accepts_four(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv2d_params>();
+  const NodeView& node = context.view;
+  return p.groups == 1 && p.out_c % 4 == 0 && p.rank == 0 && !node.has(2) &&
+         !node.has(5) && p.act == FT_ACT_NONE;
+}
+
 #if defined(__x86_64__)
 bool available_vnni() { return ft_conv2d_s8_avx512vnni_available() != 0; }
 
@@ -261,6 +269,8 @@ constexpr KernelDef kKernels[] = {
      prepare_helium},
     {"ft_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr, accepts_armdsp,
      prepare_armdsp},
+    {"ft_conv2d_s8f32_armdsp", Isa::kArmDsp, "s8,f32->f32", nullptr,
+     accepts_four},
 #if defined(__x86_64__)
     {"ft_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0, available_vnni},

@@ -479,6 +479,8 @@ constexpr KernelDef kKernels[] = {
      accepts_side, prepare_side},
     {"ft_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
      accepts_device, prepare_armdsp},
+    {"ft_depthwise_conv2d_side_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
+     accepts_side, prepare_side},
 #if defined(__x86_64__)
     {"ft_depthwise_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_depthwise_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,

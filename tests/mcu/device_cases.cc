@@ -158,7 +158,9 @@ std::vector<OpExample> small_layers_of(const OpDef& op) {
     return layer;
   };
   if (&op == &ops::kConv2d)
-    return {with(pointwise(40, 7), {f32({1, 3, 3, 4}), f32({7, 4})}),
+    return {{.inputs = {s8({1, 7, 5, 3}, 0.02f, 11), f32({8, 3, 2, 3})},
+             .attrs = kSame},
+            with(pointwise(40, 7), {f32({1, 3, 3, 4}), f32({7, 4})}),
             pointwise(8, 16),
             pointwise(30, 12),
             pointwise(33, 4),

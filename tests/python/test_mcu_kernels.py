@@ -53,4 +53,4 @@ def test_float_rows(build_dir, tmp_path, board):
     ("cortex-m4", "armdsp"), ("cortex-m7", "armdsp"), ("cortex-m33", "armdsp"),
     ("cortex-m55", "armdsp"), ("cortex-m55", "helium")])
 def test_rows_of_devices(build_dir, tmp_path, board, isa):
-    check(build_dir, tmp_path, board, isa, "s8", [])
+    check(build_dir, tmp_path, board, isa, "all", [])

@@ -23,14 +23,10 @@ static void add_products(const layer* l, const int32_t* wide, int32_t k4,
                          int32_t* acc0, int32_t* acc1) {
   const int32_t out_c = l->all->conv.out_c;
   const int32_t* w = l->w;
-  int32_t co, first;
+  int32_t co;
   for (co = 0; co < out_c; co += 2) {
     ft_dsp_sums s0 = {0, 0}, s1 = {0, 0};
-    for (first = 0; first < k4; first += FT_DSP_CHUNK) {
-      const int32_t left = k4 - first;
-      const int32_t count = left < FT_DSP_CHUNK ? left : FT_DSP_CHUNK;
-      w = ft_dsp_dot_2x2(w, wide + first, count / 4, &s0, &s1);
-    }
+    w = ft_dsp_dot_all_2x2(w, wide, k4, &s0, &s1);
     acc0[co] = s0.s0;
     acc0[co + 1] = s0.s1;
     acc1[co] = s1.s0;

@@ -14,20 +14,34 @@ static void any_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
                        int32_t pixel, int alone, int8_t* y) {
   const int32_t out_c = l->p->out_c;
   const int32_t* w = (const int32_t*)l->w;
-  int32_t co, first, i;
+  int32_t co, i;
   for (co = 0; co < out_c; co += 2) {
     ft_dsp_sums s[2] = {{0, 0}, {0, 0}};
-    for (first = 0; first < k4; first += FT_DSP_CHUNK) {
-      const int32_t left = k4 - first;
-      const int32_t count = left < FT_DSP_CHUNK ? left : FT_DSP_CHUNK;
-      w = ft_dsp_dot_2x2(w, wide + first, count / 4, &s[0], &s[1]);
-    }
+    w = ft_dsp_dot_all_2x2(w, wide, k4, &s[0], &s[1]);
     for (i = 0; i < 2 - alone; ++i) {
       int8_t* to = y + i * out_c + co;
       to[0] = ft_device_conv_finish(l, pixel + i, co, s[i].s0);
       if (co + 1 < out_c)
         to[1] = ft_device_conv_finish(l, pixel + i, co + 1, s[i].s1);
     }
+  }
+}
+
+/* Two pixels with a side of four values, the rank that most adapters have, and
+ * an even number of output channels. */
+static void side_pixels(const ft_device_conv* l, const int32_t* wide,
+                        int32_t k4, int32_t pixel, int8_t* y) {
+  const int32_t out_c = l->p->out_c;
+  const float* h = l->h + pixel * 4;
+  const int32_t* w = (const int32_t*)l->w;
+  int32_t co;
+  for (co = 0; co < out_c; co += 2) {
+    ft_dsp_sums s0 = {0, 0}, s1 = {0, 0};
+    w = ft_dsp_dot_all_2x2(w, wide, k4, &s0, &s1);
+    y[co] = ft_device_side_finish(l, h, 4, co, s0.s0);
+    y[co + 1] = ft_device_side_finish(l, h, 4, co + 1, s0.s1);
+    y[out_c + co] = ft_device_side_finish(l, h + 4, 4, co, s1.s0);
+    y[out_c + co + 1] = ft_device_side_finish(l, h + 4, 4, co + 1, s1.s1);
   }
 }
 
@@ -57,7 +71,9 @@ FT_DSP_COPIED void plain_pixels(const ft_device_conv* l, const int32_t* wide,
 static void two_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
                        int32_t pixel, int alone, int8_t* y) {
   const ft_conv_params* p = l->p;
-  if (!l->channels->is_plain || p->rank > 0 || alone || p->out_c % 2)
+  if (p->rank == 4 && !alone && p->out_c % 2 == 0)
+    side_pixels(l, wide, k4, pixel, y);
+  else if (!l->channels->is_plain || p->rank > 0 || alone || p->out_c % 2)
     any_pixels(l, wide, k4, pixel, alone, y);
   else if (p->q_low == -128 && p->q_high == 127)
     plain_pixels(l, wide, k4, 1, y);

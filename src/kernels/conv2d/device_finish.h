@@ -37,24 +37,33 @@ static inline int32_t ft_device_plain(int32_t sum, const ft_device_channel* c) {
   return (high + (high >> 31) + c->offset) >> c->right;
 }
 
+/* The output of channel co with a side of `rank` values at h. */
+static inline __attribute__((always_inline)) int8_t ft_device_side_finish(
+    const ft_device_conv* l, const float* h, int32_t rank, int32_t co,
+    int32_t sum) {
+  const ft_conv_params* p = l->p;
+  const ft_device_channel* c = ft_channel_list(l->channels) + co;
+  const float side =
+      l->inv_acc_scale[co] *
+      ft_low_rank_dot(h, l->lora_b + co * rank, rank, p->lora_scaling);
+  int32_t acc = ft_add_wrap(sum, c->init);
+  acc = ft_add_wrap(acc, ft_round_to_acc(side));
+  acc = ft_requantize(acc, c->multiplier, -c->right) + p->y_zero_point;
+  return (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
+}
+
 static inline int8_t ft_device_conv_finish(const ft_device_conv* l,
                                            int32_t pixel, int32_t co,
                                            int32_t sum) {
   const ft_conv_params* p = l->p;
   const ft_device_channel* c = ft_channel_list(l->channels) + co;
   int32_t acc;
-  if (p->rank == 0 && l->channels->is_plain)
+  if (p->rank > 0)
+    return ft_device_side_finish(l, l->h + pixel * p->rank, p->rank, co, sum);
+  if (l->channels->is_plain)
     return (int8_t)ft_clamp_i32(ft_device_plain(sum, c), p->q_low, p->q_high);
-  acc = ft_add_wrap(sum, c->init);
-  if (p->rank > 0) {
-    const float side =
-        l->inv_acc_scale[co] * ft_low_rank_dot(l->h + pixel * p->rank,
-                                               l->lora_b + co * p->rank,
-                                               p->rank, p->lora_scaling);
-    acc = ft_add_wrap(acc, ft_round_to_acc(side));
-  }
-  acc = ft_requantize(acc, c->multiplier, -c->right) + p->y_zero_point;
-  return (int8_t)ft_clamp_i32(acc, p->q_low, p->q_high);
+  acc = ft_requantize(ft_add_wrap(sum, c->init), c->multiplier, -c->right);
+  return (int8_t)ft_clamp_i32(acc + p->y_zero_point, p->q_low, p->q_high);
 }
 
 #endif /* FT_KERNELS_CONV2D_DEVICE_FINISH_H_ */

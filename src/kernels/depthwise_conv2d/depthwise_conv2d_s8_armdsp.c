@@ -78,9 +78,10 @@ static void any_pixel(const ft_conv_params* p, const int8_t* const* taps,
   }
 }
 
-static void one_pixel(const ft_conv_params* p, const int8_t* const* taps,
-                      const int16_t* w, const ft_device_channels* channels,
-                      int8_t* y) {
+static void one_pixel(const ft_conv_params* p, const ft_args* args,
+                      const int8_t* const* taps, int8_t* y) {
+  const int16_t* w = (const int16_t*)args->aux[0];
+  const ft_device_channels* channels = (const ft_device_channels*)args->aux[1];
   const ft_device_channel* k = ft_channel_list(channels);
   if (!channels->is_plain)
     any_pixel(p, taps, w, k, y);
@@ -90,21 +91,5 @@ static void one_pixel(const ft_conv_params* p, const int8_t* const* taps,
     plain_pixel(p, taps, w, k, 0, y);
 }
 
-void ft_depthwise_conv2d_s8_armdsp(const void* params, const ft_args* args) {
-  const ft_conv_params* p = (const ft_conv_params*)params;
-  const int8_t* x = (const int8_t*)args->in[0];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
-  const int8_t** taps = (const int8_t**)args->scratch;
-  int8_t* outside = (int8_t*)(taps + p->k_h * p->k_w);
-  ft_cursor at = ft_cursor_at(p, 0);
-  int32_t pixel;
-  memset(outside, p->x_zero_point, (size_t)p->in_c);
-  for (pixel = 0; pixel < pixels; ++pixel) {
-    ft_tap_rows(p, x, &at, outside, taps);
-    one_pixel(p, taps, (const int16_t*)args->aux[0],
-              (const ft_device_channels*)args->aux[1], y);
-    ft_cursor_next(p, &at);
-    y += p->out_c;
-  }
-}
+#define FT_FN ft_depthwise_conv2d_s8_armdsp
+#include "kernels/depthwise_conv2d/each_pixel-inl.h"

@@ -5,7 +5,6 @@
  * in[3]: w_delta. scratch: pointers to the taps, a row of zero points, for
  * which the difference adds 0. */
 #include <arm_mve.h>
-#include <string.h>
 
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
 #include "kernels/depthwise_conv2d/tap_rows.h"
@@ -53,20 +52,5 @@ static void one_pixel(const ft_conv_params* p, const ft_args* args,
   }
 }
 
-void ft_depthwise_conv2d_side_s8_helium(const void* params,
-                                        const ft_args* args) {
-  const ft_conv_params* p = (const ft_conv_params*)params;
-  const int8_t* x = (const int8_t*)args->in[0];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
-  const int8_t** taps = (const int8_t**)args->scratch;
-  int8_t* outside = (int8_t*)(taps + p->k_h * p->k_w);
-  ft_cursor at = ft_cursor_at(p, 0);
-  int32_t pixel;
-  memset(outside, p->x_zero_point, (size_t)p->in_c);
-  for (pixel = 0; pixel < pixels; ++pixel, y += p->out_c) {
-    ft_tap_rows(p, x, &at, outside, taps);
-    one_pixel(p, args, taps, y);
-    ft_cursor_next(p, &at);
-  }
-}
+#define FT_FN ft_depthwise_conv2d_side_s8_helium
+#include "kernels/depthwise_conv2d/each_pixel-inl.h"

@@ -107,6 +107,20 @@ static inline const int32_t* ft_dsp_dot_2x2(const int32_t* w, const int32_t* x,
   return w;
 }
 
+/* The same for all of k4 products, a multiple of 4, in chunks. */
+static inline const int32_t* ft_dsp_dot_all_2x2(const int32_t* w,
+                                                const int32_t* x, int32_t k4,
+                                                ft_dsp_sums* p0,
+                                                ft_dsp_sums* p1) {
+  int32_t first;
+  for (first = 0; first < k4; first += FT_DSP_CHUNK) {
+    const int32_t left = k4 - first;
+    const int32_t count = left < FT_DSP_CHUNK ? left : FT_DSP_CHUNK;
+    w = ft_dsp_dot_2x2(w, x + first, count / 4, p0, p1);
+  }
+  return w;
+}
+
 #define FT_DSP_STEP_1X4                  \
   "ldrd %[x0], %[x1], [%[x]], #8\n\t"    \
   "ldrd %[w0], %[w1], [%[w]], #8\n\t"    \
