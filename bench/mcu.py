@@ -21,10 +21,11 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "python")]
 import numpy as np  # noqa: E402
 
 import mcu  # noqa: E402
+import small_models  # noqa: E402
 from mcu.model import run_model  # noqa: E402
 
 MODELS = {"kws": "kws_ref_model.tflite", "resnet8": "pretrainedResnet_quant.tflite",
-          "vww": "vww_96_int8.tflite", "ad": "ad01_int8.tflite"}
+          "vww": "vww_96_int8.tflite", "ad": "ad01_int8.tflite", "head": None}
 INFER = ["cortex-m4", "cortex-m7", "cortex-m55"]
 TRAIN = ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55"]
 STEPS = 2
@@ -47,11 +48,24 @@ def random_adapter(model, precision):
     return out
 
 
+# A classification head alone, as it is trained on another model's features.
+HEAD = (64, 12)
+OPTIONS = {"lora": ["--rank", 4], "full": ["--optimizer", "sgd", "--momentum", 0]}
+
+
+def model_file(model):
+    if model != "head":
+        return cli.MODELS / MODELS[model]
+    path = WORK / "head.tflite"
+    path.write_bytes(small_models.classifier(*HEAD))
+    return path
+
+
 def compiled(model, target, *options):
     folder = WORK / "mcu"
     shutil.rmtree(folder, ignore_errors=True)
     chosen = ["--target", target] if target else []
-    return cli.run_json("compile", cli.MODELS / MODELS[model], "--out", folder,
+    return cli.run_json("compile", model_file(model), "--out", folder,
                         *chosen, *options)
 
 
@@ -82,7 +96,7 @@ def measure(model, targets, program, method="", precision="int8"):
         options += ["--adapter", random_adapter(model, precision)]
     if not infers:
         options += ["--method", method, "--precision", precision]
-        options += ["--rank", 4] if method == "lora" else []
+        options += OPTIONS[method]
     steps = 0 if infers else STEPS
     rows = []
     for target in [None, *targets]:
@@ -122,6 +136,9 @@ def main():
         return 0
     rows = []
     for model in args.models:
+        if model == "head":
+            keep(measure(model, ["cortex-m4"], "train", "full", "f32"))
+            continue
         if args.program != "train":
             rows += measure(model, INFER, "infer")
             for precision in ("integer", "mixed") if model != "ad" else ():

@@ -62,6 +62,10 @@ def training_bars(rows):
                 ratio = pair[0]["instructions"] / pair[1]["instructions"]
                 out.append(check(f"{model}, training on {target}, integer over "
                                  "mixed", round(ratio, 3), bar))
+    head = by_key.get(("head", "cortex-m4", "f32"))
+    if head:
+        out.append(check("head 64->12, a step of SGD on cortex-m4, instructions",
+                         head["instructions"], 10000))
     for model, limit in (("kws", 65536), ("resnet8", 524288), ("vww", 524288)):
         row = by_key.get((model, "cortex-m4", "integer"))
         if row:

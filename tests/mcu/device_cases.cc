@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "ops/all_ops.h"
+#include "ops/bfp_common.h"
+#include "ops/bfp_ops.h"
 #include "ops/example_graph.h"
 #include "ops/example_types.h"
 #include "ops/linear_examples.h"
@@ -183,6 +185,32 @@ std::vector<OpExample> layers_of(const OpDef& op) {
     return {int8_layer(x, weights({64, 1, 1, 64}, 0), 64, {}, 0.9f),
             int8_layer(s8({1, 9, 7, 64}, 0.05f, 3), weights({64, 3, 3, 64}, 0),
                        64, kSame, 4.0f)};
+  const TensorType e = ops::exponent_type();
+  const TensorType dy = ops::bfp_type({1, 25, 5, 64}, 1.3f);
+  if (&op == &ops::kBfpConv2dInputGrad)
+    return {{.inputs = {dy, e, weights({64, 1, 1, 64}, 0)},
+             .attrs = {{"in_h", 25}, {"in_w", 5}, {"groups", 1}}},
+            {.inputs = {ops::bfp_type({1, 9, 7, 32}, 1.3f), e,
+                        weights({32, 3, 3, 32}, 0)},
+             .attrs = {{"in_h", 9},
+                       {"in_w", 7},
+                       {"groups", 1},
+                       {"pad_top", 1},
+                       {"pad_left", 1},
+                       {"pad_bottom", 1},
+                       {"pad_right", 1}}}};
+  if (&op == &ops::kBfpConv2dWeightGrad)
+    return {{.inputs = {x, ops::bfp_type({1, 25, 5, 4}, 1.3f), e},
+             .attrs = {{"k_h", 1}, {"k_w", 1}, {"groups", 1}}},
+            {.inputs = {s8({1, 10, 10, 32}, 0.05f, 3),
+                        ops::bfp_type({1, 10, 10, 4}, 1.3f), e},
+             .attrs = {{"k_h", 3},
+                       {"k_w", 3},
+                       {"groups", 1},
+                       {"pad_top", 1},
+                       {"pad_left", 1},
+                       {"pad_bottom", 1},
+                       {"pad_right", 1}}}};
   if (&op == &ops::kBinary)
     return {{.inputs = {s8({1, 16, 16, 16}, 0.05f, -128),
                         s8({1, 16, 16, 16}, 0.03f, 4)},

@@ -100,6 +100,18 @@ def conv_net(seed=1):
     return net.finish("random conv net for tests")
 
 
+def classifier(features, classes, seed=3):
+    """The file's bytes; a layer and its softmax, input [1, features]."""
+    net = _Net("classifier", Tensor([1, features], name="x"), seed)
+    net.dense("classifier", features, classes)
+    softmax = schema.SoftmaxOptionsT()
+    softmax.beta = 1.0
+    net.append(
+        "SOFTMAX", [net.last], Tensor([1, classes], name="answer"), softmax
+    )
+    return net.finish("random classifier for tests")
+
+
 def mlp(seed=2):
     """The file's bytes; input and output [1, 12]."""
     net = _Net("mlp", Tensor([1, 12], name="x"), seed)

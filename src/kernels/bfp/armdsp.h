@@ -49,19 +49,34 @@ static inline void ft_dsp_add_4_s16(const int8_t* x, int32_t minus,
   *s3 = __smlatt(odd, w23, *s3);
 }
 
-/* to = x - zero; returns how many, a multiple of 4. */
+#define FT_DSP_COPY_4                    \
+  "ldr %[a], [%[x]], #4\n\t"             \
+  "sxtab16 %[b], %[m], %[a]\n\t"         \
+  "sxtab16 %[a], %[m], %[a], ror #8\n\t" \
+  "pkhbt %[t], %[b], %[a], lsl #16\n\t"  \
+  "pkhtb %[a], %[a], %[b], asr #16\n\t"  \
+  "strd %[t], %[a], [%[to]], #8\n\t"
+
+/* to = x - zero, at a multiple of 4 bytes; returns how many, a multiple of 4.
+ */
 static inline int32_t ft_dsp_copy_s8(const int8_t* x, int32_t count,
                                      int16_t zero, int16_t* to) {
   const int32_t minus = ft_dsp_minus(zero);
-  const int8_t* const end = x + (count & ~3);
-  int32_t bytes, even, odd;
-  for (; x != end; x += 4, to += 4) {
-    ft_dsp_widen_by(x, minus, &even, &odd);
-    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(bytes) : "r"(even), "r"(odd));
-    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(odd) : "r"(odd), "r"(even));
-    memcpy(to, &bytes, 4);
-    memcpy(to + 2, &odd, 4);
-  }
+  const int8_t *end16 = x + (count & ~15), *end = x + (count & ~3);
+  int32_t a, b, t;
+  if ((uintptr_t)to % 4 != 0) return 0;
+  while (x != end16)
+    __asm volatile(
+        FT_DSP_COPY_4 FT_DSP_COPY_4 FT_DSP_COPY_4 FT_DSP_COPY_4
+        : [x] "+r"(x), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [t] "=&r"(t)
+        : [m] "r"(minus)
+        : "memory");
+  while (x != end)
+    __asm volatile(
+        FT_DSP_COPY_4
+        : [x] "+r"(x), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [t] "=&r"(t)
+        : [m] "r"(minus)
+        : "memory");
   return count & ~3;
 }
 

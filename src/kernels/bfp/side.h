@@ -35,8 +35,7 @@ static inline int32_t ft_bfp_side_at(const ft_bfp_side* s, int32_t pixel,
     sum += (int64_t)(h[i] * b[i]) + h[i + 1] * b[i + 1] +
            (int64_t)(h[i + 2] * b[i + 2]) + h[i + 3] * b[i + 3];
   for (; i < s->rank; ++i) sum += h[i] * b[i];
-  return ft_bfp_scale(sum, s->multiplier[co],
-                      ft_clamp_exponent((int64_t)s->exponent + s->unit[co]));
+  return ft_bfp_scale(sum, s->multiplier[co], s->exponent + s->unit[co]);
 }
 
 /* gain = mantissa * multiplier * 2^exponent; mantissas NULL: a gain of 1. */

@@ -53,6 +53,26 @@ static void flush(const context* c, int64_t* acc) {
 /* What stands in for pixels behind the last. */
 static const int16_t kNothing[FT_WEIGHT_GRAD_LANES] = {0};
 
+/* x under kernel row ky; 0: it does not meet the image. */
+static int gather(const context* c, const ft_cursor* at, int32_t ky,
+                  int32_t group, int16_t* to) {
+  const ft_conv_params* p = &c->p->conv;
+  const int8_t* x = (const int8_t*)c->x;
+  const int32_t iy = at->oy * p->stride_h + ky * p->dilation_h - p->pad_top;
+  const int32_t ix = at->ox * p->stride_w - p->pad_left;
+  ft_window win;
+  if (iy < 0 || iy >= p->in_h) return 0;
+  if (ix >= 0 && ix + p->k_w <= p->in_w && p->dilation_w == 1 &&
+      p->groups == 1) { /* one run, as nearly always */
+    ft_copy_run_s8(x + ((at->image * p->in_h + iy) * p->in_w + ix) * p->in_c,
+                   c->cols, (int16_t)p->x_zero_point, to);
+    return 1;
+  }
+  win = ft_cursor_window(p, at);
+  ft_gather_row_s8(p, &win, x, group, ky, to);
+  return 1;
+}
+
 /* Output channels from `co` on, kernel row ky. acc NULL: the sums fit `part`.
  */
 static void fill_s8(const context* c, int32_t co, int32_t ky, int32_t* part,
@@ -65,10 +85,7 @@ static void fill_s8(const context* c, int32_t co, int32_t ky, int32_t* part,
   int32_t i, n = 0, terms = 0;
   for (i = 0; i < c->lanes * c->cols; ++i) part[i] = 0;
   for (i = 0; i < pixels; ++i, ft_cursor_next(p, &at)) {
-    const ft_window win = ft_cursor_window(p, &at);
-    if (ky < win.ky_begin || ky >= win.ky_end) continue;
-    ft_gather_row_s8(p, &win, (const int8_t*)c->x, group, ky,
-                     c->windows + n * c->cols);
+    if (!gather(c, &at, ky, group, c->windows + n * c->cols)) continue;
     dy[n++] = c->dy + (ptrdiff_t)i * p->out_c + co;
     if (n < PIXELS) continue;
     add_pixels(c, dy, part);

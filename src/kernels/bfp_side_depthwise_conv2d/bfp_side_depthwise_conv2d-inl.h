@@ -77,9 +77,7 @@ void FT_BFP_ROW(ft_bfp_side_depthwise_conv2d)(const void* params,
   const int32_t* shift = (const int32_t*)args->aux[1];
   int8_t* y = (int8_t*)args->out[0];
   const int32_t pixels = ft_num_pixels(&p);
-  const ft_bfp_gain gain = ft_bfp_gain_of(
-      args->in[7], args->in[8], all->gain_multiplier, all->gain_exponent);
-  const int bias_inside = !gain.mantissas || p.gain_bias;
+  const ft_side_sums sums = ft_side_sums_of(all, args);
   block_sums s;
   ft_cursor at = ft_cursor_at(&p, 0);
   int32_t pixel, first, i;
@@ -91,8 +89,7 @@ void FT_BFP_ROW(ft_bfp_side_depthwise_conv2d)(const void* params,
       add_taps(&p, &win, args, first, count, &s);
       for (i = 0; i < count; ++i) {
         const int32_t c = first + i;
-        s.acc[i] = ft_finish_side_sum(args, &gain, bias_inside, c, s.acc[i],
-                                      s.side[i]);
+        s.acc[i] = ft_finish_side_sum(&sums, c, s.acc[i], s.side[i]);
       }
       ft_requantize_run(&p, s.acc, multiplier + first, shift + first, count, y);
       y += count;

@@ -48,7 +48,7 @@ static void add_weights(const elements* e, int32_t minus, const int8_t* w,
 }
 
 static void add_delta(const elements* e, int32_t minus, const int16_t* w,
-                      int32_t channel, int64_t* sum) {
+                      int32_t channel, int32_t* sum) {
   const int8_t* x = e->x + channel;
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, row, i;
   w += e->first + channel;
@@ -74,12 +74,9 @@ void ft_bfp_side_depthwise_conv2d_armdsp(const void* params,
   int8_t* y = (int8_t*)args->out[0];
   const int32_t pixels = ft_num_pixels(p);
   const int32_t minus = ft_dsp_minus(p->x_zero_point);
-  const ft_bfp_gain gain = ft_bfp_gain_of(
-      args->in[7], args->in[8], all->gain_multiplier, all->gain_exponent);
-  const int bias_inside = !gain.mantissas || p->gain_bias;
+  const ft_side_sums sums = ft_side_sums_of(all, args);
   ft_cursor at = ft_cursor_at(p, 0);
-  int64_t side[CHANNELS] = {0, 0, 0, 0};
-  int32_t acc[CHANNELS], pixel, c, i;
+  int32_t acc[CHANNELS], side[CHANNELS] = {0, 0, 0, 0}, pixel, c, i;
   for (pixel = 0; pixel < pixels; ++pixel, ft_cursor_next(p, &at)) {
     const ft_window win = ft_cursor_window(p, &at);
     const elements e = elements_of(p, &win, (const int8_t*)args->in[0]);
@@ -87,8 +84,7 @@ void ft_bfp_side_depthwise_conv2d_armdsp(const void* params,
       add_weights(&e, minus, w, c, acc);
       if (delta) add_delta(&e, minus, delta, c, side);
       for (i = 0; i < CHANNELS; ++i)
-        acc[i] = ft_finish_side_sum(args, &gain, bias_inside, c + i, acc[i],
-                                    side[i]);
+        acc[i] = ft_finish_side_sum(&sums, c + i, acc[i], side[i]);
       ft_requantize_run(p, acc, multiplier + c, shift + c, CHANNELS, y);
     }
   }

@@ -6,6 +6,22 @@
 #include "kernels/matmul/matmul_scale-inl.h"
 #include "kernels/real.h"
 
+/* One product each, k = 1: the gradient of a layer's weights at batch 1. */
+static void outer_product(const ft_matmul_params* p, const FT_A* a,
+                          const FT_B* b, const float* scale, ft_real* c) {
+  const ft_real alpha = (ft_real)p->alpha;
+  const int32_t n = p->n;
+  int32_t i, j;
+  (void)scale;
+  for (i = 0; i < p->m; ++i, c += n) {
+    const ft_real v = FT_A_AT(a[i], i, 0);
+    for (j = 0; j < n; ++j) {
+      const ft_real sum = 0 + v * FT_B_AT(b[j], 0, j);
+      c[j] = alpha * sum;
+    }
+  }
+}
+
 void FT_FN(const void* params, const ft_args* args) {
   const ft_matmul_params* p = (const ft_matmul_params*)params;
   const int32_t a_row = p->trans_a ? 1 : p->k, a_col = p->trans_a ? p->m : 1;
@@ -18,7 +34,8 @@ void FT_FN(const void* params, const ft_args* args) {
   (void)scale;
   (void)scale_index;
   for (t = 0; t < p->batch; ++t) {
-    for (i = 0; i < p->m; ++i) {
+    if (p->k == 1) outer_product(p, a, b, scale, c);
+    for (i = 0; p->k != 1 && i < p->m; ++i) {
       for (j = 0; j < p->n; ++j) {
         ft_real sum = 0;
         for (l = 0; l < p->k; ++l)

@@ -11,6 +11,23 @@ static inline void update(const ft_sgd_update_params* p, ft_real lr, ft_real g,
   *param = *param - lr * g;
 }
 
+/* Without momentum. */
+static void plain(const ft_sgd_update_params* p, ft_real lr,
+                  const ft_real* grad, ft_real* param) {
+  const ft_real weight_decay = p->weight_decay;
+  const int32_t count = p->count;
+  const ft_real* end = param + count;
+  for (; end - param >= 4; param += 4, grad += 4) {
+    const ft_real v0 = param[0], v1 = param[1], v2 = param[2], v3 = param[3];
+    param[0] = v0 - lr * (grad[0] + weight_decay * v0);
+    param[1] = v1 - lr * (grad[1] + weight_decay * v1);
+    param[2] = v2 - lr * (grad[2] + weight_decay * v2);
+    param[3] = v3 - lr * (grad[3] + weight_decay * v3);
+  }
+  for (; param != end; ++param, ++grad)
+    *param = *param - lr * (*grad + weight_decay * *param);
+}
+
 void FT_NAME(sgd_update)(const void* params, const ft_args* args) {
   const ft_sgd_update_params* p = (const ft_sgd_update_params*)params;
   ft_real* param = (ft_real*)args->in[0];
@@ -21,9 +38,9 @@ void FT_NAME(sgd_update)(const void* params, const ft_args* args) {
   const int32_t* positions = (const int32_t*)args->in[4];
   int32_t i;
   if (hyper[3] != 0) return;
-  if (!positions)
-    for (i = 0; i < p->count; ++i)
-      update(p, lr, grad[i], param + i, state ? state + i : NULL);
+  if (!positions && !state) plain(p, lr, grad, param);
+  for (i = 0; !positions && state && i < p->count; ++i)
+    update(p, lr, grad[i], param + i, state + i);
   for (i = 0; positions && i < p->kept; ++i) {
     const int32_t at = positions[i];
     if (at < 0 || at >= p->count) continue;
