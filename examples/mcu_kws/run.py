@@ -20,6 +20,7 @@ PAUSE = 8  # seconds that the rest of training takes
 WAIT = 6  # hops from the end of a word to the button
 AFTER = 4  # words that are said before it has learned
 STAND_IN = 34 * 1024  # bytes of flash_region.c
+OWN_STACK = 512  # of the firmware, above the printed functions
 METHOD = ["--method", "head", "--lr", 0.005, "--precision", "mixed"]
 
 
@@ -69,7 +70,8 @@ def build(shell, product, board):
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
     image = mcu.build(mcu.load_target(board), sources, shell.out / "image",
                       includes=[HERE / "firmware", shell.out, printed],
-                      flags=warnings, stack_bytes=2048,
+                      flags=warnings,
+                      stack_bytes=model["stack_bytes"] + OWN_STACK,
                       linker_scripts=[printed / "ft_ram.ld"])
     return image, model
 
