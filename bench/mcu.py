@@ -74,9 +74,13 @@ COUNTED = {"infer+lora": "infer_instructions", "infer": "infer_instructions", "t
            "slice": "slice_instructions"}
 
 
-def row_of(model, target, program, method, precision, plan, run):
+# What a microcontroller with 64 KB of RAM trains, stack included.
+IN_64K = ["--optimizer", "sgd", "--ram", "64K"]
+
+
+def row_of(model, target, program, method, precision, options, plan, run):
     return {"model": model, "target": target, "program": program,
-            "method": method, "precision": precision,
+            "method": method, "precision": precision, "options": options,
             "instructions": getattr(run, COUNTED[program]),
             "arena_bytes": plan["arena_bytes"], "ram_bytes": plan["ram_bytes"],
             "stack_bytes": run.stack_bytes,
@@ -87,7 +91,7 @@ def row_of(model, target, program, method, precision, plan, run):
             "answer_sha256": run.answer_sha256}
 
 
-def measure(model, targets, program, method="", precision="int8"):
+def measure(model, targets, program, method="", precision="int8", extra=()):
     """Rows of `targets`, and one of this machine that says what the bits are."""
     infers = program.startswith("infer")
     options = ["--program", "infer" if infers else "train"]
@@ -97,6 +101,7 @@ def measure(model, targets, program, method="", precision="int8"):
     if not infers:
         options += ["--method", method, "--precision", precision]
         options += OPTIONS[method]
+    options += extra
     steps = 0 if infers else STEPS
     rows = []
     for target in [None, *targets]:
@@ -112,15 +117,17 @@ def measure(model, targets, program, method="", precision="int8"):
                   str(error).splitlines()[-1], flush=True)
             continue
         rows.append(row_of(model, target or "host", program, method, precision,
-                           plan, run))
-        print(*list(rows[-1].values())[:6], flush=True)
+                           " ".join(extra), plan, run))
+        print(*list(rows[-1].values())[:7], flush=True)
     return rows
+
+
+KEY = ("model", "target", "program", "method", "precision", "options")
 
 
 def keep(rows):
     """Saves `rows` in place of those of the same run, beside the others."""
-    key = lambda row: tuple(row[k] for k in ("model", "target", "program",
-                                             "method", "precision"))
+    key = lambda row: tuple(row.get(k, "") for k in KEY)
     table = {key(r): r for r in [*read(RESULTS / "mcu.json"), *rows]}
     save("mcu", list(table.values()))
 
@@ -147,6 +154,8 @@ def main():
             for precision in ("integer", "mixed"):
                 rows += measure(model, TRAIN, "train", "lora", precision)
                 rows += measure(model, ["cortex-m4"], "slice", "lora", precision)
+        if args.program != "infer" and model == "kws":
+            rows += measure(model, TRAIN, "train", "lora", "integer", IN_64K)
         keep(rows)
     return 0
 
