@@ -4,13 +4,10 @@
 
 #include <algorithm>
 
-#include "kernels/depthwise_conv2d/depthwise_lanes.h"
-#include "kernels/quant/s8_lanes.h"
-#include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
-#include "ops/device_rows.h"
+#include "ops/depthwise_device.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -347,98 +344,6 @@ Status prepare_hwy(const LowerContext&, Lowered& lowered) {
   return ok_status();
 }
 
-// What the rows of microcontrollers read of constant weights and bias.
-std::vector<std::byte> channels_of(const LowerContext& context,
-                                   const Lowered& lowered) {
-  const auto& p = lowered.params_as<ft_conv_params>();
-  return device_channels(context,
-                         {.out_c = p.out_c,
-                          .x_zero_point = p.x_zero_point,
-                          .y_zero_point = p.y_zero_point,
-                          .stride = 1,
-                          .step = p.out_c,
-                          .count = p.k_h * p.k_w,
-                          .is_fixed = !context.view.has(3)},
-                         lowered);
-}
-
-// Whole words of channels, without differences to the bias or a gain.
-bool accepts_any_side(const LowerContext& context, const Lowered& lowered) {
-  const auto& p = lowered.params_as<ft_conv_params>();
-  const NodeView& node = context.view;
-  return p.out_c == p.in_c && p.out_c % 4 == 0 &&
-         has_constant_weights(context) && !node.has(4) && !node.has(5);
-}
-
-bool accepts_device(const LowerContext& context, const Lowered& lowered) {
-  return accepts_any_side(context, lowered) && !context.view.has(3);
-}
-
-bool accepts_side(const LowerContext& context, const Lowered& lowered) {
-  return accepts_any_side(context, lowered) && context.view.has(3);
-}
-
-// Pointers of 4 bytes to the taps, and a row of zero points.
-size_t tap_bytes(const ft_conv_params& p) {
-  const int32_t pointers = p.k_h * p.k_w;
-  return static_cast<size_t>(pointers) * 4 + static_cast<size_t>(p.in_c);
-}
-
-Status prepare_armdsp(const LowerContext& context, Lowered& lowered) {
-  const auto p = lowered.params_as<ft_conv_params>();
-  const std::span<const std::byte> w = context.constant(1);
-  std::vector<std::byte> packed(w.size() * sizeof(int16_t));
-  ft_pack_depthwise_s16(reinterpret_cast<const int8_t*>(w.data()),
-                        p.k_h * p.k_w, p.out_c,
-                        reinterpret_cast<int16_t*>(packed.data()));
-  lowered.aux = {{std::move(packed)}, {channels_of(context, lowered)}};
-  lowered.scratch_bytes = tap_bytes(p);
-  return ok_status();
-}
-
-Status prepare_side(const LowerContext& context, Lowered& lowered) {
-  const std::span<const std::byte> w = context.constant(1);
-  std::vector<std::byte> channels = channels_of(context, lowered);
-  lowered.aux = {
-      {{w.begin(), w.end()}}, {std::move(channels)}, std::move(lowered.aux[2])};
-  lowered.scratch_bytes = tap_bytes(lowered.params_as<ft_conv_params>());
-  return ok_status();
-}
-
-// Plain layers whose weights lie above -128 (s8_device.h).
-bool accepts_helium(const LowerContext& context, const Lowered& lowered) {
-  if (!accepts_device(context, lowered)) return false;
-  const std::span<const std::byte> w = context.constant(1);
-  const std::vector<std::byte> channels = channels_of(context, lowered);
-  return std::ranges::count(w, std::byte{0x80}) == 0 &&
-         reinterpret_cast<const ft_device_channels*>(channels.data())
-                 ->is_plain != 0;
-}
-
-// Weights and constants of whole vectors, which may hold several pixels.
-Status prepare_helium(const LowerContext& context, Lowered& lowered) {
-  const auto p = lowered.params_as<ft_conv_params>();
-  const std::span<const std::byte> w = context.constant(1);
-  const std::vector<std::byte> channels = channels_of(context, lowered);
-  const ft_device_channel* list = ft_channel_list(
-      reinterpret_cast<const ft_device_channels*>(channels.data()));
-  const int32_t lanes = p.out_c * ft_depthwise_lanes_pixels(&p);
-  std::vector<ft_device_channel> repeated;
-  for (int32_t c = 0; c < lanes; ++c) repeated.push_back(list[c % p.out_c]);
-  std::vector<std::byte> blocks(ft_lane_blocks_bytes(lanes));
-  ft_set_lane_blocks(repeated.data(), lanes,
-                     reinterpret_cast<ft_lane_block*>(blocks.data()));
-  const int32_t taps = p.k_h * p.k_w;
-  std::vector<std::byte> packed(blocks.size() / sizeof(ft_lane_block) *
-                                static_cast<size_t>(taps * FT_LANES));
-  ft_depthwise_lanes_pack(reinterpret_cast<const int8_t*>(w.data()), taps,
-                          p.out_c, lanes,
-                          reinterpret_cast<int8_t*>(packed.data()));
-  lowered.aux = {{std::move(packed)}, {std::move(blocks)}};
-  lowered.scratch_bytes = static_cast<size_t>(ft_depthwise_lanes_scratch(&p));
-  return ok_status();
-}
-
 #if defined(__x86_64__)
 bool available_vnni() {
   return ft_depthwise_conv2d_s8_avx512vnni_available() != 0;
@@ -474,13 +379,13 @@ Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kKernels[] = {
     {"ft_depthwise_conv2d_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
-     accepts_helium, prepare_helium},
+     depthwise_device::accepts_helium, depthwise_device::prepare_helium},
     {"ft_depthwise_conv2d_side_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
-     accepts_side, prepare_side},
+     depthwise_device::accepts_side, depthwise_device::prepare_side},
     {"ft_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
-     accepts_device, prepare_armdsp},
+     depthwise_device::accepts_plain, depthwise_device::prepare_armdsp},
     {"ft_depthwise_conv2d_side_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
-     accepts_side, prepare_side},
+     depthwise_device::accepts_side, depthwise_device::prepare_side},
 #if defined(__x86_64__)
     {"ft_depthwise_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
      &ft_depthwise_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,
