@@ -1,0 +1,152 @@
+#include "cli/compile_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "adapters/signing_key.h"
+#include "codegen/size_report.h"
+#include "data/front_end.h"
+#include "passes/dead_code.h"
+#include "train/adapted_model.h"
+
+namespace ft::cli {
+namespace {
+
+Result<codegen::StoreSettings> store_of(const CompileOptions& options,
+                                        const Program& infer) {
+  codegen::StoreSettings store{.adapters = options.flash_adapters,
+                               .plan_hash = plan_hash(infer)};
+  if (store.adapters > 0 && infer.persistent_bytes == 0)
+    return usage_error(
+        "--flash: this inference reads no adapter; give one with --adapter");
+  if (options.public_key.empty()) return store;
+  FT_TRY(store.public_key, load_public_key(options.public_key));
+  return store;
+}
+
+// The front end that was asked for, in the arithmetic that suits the device.
+Result<std::optional<codegen::AudioFrontEnd>> chosen_front_end(
+    const CompileOptions& options, const Target& target) {
+  std::optional<codegen::AudioFrontEnd> out;
+  if (options.front_end.empty()) return out;
+  FT_TRY(const FrontEnd front_end, load_front_end(options.front_end));
+  if (front_end.kind != FrontEnd::Kind::kMfcc)
+    return usage_error(
+        fmt::format("--front-end {}: only those of kind \"mfcc\" are printed",
+                    options.front_end));
+  const bool no_fpu = !target.name.empty() && !target.has_fpu;
+  const bool fixed = options.arithmetic == "fixed" ||
+                     (options.arithmetic == "auto" &&
+                      (no_fpu || options.method.precision == "integer"));
+  out = {.config = front_end.mfcc, .fixed_point = fixed};
+  return out;
+}
+
+Result<DevicePrograms> compile_both(const CompileOptions& options,
+                                    const Target& target, size_t ram_bytes) {
+  const PlanOptions plan = plan_for(target);
+  DevicePrograms out;
+  FT_TRY(const Precision precision, parse_precision(options.method.precision));
+  out.integer = precision == Precision::kInteger;
+  FT_TRY(MethodSettings method, options.method.settings(0, options.seed));
+  fill_total_updates(method, options.steps);
+  FT_TRY(const BaseModel base,
+         load_base(options.model, precision, options.method.batch,
+                   options.method.seq_len));
+  out.base_sha256 = base.sha256;
+  FT_TRY_STATUS(read_init_text(base, method));
+  FT_TRY(StepSettings settings,
+         options.method.step(base.graph, method, options.optimizer.settings,
+                             plan));
+  settings.ram_bytes = ram_bytes;
+  FT_TRY(out.train, compile_training(base.graph, settings));
+  FT_TRY(const BaseModel single,
+         load_base(options.model, precision, 1, options.method.seq_len));
+  FT_TRY(out.infer, compile_inference(single.graph, settings.method, plan,
+                                      precision, settings.storage));
+  if (options.init_adapter.empty()) return out;
+  FT_TRY(LoadedAdapter start, open_adapter({options.init_adapter}));
+  FT_TRY_STATUS(fit_to_base(base, start));
+  FT_TRY_STATUS(install_adapter(start.adapter, out.train));
+  FT_TRY_STATUS(install_adapter(start.adapter, out.infer));
+  return out;
+}
+
+}  // namespace
+
+// Exact rows only: the device computes what this machine would.
+PlanOptions plan_for(const Target& target) {
+  return {.device = target.kernels, .exact = true};
+}
+
+// Inference that computes the model's own output only.
+Result<Program> with_model_output(const Program& infer,
+                                  const PlanOptions& plan) {
+  Graph graph = infer.graph.clone();
+  graph.outputs.resize(1);
+  remove_dead_nodes(graph);
+  return build_program(std::move(graph), plan);
+}
+
+Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
+                                             const Target& target,
+                                             codegen::DeviceModel model) {
+  model.title = fmt::format(
+      "{} {}", std::filesystem::path(options.model).filename().string(),
+      model.title);
+  if (!target.name.empty()) model.title += " for " + target.name;
+  model.target = target;
+  FT_TRY(model.store, store_of(options, *model.infer));
+  FT_TRY(model.front_end, chosen_front_end(options, target));
+  return model;
+}
+
+Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
+                                             const Target& target,
+                                             const DevicePrograms& both) {
+  return device_model_of(
+      options, target,
+      {.infer = &both.infer.program,
+       .train = &both.train.program,
+       .schedule = schedule_of(options.optimizer.settings, options.steps),
+       .seed = options.seed,
+       .integer = both.integer,
+       .sliced = options.sliced,
+       .title = fmt::format("with {} in {}", options.method.method,
+                            options.method.precision),
+       .base_sha256 = both.base_sha256});
+}
+
+// What inference, slices and the stack need on top is known once a step is
+// planned.
+Result<DevicePrograms> compile_training_for(const CompileOptions& options,
+                                            const Target& target) {
+  FT_TRY(const size_t budget, options.method.ram_bytes());
+  const uint64_t has = target.memory_bytes("ram");
+  const size_t limit = has > 0 ? std::min<size_t>(budget, has) : budget;
+  FT_TRY(DevicePrograms both, compile_both(options, target, SIZE_MAX));
+  for (int rounds = 3;; --rounds) {
+    FT_TRY(const codegen::DeviceModel model,
+           device_model_of(options, target, both));
+    FT_TRY(const codegen::DeviceSizes sizes, codegen::sizes_of(model));
+    const size_t on_top = sizes.ram_bytes() - both.train.program.ram_bytes();
+    if (sizes.ram_bytes() <= limit) return both;
+    auto tighter = on_top < limit && rounds > 0
+                       ? compile_both(options, target, limit - on_top)
+                       : does_not_fit("it needs more");
+    if (tighter.ok()) {
+      both = std::move(*tighter);
+      continue;
+    }
+    if (tighter.status().code() != Code::kDoesNotFit) return tighter;
+    if (sizes.ram_bytes() <= budget) return both;  // the printer has a table
+    return does_not_fit(fmt::format(
+        "--ram: {}, and inference, slices and the stack {} bytes on top of it",
+        tighter.status().message(), on_top));
+  }
+}
+
+}  // namespace ft::cli
