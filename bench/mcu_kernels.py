@@ -1,18 +1,19 @@
 """Instructions per multiply-accumulate (or sum) of int8 rows on emulated boards.
 
-    .venv/bin/python bench/mcu_kernels.py [-O2|-O3|-Os]
+    .venv/bin/python bench/mcu_kernels.py    figures to bench/results
 
 Exact counts of QEMU (tools/mcu), which models no caches: instructions, never
 time. Each row's result is compared with the host's C99 row, bit by bit, before
-its count is believed. Exits with 1 if a bar is missed. CMSIS-NN's figures were
-measured by the same emulators with arm-none-eabi-gcc 12.2.
+its count is believed. CMSIS-NN's figures were measured by the same emulators
+with arm-none-eabi-gcc 12.2. bench/mcu_page.py makes the page.
 """
 
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from session import ROOT, save, verdict
+
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "python")]
 
 import mcu  # noqa: E402
@@ -43,7 +44,7 @@ CMSIS_NN = {("conv2d", 0): {"armdsp": 2.09, "helium": 0.40},
             ("fully_connected", 0): {"armdsp": 2.9, "helium": 0.9}}
 
 
-def measure(board, isa, optimize):
+def measure(board, isa):
     """{(op, layer): instructions} of one board."""
     counts = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +55,7 @@ def measure(board, isa, optimize):
             symbols = print_cases(BUILD / "device_cases", cases, isa, "s8", [op])
             run = run_cases(mcu.load_target(board), cases, symbols,
                             BUILD / "src" / "kernels" / "libft_kernels.a",
-                            optimize=optimize, time_limit=300)
+                            time_limit=300)
             if run.exit != 0:
                 sys.exit(f"{board}: wrong bits: {run.output}")
             for name, section in run.sections.items():
@@ -65,21 +66,22 @@ def measure(board, isa, optimize):
 
 
 def main():
-    optimize = sys.argv[1] if len(sys.argv) > 1 else "-O2"
-    missed = 0
-    print(f"{'layer':26}{'board':>12}{'instructions':>14}{'per MAC':>9}"
-          f"{'bar':>6}{'CMSIS-NN':>10}   ({optimize})")
+    rows = []
     for board, isa in BOARDS:
-        counts = measure(board, isa, optimize)
+        counts = measure(board, isa)
         for key, (name, macs) in LAYERS.items():
             if key not in counts:
                 continue
-            rate = counts[key] / macs
+            rate = round(counts[key] / macs, 3)
             bar = BARS.get(key, {}).get(isa)
-            missed += bar is not None and rate > bar
-            print(f"{name:26}{board:>12}{counts[key]:14,}{rate:9.3f}"
-                  f"{bar or '-':>6}{CMSIS_NN.get(key, {}).get(isa, '-'):>10}")
-    return 1 if missed else 0
+            rows.append({"layer": name, "target": board,
+                         "instructions": counts[key], "per_mac": rate,
+                         "cmsis_nn": CMSIS_NN.get(key, {}).get(isa, ""),
+                         "bar": bar or "",
+                         "verdict": verdict(rate, bar, False) if bar else ""})
+            print(*rows[-1].values(), flush=True)
+    save("mcu_kernels", rows)
+    return 0
 
 
 if __name__ == "__main__":

@@ -161,6 +161,9 @@ def main():
     fifty = read(RESULTS / "mcu_parity.json")
     lines += ["", "Adapter and answer after fifty steps (`make parity-mcu`).", ""]
     lines += table(parity_after_fifty(fifty)) if fifty else ["Not measured yet."]
+    lines += ["", "## Kernels", "", "Instructions per multiply-accumulate, of an "
+              "addition per element.", ""]
+    lines += table(read(RESULTS / "mcu_kernels.json"))
     lines += ["", "## Audio front end", "", "16-bit audio to the keyword "
               "model's input (`fieldtune compile --front-end mlperf-kws`): each "
               "hop of 20 ms, and reading the input before an inference.", ""]
