@@ -14,6 +14,7 @@ typedef struct {
   int32_t lanes, cols; /* output channels, and sums of each, of a fill */
   int32_t* part;       /* [lanes, cols], of an int8 x and many pixels */
   int16_t* windows;    /* [PIXELS, cols], of an int8 x */
+  int32_t is_dense;    /* a window's row is one run of x */
 } context;
 
 /* part += g of PIXELS pixels, times their windows. */
@@ -53,24 +54,51 @@ static void flush(const context* c, int64_t* acc) {
 /* What stands in for pixels behind the last. */
 static const int16_t kNothing[FT_WEIGHT_GRAD_LANES] = {0};
 
-/* x under kernel row ky; 0: it does not meet the image. */
-static int gather(const context* c, const ft_cursor* at, int32_t ky,
-                  int32_t group, int16_t* to) {
+/* x of a pixel's window under kernel row ky, whose image row begins at `line`.
+ */
+static void gather(const context* c, const ft_cursor* at, const int8_t* line,
+                   int32_t ky, int32_t group, int16_t* to) {
   const ft_conv_params* p = &c->p->conv;
-  const int8_t* x = (const int8_t*)c->x;
-  const int32_t iy = at->oy * p->stride_h + ky * p->dilation_h - p->pad_top;
   const int32_t ix = at->ox * p->stride_w - p->pad_left;
   ft_window win;
-  if (iy < 0 || iy >= p->in_h) return 0;
-  if (ix >= 0 && ix + p->k_w <= p->in_w && p->dilation_w == 1 &&
-      p->groups == 1) { /* one run, as nearly always */
-    ft_copy_run_s8(x + ((at->image * p->in_h + iy) * p->in_w + ix) * p->in_c,
-                   c->cols, (int16_t)p->x_zero_point, to);
-    return 1;
+  if (c->is_dense && ix >= 0 && ix + p->k_w <= p->in_w) { /* nearly always */
+    ft_copy_run_s8(line + ix * p->in_c, c->cols, (int16_t)p->x_zero_point, to);
+    return;
   }
   win = ft_cursor_window(p, at);
-  ft_gather_row_s8(p, &win, x, group, ky, to);
-  return 1;
+  ft_gather_row_s8(p, &win, (const int8_t*)c->x, group, ky, to);
+}
+
+/* Pixels that wait until there are PIXELS of them. */
+typedef struct {
+  const int16_t* dy[PIXELS];
+  int32_t count, terms; /* waiting; added since the last flush */
+  int32_t* part;
+  int64_t* acc; /* NULL: the sums fit `part` */
+} batch;
+
+static void add_batch(const context* c, batch* b) {
+  add_pixels(c, b->dy, b->part);
+  b->count = 0;
+  b->terms += PIXELS;
+  if (!b->acc || b->terms < FT_S9S16_TERMS) return;
+  flush(c, b->acc);
+  b->terms = 0;
+}
+
+/* What the output row at `at` adds; dy: its first pixel, at the channels. */
+static void add_row(const context* c, ft_cursor at, int32_t ky, int32_t group,
+                    const int16_t* dy, batch* b) {
+  const ft_conv_params* p = &c->p->conv;
+  const int32_t iy = at.oy * p->stride_h + ky * p->dilation_h - p->pad_top;
+  const int8_t* line = (const int8_t*)c->x;
+  if (iy < 0 || iy >= p->in_h) return;
+  line += (ptrdiff_t)(at.image * p->in_h + iy) * p->in_w * p->in_c;
+  for (at.ox = 0; at.ox < p->out_w; ++at.ox, dy += p->out_c) {
+    gather(c, &at, line, ky, group, c->windows + b->count * c->cols);
+    b->dy[b->count++] = dy;
+    if (b->count == PIXELS) add_batch(c, b);
+  }
 }
 
 /* Output channels from `co` on, kernel row ky. acc NULL: the sums fit `part`.
@@ -79,24 +107,21 @@ static void fill_s8(const context* c, int32_t co, int32_t ky, int32_t* part,
                     int64_t* acc) {
   const ft_conv_params* p = &c->p->conv;
   const int32_t group = co / (p->out_c / p->groups);
-  const int32_t pixels = ft_num_pixels(p);
-  const int16_t* dy[PIXELS];
-  ft_cursor at = ft_cursor_at(p, 0);
-  int32_t i, n = 0, terms = 0;
+  const int16_t* dy = c->dy + co;
+  ft_cursor at = {0, 0, 0};
+  batch b;
+  int32_t i;
+  b.count = b.terms = 0;
+  b.part = part;
+  b.acc = acc;
   for (i = 0; i < c->lanes * c->cols; ++i) part[i] = 0;
-  for (i = 0; i < pixels; ++i, ft_cursor_next(p, &at)) {
-    if (!gather(c, &at, ky, group, c->windows + n * c->cols)) continue;
-    dy[n++] = c->dy + (ptrdiff_t)i * p->out_c + co;
-    if (n < PIXELS) continue;
-    add_pixels(c, dy, part);
-    n = 0;
-    terms += PIXELS;
-    if (acc && terms % FT_S9S16_TERMS == 0) flush(c, acc);
-  }
-  if (n > 0) {
-    ft_zero_run((PIXELS - n) * c->cols, c->windows + n * c->cols);
-    while (n < PIXELS) dy[n++] = kNothing;
-    add_pixels(c, dy, part);
+  for (at.image = 0; at.image < p->batch; ++at.image)
+    for (at.oy = 0; at.oy < p->out_h; ++at.oy, dy += p->out_w * p->out_c)
+      add_row(c, at, ky, group, dy, &b);
+  if (b.count > 0) {
+    ft_zero_run((PIXELS - b.count) * c->cols, c->windows + b.count * c->cols);
+    while (b.count < PIXELS) b.dy[b.count++] = kNothing;
+    add_batch(c, &b);
   }
   if (acc) flush(c, acc);
 }
@@ -161,6 +186,7 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   c.dy = (const int16_t*)args->in[1];
   c.lanes = ft_weight_grad_lanes(conv);
   c.cols = conv->k_w * (conv->in_c / conv->groups);
+  c.is_dense = conv->dilation_w == 1 && conv->groups == 1;
   m = ft_bfp_matrix_of(fill, &c, conv->out_c / c.lanes * conv->k_h, c.cols,
                        (int64_t*)args->scratch);
   m.lanes = c.lanes;
