@@ -134,18 +134,23 @@ Result<DevicePrograms> compile_training_for(const CompileOptions& options,
     FT_TRY(const codegen::DeviceSizes sizes, codegen::sizes_of(model));
     const size_t on_top = sizes.ram_bytes() - both.train.program.ram_bytes();
     if (sizes.ram_bytes() <= limit) return both;
-    auto tighter = on_top < limit && rounds > 0
-                       ? compile_both(options, target, limit - on_top)
-                       : does_not_fit("it needs more");
-    if (tighter.ok()) {
-      both = std::move(*tighter);
-      continue;
+    if (on_top < limit && rounds > 0) {
+      auto tighter = compile_both(options, target, limit - on_top);
+      if (tighter.ok()) {
+        both = std::move(*tighter);
+        continue;
+      }
+      if (tighter.status().code() != Code::kDoesNotFit) return tighter;
+      if (sizes.ram_bytes() > budget)
+        return does_not_fit(fmt::format(
+            "--ram: {}, and inference, slices and the stack {} bytes on top of "
+            "it",
+            tighter.status().message(), on_top));
     }
-    if (tighter.status().code() != Code::kDoesNotFit) return tighter;
     if (sizes.ram_bytes() <= budget) return both;  // the printer has a table
     return does_not_fit(fmt::format(
-        "--ram: {}, and inference, slices and the stack {} bytes on top of it",
-        tighter.status().message(), on_top));
+        "--ram {}: inference, slices and the stack alone need {} bytes", budget,
+        on_top));
   }
 }
 

@@ -95,7 +95,7 @@ class Recompute {
             const std::set<ValueId>& dropped)
       : graph_(graph), first_(first_backward), dropped_(dropped) {}
 
-  // A value that has to be kept after all; then the graph is as it was.
+  // A value that has to be kept after all; then no node has changed.
   std::optional<ValueId> run() {
     const int old_values = graph_.num_values();
     for (NodeId id = 0; id < graph_.num_nodes(); ++id) {

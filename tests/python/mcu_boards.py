@@ -4,6 +4,8 @@
 absent is skipped with the line that says which.
 """
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +24,21 @@ def target_or_skip(name):
         pytest.skip(f"{name}: {', '.join(missing)} not installed "
                     "(tools/install_packages.sh mcu)")
     return target
+
+
+def run_undefined_free(compiler, sources, includes, folder):
+    """Builds `sources` for this machine without a warning, under UBSan, and runs
+    them in `folder`."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} not installed")
+    built = subprocess.run(
+        [compiler, "-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic",
+         "-Wconversion", "-Werror", "-ffp-contract=off",
+         "-fsanitize=undefined", "-fno-sanitize-recover=all", "-DFT_HOST",
+         *(part for path in includes for part in ("-I", path)), *sources,
+         "-lm", "-o", folder / "driver"], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    subprocess.run([folder / "driver"], cwd=folder, check=True)
 
 
 boards = pytest.mark.parametrize("board", mcu.target_names())

@@ -1,7 +1,6 @@
 """fieldtune compile --front-end: audio to the model's input on devices, held
 against the host's front end, on this machine and on emulated boards."""
 
-import shutil
 import subprocess
 import wave
 
@@ -9,7 +8,7 @@ import fieldtune_cli as cli
 import numpy as np
 import pytest
 
-from mcu_boards import ROOT, target_or_skip
+from mcu_boards import ROOT, run_undefined_free, target_or_skip
 from mcu.front_end import DRIVER, run_front_end
 
 DEMO = ROOT / "examples" / "demo" / "keyword_base.tflite"  # 49 frames of 10
@@ -194,23 +193,16 @@ def test_its_memory_counts(tmp_path):
 @pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
 @pytest.mark.parametrize("arithmetic", ["fixed", "float"])
 def test_no_warning_and_no_undefined_behaviour(tmp_path, compiler, arithmetic):
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} not installed")
-    compiled(tmp_path / "c", arithmetic)
+    folder = tmp_path / "c"
+    compiled(folder, arithmetic)
     clips = as_bytes(synthetic_clips(2))
     (tmp_path / "clips.h").write_text(
         f"#define CLIPS {len(clips)}\n#define INPUT_BYTES 490\n")
     (tmp_path / "audio.raw").write_bytes(b"".join(clips))
-    folder = tmp_path / "c"
-    sources = [DRIVER, *folder.glob("*.c"), *folder.glob("kernels/*/*.c")]
-    built = subprocess.run(
-        [compiler, "-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic",
-         "-Wconversion", "-Werror", "-ffp-contract=off",
-         "-fsanitize=undefined", "-fno-sanitize-recover=all", "-DFT_HOST",
-         "-I", folder, "-I", tmp_path, *sources, "-lm",
-         "-o", tmp_path / "driver"], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    subprocess.run([tmp_path / "driver"], cwd=tmp_path, check=True)
+    run_undefined_free(compiler,
+                       [DRIVER, *folder.glob("*.c"),
+                        *folder.glob("kernels/*/*.c")],
+                       [folder, tmp_path], tmp_path)
 
 
 def test_fixed_point_has_no_float(tmp_path):

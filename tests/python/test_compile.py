@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import fieldtune_cli as cli
-from mcu_boards import ROOT, mcu, target_or_skip
+from mcu_boards import ROOT, mcu, run_undefined_free, target_or_skip
 from mcu.model import DRIVER, run_model, samples_header
 
 DEMO = ROOT / "examples" / "demo" / "keyword_base.tflite"
@@ -176,20 +176,13 @@ def test_printed_code_passes_cppcheck(tmp_path, options):
 @pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
 def test_printed_code_has_no_warning_and_no_undefined_behaviour(tmp_path,
                                                                 compiler):
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} not installed")
-    model = compiled(tmp_path / "c", "--precision", "integer", "--rtos")
-    (tmp_path / "samples.h").write_text(samples_header(model, 2))
     folder = tmp_path / "c"
-    sources = [DRIVER, *folder.glob("*.c"), *folder.glob("kernels/*/*.c")]
-    built = subprocess.run(
-        [compiler, "-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic",
-         "-Wconversion", "-Werror", "-ffp-contract=off",
-         "-fsanitize=undefined", "-fno-sanitize-recover=all", "-DFT_HOST",
-         "-I", folder, "-I", tmp_path, *sources, "-lm",
-         "-o", tmp_path / "driver"], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    subprocess.run([tmp_path / "driver"], cwd=tmp_path, check=True)
+    model = compiled(folder, "--precision", "integer", "--rtos")
+    (tmp_path / "samples.h").write_text(samples_header(model, 2))
+    run_undefined_free(compiler,
+                       [DRIVER, *folder.glob("*.c"),
+                        *folder.glob("kernels/*/*.c")],
+                       [folder, tmp_path], tmp_path)
 
 
 def test_headers_are_cpp_too(tmp_path):
