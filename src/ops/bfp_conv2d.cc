@@ -169,6 +169,19 @@ Status lower_weight_grad(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+// Beside interleaved windows, int8 ones of pixels at a border.
+Status prepare_weight_grad_armdsp(const LowerContext& /*context*/,
+                                  Lowered& lowered) {
+  const ft_conv_params p = lowered.params_as<ft_bfp_conv2d_params>().conv;
+  const auto cols = static_cast<size_t>(p.k_w * (p.in_c / p.groups));
+  const int32_t end = (p.out_w - 1) * p.stride_w - p.pad_left + p.k_w;
+  const bool is_dense = p.groups == 1 && p.dilation_w == 1 && p.pad_left == 0;
+  lowered.scratch_bytes += cols % 2 * FT_WEIGHT_GRAD_PIXELS * sizeof(int16_t);
+  if (!is_dense || end > p.in_w)
+    lowered.scratch_bytes += cols * FT_WEIGHT_GRAD_PIXELS;
+  return ok_status();
+}
+
 bool accepts_input_grad_armdsp(const LowerContext& context,
                                const Lowered& lowered) {
   const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
@@ -277,6 +290,17 @@ std::vector<OpExample> examples_input_grad() {
        .attrs = grouped}};
 }
 
+Attrs same_3x3() {
+  return {{"pad_top", 1}, {"pad_bottom", 1}, {"pad_left", 1}, {"pad_right", 1}};
+}
+
+Attrs same_3x3_of_one_group() {
+  Attrs same = same_3x3();
+  for (const char* name : {"k_h", "k_w"}) same.set(name, int64_t{3});
+  same.set("groups", int64_t{1});
+  return same;
+}
+
 std::vector<OpExample> examples_weight_grad() {
   const Attrs strided{{"k_h", 3},      {"k_w", 2},     {"groups", 1},
                       {"stride_h", 2}, {"pad_top", 1}, {"pad_bottom", 1}};
@@ -292,11 +316,17 @@ std::vector<OpExample> examples_weight_grad() {
                      {"k_w", 3},
                      {"groups", 2},
                      {"dilation_h", 2},
-                     {"dilation_w", 2}}}};
-}
-
-Attrs same_3x3() {
-  return {{"pad_top", 1}, {"pad_bottom", 1}, {"pad_left", 1}, {"pad_right", 1}};
+                     {"dilation_w", 2}}},
+          {.inputs = {s8({1, 17, 17, 3}, 0.04f, 7),
+                      bfp_type({1, 17, 17, 2}, 1.25f), kExp, kExp, kExp},
+           .attrs = same_3x3_of_one_group(),
+           .absent = {3},
+           .note = "more pixels than 32 bits can sum"},
+          {.inputs = {s8({1, 5, 6, 5}, 0.04f, 7), bfp_type({1, 5, 6, 3}, 1.25f),
+                      kExp, kExp, kExp},
+           .attrs = same_3x3_of_one_group(),
+           .absent = {3},
+           .note = "one channel at a time"}};
 }
 
 std::vector<OpExample> examples_dw_input_grad() {
@@ -371,7 +401,8 @@ constexpr KernelDef kInputGradKernels[] = {
      &ft_bfp_conv2d_input_grad_c99},
 };
 constexpr KernelDef kWeightGradKernels[] = {
-    {"ft_bfp_conv2d_weight_grad_armdsp", Isa::kArmDsp, "s8->s16", nullptr},
+    {"ft_bfp_conv2d_weight_grad_armdsp", Isa::kArmDsp, "s8->s16", nullptr,
+     nullptr, prepare_weight_grad_armdsp},
 #if defined(__x86_64__)
     {"ft_bfp_conv2d_weight_grad_avx512vnni", Isa::kAvx512Vnni, "s8->s16",
      &ft_bfp_conv2d_weight_grad_avx512vnni, nullptr, nullptr, 0,

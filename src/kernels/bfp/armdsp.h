@@ -124,45 +124,106 @@ static inline int32_t ft_dsp_dot_s16(const int16_t* x, const int16_t* w,
   return count & ~1;
 }
 
-#define FT_DSP_ADD_2X2                  \
-  "ldr %[e], [%[x]], #4\n\t"            \
-  "ldr %[o], [%[z]], #4\n\t"            \
-  "ldrd %[a], %[b], [%[p]]\n\t"         \
-  "pkhbt %[t], %[e], %[o], lsl #16\n\t" \
-  "pkhtb %[o], %[o], %[e], asr #16\n\t" \
-  "smlad %[a], %[t], %[g], %[a]\n\t"    \
-  "smlad %[b], %[o], %[g], %[b]\n\t"    \
-  "strd %[a], %[b], [%[p]], #8\n\t"     \
-  "ldrd %[a], %[b], [%[q]]\n\t"         \
-  "smlad %[a], %[t], %[h], %[a]\n\t"    \
-  "smlad %[b], %[o], %[h], %[b]\n\t"    \
+#define FT_DSP_PAIR_4(from, other, at)   \
+  "ldr %[a], [%[" from                   \
+  "]], #4\n\t"                           \
+  "ldr %[b], [%[" other                  \
+  "]], #4\n\t"                           \
+  "sxtab16 %[e], %[m], %[a]\n\t"         \
+  "sxtab16 %[a], %[m], %[a], ror #8\n\t" \
+  "sxtab16 %[f], %[m], %[b]\n\t"         \
+  "sxtab16 %[b], %[m], %[b], ror #8\n\t" \
+  "pkhbt %[t], %[e], %[f], lsl #16\n\t"  \
+  "pkhtb %[f], %[f], %[e], asr #16\n\t"  \
+  "pkhbt %[e], %[a], %[b], lsl #16\n\t"  \
+  "pkhtb %[b], %[b], %[a], asr #16\n\t"  \
+  "strd %[t], %[e], [%[to], #" at        \
+  "]\n\t"                                \
+  "strd %[f], %[b], [%[to], #16 + " at "]\n\t"
+
+/* Where ft_dsp_interleave() puts a value of pixel `pixel`. */
+static inline int32_t ft_dsp_interleaved(int32_t pixel, int32_t i) {
+  return i / 2 * 8 + pixel / 2 * 4 + i % 2 * 2 + pixel % 2;
+}
+
+/* to = x - zero of four pixels, `count` values each: for two values at a time
+ * those of pixels 0 and 1, then those of 2 and 3, so that a word holds one
+ * value of two pixels. `to` at a multiple of 4 bytes. */
+static inline void ft_dsp_interleave(const int8_t* const* x, int32_t count,
+                                     int16_t zero, int16_t* to) {
+  const int32_t minus = ft_dsp_minus(zero);
+  const int8_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+  const int8_t* const end = x0 + (count & ~3);
+  int16_t* at = to;
+  int32_t a, b, e, f, t, i, pixel;
+  for (; x0 != end; at += 16)
+    __asm volatile(
+        FT_DSP_PAIR_4("x0", "x1", "0") FT_DSP_PAIR_4("x2", "x3", "8")
+        : [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2), [x3] "+r"(x3),
+          [a] "=&r"(a), [b] "=&r"(b), [e] "=&r"(e), [f] "=&r"(f), [t] "=&r"(t)
+        : [m] "r"(minus), [to] "r"(at)
+        : "memory");
+  for (pixel = 0; pixel < 4; ++pixel)
+    for (i = count & ~3; i < count; ++i)
+      to[ft_dsp_interleaved(pixel, i)] = (int16_t)(x[pixel][i] - zero);
+}
+
+#define FT_DSP_ADD_4X2                \
+  "ldrd %[e], %[f], [%[x]], #16\n\t"  \
+  "ldrd %[s], %[t], [%[x], #-8]\n\t"  \
+  "ldrd %[a], %[b], [%[p]]\n\t"       \
+  "smlad %[a], %[e], %[g0], %[a]\n\t" \
+  "smlad %[b], %[f], %[g0], %[b]\n\t" \
+  "smlad %[a], %[s], %[g1], %[a]\n\t" \
+  "smlad %[b], %[t], %[g1], %[b]\n\t" \
+  "strd %[a], %[b], [%[p]], #8\n\t"   \
+  "ldrd %[a], %[b], [%[q]]\n\t"       \
+  "smlad %[a], %[e], %[h0], %[a]\n\t" \
+  "smlad %[b], %[f], %[h0], %[b]\n\t" \
+  "smlad %[a], %[s], %[h1], %[a]\n\t" \
+  "smlad %[b], %[t], %[h1], %[b]\n\t" \
   "strd %[a], %[b], [%[q]], #8\n\t"
 
-/* Two pixels of x, next to each other, `cols` (an even number) each, and two
- * values of dy a pixel: to[0, i] += dy0[0] x[0, i] + dy1[0] x[1, i], and to[1]
- * with dy0[1] and dy1[1]. */
-static inline void ft_dsp_add_2x2(const int16_t* x, int32_t cols,
-                                  const int16_t* dy0, const int16_t* dy1,
-                                  int32_t* to) {
-  const uint32_t g = (uint16_t)dy0[0] | (uint32_t)(uint16_t)dy1[0] << 16;
-  const uint32_t h = (uint16_t)dy0[1] | (uint32_t)(uint16_t)dy1[1] << 16;
-  const int16_t* z = x + cols;
-  const int32_t *end8 = to + (cols & ~7), *end = to + cols;
-  int32_t *q = to + cols, a, b, e, o, t;
-  while (to != end8)
+/* Four pixels of x, interleaved, and four values of dy for each of two rows of
+ * `to`, pairs of pixels to a word: p[i] += dy x[i], `count` values each, an
+ * even number. */
+static inline void ft_dsp_add_4x2(const int16_t* x, int32_t count,
+                                  const int32_t* dy, int32_t* p, int32_t* q) {
+  const int32_t g0 = dy[0], g1 = dy[1], h0 = dy[2], h1 = dy[3];
+  const int32_t *end8 = p + (count & ~7), *end = p + count;
+  int32_t a, b, e, f, s, t;
+  while (p != end8)
     __asm volatile(
-        FT_DSP_ADD_2X2 FT_DSP_ADD_2X2 FT_DSP_ADD_2X2 FT_DSP_ADD_2X2
-        : [x] "+r"(x), [z] "+r"(z), [p] "+r"(to), [q] "+r"(q), [a] "=&r"(a),
-          [b] "=&r"(b), [e] "=&r"(e), [o] "=&r"(o), [t] "=&r"(t)
-        : [g] "r"(g), [h] "r"(h)
+        FT_DSP_ADD_4X2 FT_DSP_ADD_4X2 FT_DSP_ADD_4X2 FT_DSP_ADD_4X2
+        : [x] "+r"(x), [p] "+r"(p), [q] "+r"(q), [a] "=&r"(a), [b] "=&r"(b),
+          [e] "=&r"(e), [f] "=&r"(f), [s] "=&r"(s), [t] "=&r"(t)
+        : [g0] "r"(g0), [g1] "r"(g1), [h0] "r"(h0), [h1] "r"(h1)
         : "memory");
-  while (to != end)
+  while (p != end)
     __asm volatile(
-        FT_DSP_ADD_2X2
-        : [x] "+r"(x), [z] "+r"(z), [p] "+r"(to), [q] "+r"(q), [a] "=&r"(a),
-          [b] "=&r"(b), [e] "=&r"(e), [o] "=&r"(o), [t] "=&r"(t)
-        : [g] "r"(g), [h] "r"(h)
+        FT_DSP_ADD_4X2
+        : [x] "+r"(x), [p] "+r"(p), [q] "+r"(q), [a] "=&r"(a), [b] "=&r"(b),
+          [e] "=&r"(e), [f] "=&r"(f), [s] "=&r"(s), [t] "=&r"(t)
+        : [g0] "r"(g0), [g1] "r"(g1), [h0] "r"(h0), [h1] "r"(h1)
         : "memory");
+}
+
+/* One value of two pixels to a word. */
+static inline int32_t ft_dsp_pair(int16_t first, int16_t second) {
+  return (int32_t)((uint16_t)first | (uint32_t)(uint16_t)second << 16);
+}
+
+/* p[i] += dy x[i], of one row, values from `first` on. */
+static inline void ft_dsp_add_4x1(const int16_t* x, int32_t first,
+                                  int32_t count, const int32_t* dy,
+                                  int32_t* p) {
+  int32_t i, pair;
+  for (i = first; i < count; ++i) {
+    memcpy(&pair, x + ft_dsp_interleaved(0, i), 4);
+    p[i] = __smlad(pair, dy[0], p[i]);
+    memcpy(&pair, x + ft_dsp_interleaved(2, i), 4);
+    p[i] = __smlad(pair, dy[1], p[i]);
+  }
 }
 
 /* acc[0], acc[1] = the sums of products of two channels at dy and w; `list` has

@@ -21,8 +21,10 @@
  * with int8 w the input gradient has int32 [in_c] and int16 [out_c]. The weight
  * gradient sums ft_weight_grad_lanes() output channels at a time, [lanes, k_w,
  * in_c / groups]: int64, and with int8 x int32 (int32 alone up to 256 pixels)
- * and int16 [4, k_w, in_c / groups]. Sums with int8 weights stay in int32: dy
- * is shortened by `guard` bits first, as many as the longest sum asks for. */
+ * and int16 [4, k_w, in_c / groups], to which the row of DSP adds what
+ * prepare_weight_grad_armdsp() in ops/bfp_conv2d.cc says. Sums with int8
+ * weights stay in int32: dy is shortened by `guard` bits first, as many as the
+ * longest sum asks for. */
 #ifndef FT_KERNELS_BFP_CONV2D_H_
 #define FT_KERNELS_BFP_CONV2D_H_
 

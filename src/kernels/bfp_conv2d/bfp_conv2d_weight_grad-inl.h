@@ -14,33 +14,70 @@ typedef struct {
   int32_t lanes, cols; /* output channels, and sums of each, of a fill */
   int32_t* part;       /* [lanes, cols], of an int8 x and many pixels */
   int16_t* windows;    /* [PIXELS, cols], of an int8 x */
+  int8_t* gathered;    /* the same of pixels at a border; rows of DSP only */
   int32_t is_dense;    /* a window's row is one run of x */
 } context;
 
+/* Pixels that wait until there are PIXELS of them. */
+typedef struct {
+  const int16_t* dy[PIXELS];
+  const int8_t* x[PIXELS]; /* their windows; rows of DSP only */
+  int32_t count, terms;    /* waiting; added since the last flush */
+  int32_t* part;
+  int64_t* acc; /* NULL: the sums fit `part` */
+} batch;
+
+/* What stands in for pixels behind the last. */
+static const int16_t kNothing[FT_WEIGHT_GRAD_LANES] = {0};
+
+/* x's first value under kernel row ky, whose image row begins at `line`, where
+ * the row is one run of x; NULL where it is not. */
+static const int8_t* dense_run(const context* c, const ft_cursor* at,
+                               const int8_t* line) {
+  const ft_conv_params* p = &c->p->conv;
+  const int32_t ix = at->ox * p->stride_w - p->pad_left;
+  const int inside = c->is_dense && ix >= 0 && ix + p->k_w <= p->in_w;
+  return inside ? line + ix * p->in_c : NULL; /* nearly always a run */
+}
+
+#ifdef FT_BFP_ARMDSP
+#include "kernels/bfp_conv2d/weight_grad_armdsp.h"
+#else
+
 /* part += g of PIXELS pixels, times their windows. */
-static void add_pixels(const context* c, const int16_t* const* dy,
-                       int32_t* part) {
+static void add_pixels(const context* c, const batch* b) {
   const int32_t cols = c->cols;
   const int16_t* FT_RESTRICT x = c->windows;
   int32_t lane, i;
-#ifdef FT_BFP_ARMDSP
-  if (cols % 2 == 0 && c->lanes % 2 == 0) {
-    for (lane = 0; lane < c->lanes; lane += 2)
-      for (i = 0; i < PIXELS; i += 2)
-        ft_dsp_add_2x2(x + i * cols, cols, dy[i] + lane, dy[i + 1] + lane,
-                       part + lane * cols);
-    return;
-  }
-#endif
   for (lane = 0; lane < c->lanes; ++lane) {
-    int32_t* FT_RESTRICT to = part + lane * cols;
-    const int16_t g0 = dy[0][lane], g1 = dy[1][lane];
-    const int16_t g2 = dy[2][lane], g3 = dy[3][lane];
+    int32_t* FT_RESTRICT to = b->part + lane * cols;
+    const int16_t g0 = b->dy[0][lane], g1 = b->dy[1][lane];
+    const int16_t g2 = b->dy[2][lane], g3 = b->dy[3][lane];
     for (i = 0; i < cols; ++i)
       to[i] += g0 * x[i] + g1 * x[cols + i] + g2 * x[2 * cols + i] +
                g3 * x[3 * cols + i];
   }
 }
+
+/* Adds a pixel to those that wait: x of its window under kernel row ky. */
+static void put_pixel(const context* c, const ft_cursor* at, const int8_t* line,
+                      int32_t ky, int32_t group, batch* b) {
+  const ft_conv_params* p = &c->p->conv;
+  const int8_t* run = dense_run(c, at, line);
+  int16_t* to = c->windows + b->count * c->cols;
+  if (run) {
+    ft_copy_run_s8(run, c->cols, (int16_t)p->x_zero_point, to);
+  } else {
+    const ft_window win = ft_cursor_window(p, at);
+    ft_gather_row_s8(p, &win, (const int8_t*)c->x, group, ky, to);
+  }
+}
+
+/* A pixel that adds nothing. */
+static void put_nothing(const context* c, batch* b) {
+  ft_zero_run(c->cols, c->windows + b->count * c->cols);
+}
+#endif
 
 static void flush(const context* c, int64_t* acc) {
   const int32_t count = c->lanes * c->cols;
@@ -51,34 +88,8 @@ static void flush(const context* c, int64_t* acc) {
   }
 }
 
-/* What stands in for pixels behind the last. */
-static const int16_t kNothing[FT_WEIGHT_GRAD_LANES] = {0};
-
-/* x of a pixel's window under kernel row ky, whose image row begins at `line`.
- */
-static void gather(const context* c, const ft_cursor* at, const int8_t* line,
-                   int32_t ky, int32_t group, int16_t* to) {
-  const ft_conv_params* p = &c->p->conv;
-  const int32_t ix = at->ox * p->stride_w - p->pad_left;
-  ft_window win;
-  if (c->is_dense && ix >= 0 && ix + p->k_w <= p->in_w) { /* nearly always */
-    ft_copy_run_s8(line + ix * p->in_c, c->cols, (int16_t)p->x_zero_point, to);
-    return;
-  }
-  win = ft_cursor_window(p, at);
-  ft_gather_row_s8(p, &win, (const int8_t*)c->x, group, ky, to);
-}
-
-/* Pixels that wait until there are PIXELS of them. */
-typedef struct {
-  const int16_t* dy[PIXELS];
-  int32_t count, terms; /* waiting; added since the last flush */
-  int32_t* part;
-  int64_t* acc; /* NULL: the sums fit `part` */
-} batch;
-
 static void add_batch(const context* c, batch* b) {
-  add_pixels(c, b->dy, b->part);
+  add_pixels(c, b);
   b->count = 0;
   b->terms += PIXELS;
   if (!b->acc || b->terms < FT_S9S16_TERMS) return;
@@ -95,7 +106,7 @@ static void add_row(const context* c, ft_cursor at, int32_t ky, int32_t group,
   if (iy < 0 || iy >= p->in_h) return;
   line += (ptrdiff_t)(at.image * p->in_h + iy) * p->in_w * p->in_c;
   for (at.ox = 0; at.ox < p->out_w; ++at.ox, dy += p->out_c) {
-    gather(c, &at, line, ky, group, c->windows + b->count * c->cols);
+    put_pixel(c, &at, line, ky, group, b);
     b->dy[b->count++] = dy;
     if (b->count == PIXELS) add_batch(c, b);
   }
@@ -119,8 +130,10 @@ static void fill_s8(const context* c, int32_t co, int32_t ky, int32_t* part,
     for (at.oy = 0; at.oy < p->out_h; ++at.oy, dy += p->out_w * p->out_c)
       add_row(c, at, ky, group, dy, &b);
   if (b.count > 0) {
-    ft_zero_run((PIXELS - b.count) * c->cols, c->windows + b.count * c->cols);
-    while (b.count < PIXELS) b.dy[b.count++] = kNothing;
+    while (b.count < PIXELS) {
+      put_nothing(c, &b);
+      b.dy[b.count++] = kNothing;
+    }
     add_batch(c, &b);
   }
   if (acc) flush(c, acc);
@@ -193,6 +206,7 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   m.apart = conv->k_h;
   c.part = NULL;
   c.windows = (int16_t*)((int32_t*)args->scratch + c.lanes * c.cols);
+  c.gathered = (int8_t*)(c.windows + PIXELS * (c.cols + c.cols % 2));
   if (p->is_s8 && ft_num_pixels(conv) <= FT_S9S16_TERMS) {
     narrow = m;
     narrow.fill_s32 = fill_s32;
@@ -201,6 +215,7 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
     if (p->is_s8) {
       c.part = (int32_t*)((int64_t*)args->scratch + c.lanes * c.cols);
       c.windows = (int16_t*)(c.part + c.lanes * c.cols);
+      c.gathered = (int8_t*)(c.windows + PIXELS * (c.cols + c.cols % 2));
     }
     shift = ft_bfp_run(&m, predicted, dw);
   }
