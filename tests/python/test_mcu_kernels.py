@@ -1,8 +1,7 @@
 """Kernel rows give the host's bits on every emulated board.
 
 Cases are the examples of the ops with random inputs (tests/mcu/device_cases.cc).
-FT_EXHAUSTIVE=1 walks every row of every op on every board (float rows on
-cortex-m55, whose flash is too small for them: of these ops only); without it integer
+FT_EXHAUSTIVE=1 walks every row of every op on every board; without it integer
 rows of the ops that the MLPerf Tiny models use, on all boards, and their float
 rows on one.
 """
@@ -17,7 +16,6 @@ from mcu_cases import print_cases, run_cases
 OPS = ["conv2d", "depthwise_conv2d", "fully_connected", "avg_pool2d",
        "max_pool2d", "softmax", "binary", "pad", "quantize", "dequantize"]  # fmt: skip
 EXHAUSTIVE = os.environ.get("FT_EXHAUSTIVE") == "1"
-FLASH_IS_SMALL = {"cortex-m55"}
 
 
 def check(build_dir, tmp_path, board, isa, signatures, ops):
@@ -41,12 +39,7 @@ def test_integer_rows(build_dir, tmp_path, board):
 def test_float_rows(build_dir, tmp_path, board):
     if board != "cortex-m4" and not EXHAUSTIVE:
         pytest.skip("float rows run on cortex-m4; FT_EXHAUSTIVE=1 runs all")
-    if board in FLASH_IS_SMALL:
-        for op in OPS:
-            check(build_dir, tmp_path, board, "c99", "all", [op])
-    else:
-        check(build_dir, tmp_path, board, "c99", "all",
-              [] if EXHAUSTIVE else OPS)
+    check(build_dir, tmp_path, board, "c99", "all", [] if EXHAUSTIVE else OPS)
 
 
 @pytest.mark.parametrize("board, isa", [

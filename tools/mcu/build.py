@@ -62,6 +62,16 @@ def symbols_of(target, elf):
     return table, sizes
 
 
+def regions(target):
+    """The memory of a target, as board.ld includes it."""
+    lines = [f"  {name} ({'rwx' if name == 'ram' else 'rx'}) : "
+             f"ORIGIN = {r.origin:#x}, LENGTH = {r.bytes:#x}"
+             for name, r in target.memory.items()]
+    alias = ([] if "boot" in target.memory
+             else ['REGION_ALIAS("boot", flash)'])
+    return "\n".join(["MEMORY {", *lines, "}", *alias, ""])
+
+
 def build(target, sources, folder, *, defines=(), includes=(),
           optimize="-O2", flags=(), stack_bytes=16384, ram_limit=None,
           linker_scripts=()):
@@ -82,15 +92,14 @@ def build(target, sources, folder, *, defines=(), includes=(),
     objects = [compile_one(target, source, folder, common)
                for source in [*sources, *start_up]]
     elf = folder / "image.elf"
-    flash, ram = target.memory["flash"], target.memory["ram"]
-    places = {"FT_FLASH_ORIGIN": flash.origin, "FT_FLASH_BYTES": flash.bytes,
-              "FT_RAM_ORIGIN": ram.origin, "FT_RAM_BYTES": ram.bytes,
-              "FT_STACK_BYTES": stack_bytes,
-              "FT_RAM_LIMIT": ram.bytes if ram_limit is None else ram_limit}
+    (folder / "regions.ld").write_text(regions(target))
+    ram = target.memory["ram"].bytes
+    places = {"FT_STACK_BYTES": stack_bytes,
+              "FT_RAM_LIMIT": ram if ram_limit is None else ram_limit}
     call([target.prefix + "gcc", *target.flags, "-nostartfiles", "-nostdlib",
           *(f"-Wl,--defsym={k}={v}" for k, v in places.items()),
           "-Wl,--gc-sections", f"-Wl,-Map={folder / 'image.map'}",
-          "-T", BOARDS / "board.ld", *linker_scripts, *objects, "-o", elf,
+          "-L", folder, "-T", BOARDS / "board.ld", *linker_scripts, *objects, "-o", elf,
           "-Wl,--start-group", "-lc", "-lm", "-lgcc", "-Wl,--end-group"])
     symbols, sizes = symbols_of(target, elf)
     return Image(target=target, elf=elf, ram_bytes=symbols["__ft_ram_bytes"],
