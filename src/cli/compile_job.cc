@@ -27,16 +27,28 @@ Result<codegen::StoreSettings> store_of(const CompileOptions& options,
   return store;
 }
 
-// The front end that was asked for, in the arithmetic that suits the device.
+// The front end that was asked for or else `recorded` in the adapter, in the
+// arithmetic that suits the device. None where inputs are taken as they are.
 Result<std::optional<codegen::AudioFrontEnd>> chosen_front_end(
-    const CompileOptions& options, const Target& target) {
+    const CompileOptions& options, const Target& target,
+    const std::string& recorded) {
   std::optional<codegen::AudioFrontEnd> out;
-  if (options.front_end.empty()) return out;
-  FT_TRY(const FrontEnd front_end, load_front_end(options.front_end));
-  if (front_end.kind != FrontEnd::Kind::kMfcc)
+  if (options.front_end.empty() && recorded.empty()) return out;
+  FrontEnd front_end;
+  if (options.front_end.empty()) {
+    FT_TRY(front_end,
+           front_end_from_toml(recorded, "front end of the adapter"));
+  } else {
+    FT_TRY(front_end, load_front_end(options.front_end));
+  }
+  if (front_end.kind != FrontEnd::Kind::kMfcc) {
+    const bool as_it_is = front_end.kind == FrontEnd::Kind::kArray &&
+                          front_end.scale == 1 && front_end.offset == 0;
+    if (options.front_end.empty() || as_it_is) return out;
     return usage_error(
         fmt::format("--front-end {}: only those of kind \"mfcc\" are printed",
                     options.front_end));
+  }
   const bool no_fpu = !target.name.empty() && !target.has_fpu;
   const bool fixed = options.arithmetic == "fixed" ||
                      (options.arithmetic == "auto" &&
@@ -72,6 +84,7 @@ Result<DevicePrograms> compile_both(const CompileOptions& options,
   FT_TRY_STATUS(fit_to_base(base, start));
   FT_TRY_STATUS(install_adapter(start.adapter, out.train));
   FT_TRY_STATUS(install_adapter(start.adapter, out.infer));
+  out.front_end = start.adapter.get("front_end");
   return out;
 }
 
@@ -93,6 +106,7 @@ Result<Program> with_model_output(const Program& infer,
 
 Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
                                              const Target& target,
+                                             const std::string& front_end,
                                              codegen::DeviceModel model) {
   model.title = fmt::format(
       "{} {}", std::filesystem::path(options.model).filename().string(),
@@ -100,7 +114,7 @@ Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
   if (!target.name.empty()) model.title += " for " + target.name;
   model.target = target;
   FT_TRY(model.store, store_of(options, *model.infer));
-  FT_TRY(model.front_end, chosen_front_end(options, target));
+  FT_TRY(model.front_end, chosen_front_end(options, target, front_end));
   return model;
 }
 
@@ -108,7 +122,7 @@ Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
                                              const Target& target,
                                              const DevicePrograms& both) {
   return device_model_of(
-      options, target,
+      options, target, both.front_end,
       {.infer = &both.infer.program,
        .train = &both.train.program,
        .schedule = schedule_of(options.optimizer.settings, options.steps),

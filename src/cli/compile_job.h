@@ -12,6 +12,7 @@ namespace ft::cli {
 struct DevicePrograms {
   CompiledStep train, infer;
   std::string base_sha256;
+  std::string front_end;  // that the adapter records, as TOML; or none
   bool integer = false;
 };
 
@@ -23,9 +24,11 @@ PlanOptions plan_for(const Target& target);
 Result<DevicePrograms> compile_training_for(const CompileOptions& options,
                                             const Target& target);
 
-// `programs` with title, target, store and front end.
+// `programs` with title, target, store and front end; `front_end`: what the
+// adapter records, which --front-end goes before.
 Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
                                              const Target& target,
+                                             const std::string& front_end,
                                              codegen::DeviceModel programs);
 Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
                                              const Target& target,

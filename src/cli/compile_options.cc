@@ -64,7 +64,9 @@ void CompileOptions::add_to(CLI::App& app) {
                  "training starts from the values of this adapter");
   app.add_option("--front-end", front_end,
                  "audio in front of the model's input, as in training: "
-                 "mlperf-kws, or a TOML file with kind \"mfcc\"");
+                 "mlperf-kws, or a TOML file with kind \"mfcc\"; none: the "
+                 "input as it is; default: that of --adapter or "
+                 "--init-adapter where it is an \"mfcc\"");
   app.add_option("--front-end-arithmetic", arithmetic,
                  "float, fixed (no floating point at all) or auto: fixed "
                  "where --precision is integer or the target has no FPU")

@@ -12,6 +12,12 @@
 #include "data/token_windows.h"
 
 namespace ft::cli {
+
+std::string recorded(const Metadata& metadata, const char* key) {
+  const auto at = metadata.find(key);
+  return at == metadata.end() ? std::string() : at->second;
+}
+
 namespace {
 
 // Which samples there are, whatever their order on disk: same fingerprint, same
@@ -134,11 +140,6 @@ Result<Dataset> load_text(const DataFlags& flags, const TextReader* reader) {
                            flags.stride > 0 ? flags.stride : reader->seq_len);
   if (!set.ok()) return Status(set.status()).in("'" + flags.text + "'");
   return set;
-}
-
-std::string recorded(const Metadata& metadata, const char* key) {
-  const auto at = metadata.find(key);
-  return at == metadata.end() ? std::string() : at->second;
 }
 
 // Flags that the user left out are filled from the adapter.

@@ -64,6 +64,9 @@ struct TextReader {
 Result<std::unique_ptr<LoadedData>> load_training_data(
     const DataFlags& flags, uint64_t seed, const TextReader* reader = nullptr);
 
+// What the adapter's metadata records, or "".
+std::string recorded(const Metadata& metadata, const char* key);
+
 // For evaluation: flags first, then what the adapter's metadata records. The
 // test part of the recorded split if the data is the one that was trained on,
 // else all samples.

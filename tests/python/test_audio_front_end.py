@@ -18,8 +18,9 @@ SECOND = 16000
 
 def compiled(folder, arithmetic, *options, model=DEMO):
     return cli.run_json("compile", model, "--out", folder, "--program", "infer",
-                        "--front-end", "mlperf-kws", "--front-end-arithmetic",
-                        arithmetic, *options)
+                        *([] if "--front-end" in options else
+                          ["--front-end", "mlperf-kws"]),
+                        "--front-end-arithmetic", arithmetic, *options)
 
 
 def synthetic_clips(count):
@@ -147,6 +148,50 @@ def test_fixed_point_on_real_recordings(program, speaker, tmp_path):
     print(f"accuracy {ours} against {host}; equal {(off == 0).mean():.5f}, "
           f"within a step {(off <= 1).mean():.5f}")
     assert host > 0.95 and abs(ours - host) <= 0.004
+
+
+def adapter_of(folder, *front_end):
+    """Trained on a few clips through `front_end`, or on their features."""
+    rng = np.random.default_rng(3)
+    data = ["--data", folder / "clips"]
+    if front_end:
+        for name in "ab":
+            (folder / "clips" / name).mkdir(parents=True, exist_ok=True)
+            for i in range(2):
+                write_wav(folder / "clips" / name / f"{i}.wav",
+                          rng.integers(-3000, 3000, SECOND))
+    else:
+        np.save(folder / "x.npy", rng.normal(0, 10, (4, 49, 10, 1)).astype("f4"))
+        np.save(folder / "y.npy", np.array([0, 1, 0, 1]))
+        data = ["--data", folder / "x.npy", "--labels", folder / "y.npy"]
+    out = folder / f"adapter{len(front_end)}.safetensors"
+    cli.run_json("train", DEMO, *data, *front_end, "--new-head", "--epochs", 1,
+                 "--out", out)
+    return out
+
+
+def test_the_adapter_says_which(tmp_path):
+    (tmp_path / "loud.toml").write_text('kind = "mfcc"\nlog_floor = 1e-4\n')
+    heard = adapter_of(tmp_path, "--front-end", tmp_path / "loud.toml")
+    table = lambda name: (tmp_path / name / "ft_frontend.c").read_text()
+    compiled(tmp_path / "given", "float", "--adapter", heard, "--front-end",
+             tmp_path / "loud.toml")
+    compiled(tmp_path / "mlperf", "float", "--adapter", heard)
+    plain = lambda name, *options: cli.run_json(
+        "compile", DEMO, "--out", tmp_path / name, "--front-end-arithmetic",
+        "float", *options)
+    plain("infer", "--program", "infer", "--adapter", heard)
+    plain("merged", "--program", "infer", "--adapter", heard, "--adapter-mode",
+          "merged")
+    train = plain("train", "--init-adapter", heard, "--classes", 2)
+    assert train["front_end_bytes"] > 0
+    assert table("infer") == table("merged") == table("train") == table("given")
+    assert table("given") != table("mlperf")
+    none = plain("none", "--program", "infer", "--adapter", heard, "--front-end",
+                 "none")
+    features = plain("features", "--program", "infer", "--adapter",
+                     adapter_of(tmp_path))
+    assert none["front_end_bytes"] == features["front_end_bytes"] == 0
 
 
 def test_what_is_refused(tmp_path):

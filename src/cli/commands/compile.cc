@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/compile_job.h"
+#include "cli/data_job.h"
 #include "cli/merge_job.h"
 #include "cli/output.h"
 #include "formats/tflite/import.h"
@@ -88,7 +89,8 @@ Status write_inference(const CompileOptions& options, const Target& target) {
                             options.method.seq_len));
   const auto print = [&](const codegen::DeviceModel& programs) -> Status {
     FT_TRY(codegen::DeviceModel device,
-           device_model_of(options, target, programs));
+           device_model_of(options, target,
+                           recorded(model.metadata(), "front_end"), programs));
     return write(options, target, std::move(device));
   };
   if (options.adapter_mode == "side")
