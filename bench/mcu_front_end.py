@@ -19,7 +19,7 @@ from mcu.front_end import run_front_end  # noqa: E402
 
 WORDS = cli.SHARED / "data" / "speech_samples"
 BOARDS = {"fixed": ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55",
-                    "rv32imac"],
+                    "riscv32"],
           "float": ["cortex-m4", "cortex-m7", "cortex-m55"]}
 
 

@@ -28,8 +28,8 @@ FLOAT = {"kws": "kws_ref_model_float32.tflite", "resnet8": "pretrainedResnet.tfl
          "vww": "vww_96_float.tflite", "ad": "ad01_fp32.tflite"}
 METHODS = ["lora", "bitfit", "ia3", "sparse", "bottleneck"]
 PRECISIONS = ["integer", "mixed", "f32"]
-WITH_FPU = ["aarch64", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv64"]
-ALL = [*WITH_FPU, "cortex-m3", "cortex-m0plus", "rv32imac"]
+WITH_FPU = ["aarch64", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv64"]
+ALL = [*WITH_FPU, "cortex-m3", "cortex-m0plus", "riscv32"]
 TIME_LIMIT = 1200
 
 

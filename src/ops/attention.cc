@@ -249,6 +249,7 @@ constexpr KernelDef kGradKernels[] = {
 
 // q, k, v, key_ids (optional) -> y, log_sum
 constinit const OpDef kAttention = {.name = "attention",
+                                    .cost_class = CostClass::kMatrix,
                                     .min_inputs = 3,
                                     .max_inputs = 4,
                                     .infer = infer,
@@ -261,6 +262,7 @@ constinit const OpDef kAttention = {.name = "attention",
 // dy, q, k, v, y, log_sum, key_ids (optional), dlog_sum (optional) -> dq, dk,
 // dv
 constinit const OpDef kAttentionGrad = {.name = "attention_grad",
+                                        .cost_class = CostClass::kMatrix,
                                         .min_inputs = 6,
                                         .max_inputs = 8,
                                         .infer = infer_grad,

@@ -56,6 +56,7 @@ constexpr KernelDef kGradRows[] = {
 }  // namespace
 
 constinit const OpDef kAvgPool2d = {.name = "avg_pool2d",
+                                    .cost_class = CostClass::kReduction,
                                     .infer = infer_pool2d,
                                     .gradient = gradient,
                                     .lower = lower_pool2d,
@@ -64,6 +65,7 @@ constinit const OpDef kAvgPool2d = {.name = "avg_pool2d",
                                     .examples = pool2d_examples};
 
 constinit const OpDef kAvgPool2dGrad = {.name = "avg_pool2d_grad",
+                                        .cost_class = CostClass::kReduction,
                                         .infer = infer_grad,
                                         .lower = lower_pool2d_grad,
                                         .kernels = kGradRows,

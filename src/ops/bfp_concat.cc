@@ -64,6 +64,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kBfpConcat = {.name = "bfp_concat",
+                                    .cost_class = CostClass::kMovement,
                                     .min_inputs = 2,
                                     .max_inputs = 128,
                                     .infer = infer,

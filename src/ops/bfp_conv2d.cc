@@ -447,6 +447,7 @@ constexpr KernelDef kDwWeightGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kBfpConv2d = {.name = "bfp_conv2d",
+                                    .cost_class = CostClass::kMatrix,
                                     .min_inputs = 3,
                                     .max_inputs = 6,
                                     .infer = infer,
@@ -456,6 +457,7 @@ constinit const OpDef kBfpConv2d = {.name = "bfp_conv2d",
                                     .examples = examples};
 
 constinit const OpDef kBfpConv2dInputGrad = {.name = "bfp_conv2d_input_grad",
+                                             .cost_class = CostClass::kMatrix,
                                              .min_inputs = 3,
                                              .max_inputs = 5,
                                              .infer = infer_input_grad,
@@ -466,6 +468,7 @@ constinit const OpDef kBfpConv2dInputGrad = {.name = "bfp_conv2d_input_grad",
                                              .examples = examples_input_grad};
 
 constinit const OpDef kBfpConv2dWeightGrad = {.name = "bfp_conv2d_weight_grad",
+                                              .cost_class = CostClass::kMatrix,
                                               .min_inputs = 3,
                                               .max_inputs = 5,
                                               .infer = infer_weight_grad,
@@ -477,6 +480,7 @@ constinit const OpDef kBfpConv2dWeightGrad = {.name = "bfp_conv2d_weight_grad",
 
 constinit const OpDef kBfpDepthwiseConv2dInputGrad = {
     .name = "bfp_depthwise_conv2d_input_grad",
+    .cost_class = CostClass::kDepthwise,
     .min_inputs = 3,
     .max_inputs = 5,
     .infer = infer_dw_input_grad,
@@ -488,6 +492,7 @@ constinit const OpDef kBfpDepthwiseConv2dInputGrad = {
 
 constinit const OpDef kBfpDepthwiseConv2dWeightGrad = {
     .name = "bfp_depthwise_conv2d_weight_grad",
+    .cost_class = CostClass::kDepthwise,
     .min_inputs = 3,
     .max_inputs = 5,
     .infer = infer_dw_weight_grad,

@@ -318,6 +318,7 @@ constinit const OpDef kBfpActivationGrad = {.name = "bfp_activation_grad",
                                             .examples = activation_examples};
 
 constinit const OpDef kBfpReduce = {.name = "bfp_reduce",
+                                    .cost_class = CostClass::kReduction,
                                     .min_inputs = 2,
                                     .max_inputs = 3,
                                     .infer = infer_reduce,
@@ -327,12 +328,14 @@ constinit const OpDef kBfpReduce = {.name = "bfp_reduce",
                                     .examples = reduce_examples};
 
 constinit const OpDef kBfpBroadcastTo = {.name = "bfp_broadcast_to",
+                                         .cost_class = CostClass::kMovement,
                                          .infer = infer_broadcast,
                                          .lower = lower_broadcast,
                                          .kernels = kBroadcastKernels,
                                          .examples = broadcast_examples};
 
 constinit const OpDef kBfpAvgPool2dGrad = {.name = "bfp_avg_pool2d_grad",
+                                           .cost_class = CostClass::kReduction,
                                            .min_inputs = 2,
                                            .max_inputs = 3,
                                            .infer = infer_average,
@@ -343,6 +346,7 @@ constinit const OpDef kBfpAvgPool2dGrad = {.name = "bfp_avg_pool2d_grad",
                                            .examples = average_examples};
 
 constinit const OpDef kBfpMaxPool2dGrad = {.name = "bfp_max_pool2d_grad",
+                                           .cost_class = CostClass::kReduction,
                                            .min_inputs = 4,
                                            .max_inputs = 5,
                                            .infer = infer_maximum,

@@ -141,6 +141,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kBfpGainGrad = {.name = "bfp_gain_grad",
+                                      .cost_class = CostClass::kReduction,
                                       .min_inputs = 4,
                                       .max_inputs = 12,
                                       .infer = infer,

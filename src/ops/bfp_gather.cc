@@ -46,6 +46,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kBfpGatherGrad = {.name = "bfp_gather_grad",
+                                        .cost_class = CostClass::kMovement,
                                         .min_inputs = 3,
                                         .max_inputs = 4,
                                         .infer = infer,

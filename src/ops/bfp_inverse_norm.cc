@@ -107,6 +107,7 @@ constexpr KernelDef kKernels[] = {{"ft_bfp_inverse_norm_c99", Isa::kC99,
 }  // namespace
 
 constinit const OpDef kBfpInverseNorm = {.name = "bfp_inverse_norm",
+                                         .cost_class = CostClass::kReduction,
                                          .min_inputs = 5,
                                          .max_inputs = 5,
                                          .infer = infer,

@@ -211,6 +211,7 @@ constexpr KernelDef kQuantizeKernels[] = {
 
 constinit const OpDef kBfpSoftmaxCrossEntropy = {
     .name = "bfp_softmax_cross_entropy",
+    .cost_class = CostClass::kNonlinear,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_entropy,
@@ -220,6 +221,7 @@ constinit const OpDef kBfpSoftmaxCrossEntropy = {
 
 constinit const OpDef kBfpSoftmaxCrossEntropyGrad = {
     .name = "bfp_softmax_cross_entropy_grad",
+    .cost_class = CostClass::kNonlinear,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_entropy_grad,
@@ -228,6 +230,7 @@ constinit const OpDef kBfpSoftmaxCrossEntropyGrad = {
     .examples = entropy_examples};
 
 constinit const OpDef kBfpSoftmax = {.name = "bfp_softmax",
+                                     .cost_class = CostClass::kNonlinear,
                                      .min_inputs = 2,
                                      .max_inputs = 2,
                                      .infer = infer_softmax,
@@ -236,6 +239,7 @@ constinit const OpDef kBfpSoftmax = {.name = "bfp_softmax",
                                      .examples = softmax_examples};
 
 constinit const OpDef kBfpMseLoss = {.name = "bfp_mse_loss",
+                                     .cost_class = CostClass::kNonlinear,
                                      .min_inputs = 3,
                                      .max_inputs = 3,
                                      .infer = infer_mse,
@@ -244,6 +248,7 @@ constinit const OpDef kBfpMseLoss = {.name = "bfp_mse_loss",
                                      .examples = mse_examples};
 
 constinit const OpDef kBfpMseLossGrad = {.name = "bfp_mse_loss_grad",
+                                         .cost_class = CostClass::kNonlinear,
                                          .min_inputs = 3,
                                          .max_inputs = 3,
                                          .infer = infer_mse_grad,

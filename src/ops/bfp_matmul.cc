@@ -147,6 +147,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kBfpMatmul = {.name = "bfp_matmul",
+                                    .cost_class = CostClass::kMatrix,
                                     .min_inputs = 2,
                                     .max_inputs = 5,
                                     .infer = infer,

@@ -263,6 +263,7 @@ constexpr KernelDef kDepthwiseKernels[] = {
 }  // namespace
 
 constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
+                                        .cost_class = CostClass::kMatrix,
                                         .min_inputs = 2,
                                         .max_inputs = 9,
                                         .infer = infer,
@@ -274,6 +275,7 @@ constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
 
 constinit const OpDef kBfpSideDepthwiseConv2d = {
     .name = "bfp_side_depthwise_conv2d",
+    .cost_class = CostClass::kDepthwise,
     .min_inputs = 2,
     .max_inputs = 9,
     .infer = infer_depthwise,

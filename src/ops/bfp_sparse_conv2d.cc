@@ -155,6 +155,7 @@ constexpr KernelDef kInputGrad[] = {{"ft_bfp_sparse_conv2d_input_grad_c99",
 }  // namespace
 
 constinit const OpDef kBfpSparseConv2d = {.name = "bfp_sparse_conv2d",
+                                          .cost_class = CostClass::kMatrix,
                                           .min_inputs = 4,
                                           .max_inputs = 5,
                                           .infer = infer,
@@ -165,6 +166,7 @@ constinit const OpDef kBfpSparseConv2d = {.name = "bfp_sparse_conv2d",
 
 constinit const OpDef kBfpSparseConv2dValuesGrad = {
     .name = "bfp_sparse_conv2d_values_grad",
+    .cost_class = CostClass::kMatrix,
     .min_inputs = 4,
     .max_inputs = 6,
     .infer = infer_values_grad,
@@ -176,6 +178,7 @@ constinit const OpDef kBfpSparseConv2dValuesGrad = {
 
 constinit const OpDef kBfpSparseConv2dInputGrad = {
     .name = "bfp_sparse_conv2d_input_grad",
+    .cost_class = CostClass::kMatrix,
     .min_inputs = 5,
     .max_inputs = 6,
     .infer = infer_input_grad,

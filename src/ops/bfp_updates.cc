@@ -149,6 +149,7 @@ constexpr uint32_t kAdamwWritten = kSgdWritten | 1u << 7;
 }  // namespace
 
 constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
+                                         .cost_class = CostClass::kUpdate,
                                          .min_inputs = 8,
                                          .max_inputs = 9,
                                          .infer = infer_adamw,
@@ -159,6 +160,7 @@ constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
                                          .examples = adamw_examples};
 
 constinit const OpDef kBfpSgdUpdate = {.name = "bfp_sgd_update",
+                                       .cost_class = CostClass::kUpdate,
                                        .min_inputs = 6,
                                        .max_inputs = 8,
                                        .infer = infer_sgd,

@@ -293,6 +293,7 @@ constexpr KernelDef kInputGrad[] = {
 }  // namespace
 
 constinit const OpDef kBlockConv2d = {.name = "block_conv2d",
+                                      .cost_class = CostClass::kMatrix,
                                       .min_inputs = 3,
                                       .max_inputs = 3,
                                       .infer = infer,
@@ -305,6 +306,7 @@ constinit const OpDef kBlockConv2d = {.name = "block_conv2d",
 
 constinit const OpDef kBlockConv2dWeightGrad = {
     .name = "block_conv2d_weight_grad",
+    .cost_class = CostClass::kMatrix,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_weight_grad,
@@ -316,6 +318,7 @@ constinit const OpDef kBlockConv2dWeightGrad = {
 
 constinit const OpDef kBlockConv2dInputGrad = {
     .name = "block_conv2d_input_grad",
+    .cost_class = CostClass::kMatrix,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_input_grad,

@@ -76,6 +76,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kBroadcastTo = {.name = "broadcast_to",
+                                      .cost_class = CostClass::kMovement,
                                       .infer = infer,
                                       .gradient = gradient,
                                       .lower = lower,

@@ -134,6 +134,7 @@ constinit const OpDef kAccumulateGrad = {.name = "accumulate_grad",
 
 // x, so_far (optional) -> [1]
 constinit const OpDef kSumSquares = {.name = "sum_squares",
+                                     .cost_class = CostClass::kReduction,
                                      .min_inputs = 1,
                                      .max_inputs = 2,
                                      .infer = infer_sum_squares,

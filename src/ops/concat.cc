@@ -155,6 +155,7 @@ constexpr auto kSplitRows =
 }  // namespace
 
 constinit const OpDef kConcat = {.name = "concat",
+                                 .cost_class = CostClass::kMovement,
                                  .min_inputs = 1,
                                  .max_inputs = kMaxParts,
                                  .infer = infer,
@@ -164,6 +165,7 @@ constinit const OpDef kConcat = {.name = "concat",
                                  .examples = examples};
 
 constinit const OpDef kSplit = {.name = "split",
+                                .cost_class = CostClass::kMovement,
                                 .infer = infer_split,
                                 .gradient = gradient_split,
                                 .lower = lower_split,

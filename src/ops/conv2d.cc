@@ -290,6 +290,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kConv2d = {.name = "conv2d",
+                                 .cost_class = CostClass::kMatrix,
                                  .min_inputs = 2,
                                  .max_inputs = 6,
                                  .infer = infer,

@@ -228,6 +228,7 @@ constexpr KernelDef kWeightGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kConv2dInputGrad = {.name = "conv2d_input_grad",
+                                          .cost_class = CostClass::kMatrix,
                                           .min_inputs = 2,
                                           .max_inputs = 2,
                                           .infer = infer_input_grad,
@@ -238,6 +239,7 @@ constinit const OpDef kConv2dInputGrad = {.name = "conv2d_input_grad",
                                           .examples = examples_input_grad};
 
 constinit const OpDef kConv2dWeightGrad = {.name = "conv2d_weight_grad",
+                                           .cost_class = CostClass::kMatrix,
                                            .min_inputs = 2,
                                            .max_inputs = 2,
                                            .infer = infer_weight_grad,

@@ -436,6 +436,7 @@ constexpr KernelDef kWeightGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
+                                          .cost_class = CostClass::kDepthwise,
                                           .min_inputs = 2,
                                           .max_inputs = 6,
                                           .infer = infer,
@@ -448,6 +449,7 @@ constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
 
 constinit const OpDef kDepthwiseConv2dInputGrad = {
     .name = "depthwise_conv2d_input_grad",
+    .cost_class = CostClass::kDepthwise,
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = infer_input_grad,
@@ -459,6 +461,7 @@ constinit const OpDef kDepthwiseConv2dInputGrad = {
 
 constinit const OpDef kDepthwiseConv2dWeightGrad = {
     .name = "depthwise_conv2d_weight_grad",
+    .cost_class = CostClass::kDepthwise,
     .min_inputs = 2,
     .max_inputs = 2,
     .infer = infer_weight_grad,

@@ -273,6 +273,7 @@ constexpr KernelDef kRoundKernels[] = {
 
 // x, log_ratio, shift (both optional) -> scale, zero_point (not symmetric)
 constinit const OpDef kMinmaxQuantizer = {.name = "minmax_quantizer",
+                                          .cost_class = CostClass::kReduction,
                                           .max_inputs = 3,
                                           .infer = infer_minmax,
                                           .gradient = gradient_minmax,

@@ -304,6 +304,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kFullyConnected = {.name = "fully_connected",
+                                         .cost_class = CostClass::kMatrix,
                                          .min_inputs = 2,
                                          .max_inputs = 6,
                                          .infer = infer,

@@ -197,6 +197,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kGainGrad = {.name = "gain_grad",
+                                   .cost_class = CostClass::kReduction,
                                    .min_inputs = 3,
                                    .max_inputs = 7,
                                    .infer = infer,

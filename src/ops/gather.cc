@@ -116,6 +116,7 @@ constexpr KernelDef kGradRows[] = {
 }  // namespace
 
 constinit const OpDef kGather = {.name = "gather",
+                                 .cost_class = CostClass::kMovement,
                                  .min_inputs = 2,
                                  .max_inputs = 2,
                                  .infer = infer,
@@ -125,6 +126,7 @@ constinit const OpDef kGather = {.name = "gather",
                                  .examples = examples};
 
 constinit const OpDef kGatherGrad = {.name = "gather_grad",
+                                     .cost_class = CostClass::kMovement,
                                      .min_inputs = 2,
                                      .max_inputs = 2,
                                      .infer = infer_grad,

@@ -101,6 +101,7 @@ constexpr KernelDef kGradKernels[] = {
 
 // x, gamma (optional), beta (optional)
 constinit const OpDef kLayerNorm = {.name = "layer_norm",
+                                    .cost_class = CostClass::kNonlinear,
                                     .min_inputs = 1,
                                     .max_inputs = 3,
                                     .infer = infer,
@@ -112,6 +113,7 @@ constinit const OpDef kLayerNorm = {.name = "layer_norm",
 
 // dy, x, gamma (optional)
 constinit const OpDef kLayerNormGrad = {.name = "layer_norm_grad",
+                                        .cost_class = CostClass::kNonlinear,
                                         .min_inputs = 2,
                                         .max_inputs = 3,
                                         .infer = infer_grad,

@@ -194,6 +194,7 @@ constexpr KernelDef kGradKernels[] = {
 
 // gates_x, r -> gates, h, c
 constinit const OpDef kLstm = {.name = "lstm",
+                               .cost_class = CostClass::kMatrix,
                                .min_inputs = 2,
                                .max_inputs = 2,
                                .infer = infer,
@@ -207,6 +208,7 @@ constinit const OpDef kLstm = {.name = "lstm",
 
 // gates, c, r, dh, dgates, dc (the last three optional) -> da
 constinit const OpDef kLstmGrad = {.name = "lstm_grad",
+                                   .cost_class = CostClass::kMatrix,
                                    .min_inputs = 3,
                                    .max_inputs = 6,
                                    .infer = infer_grad,

@@ -303,6 +303,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kMatmul = {.name = "matmul",
+                                 .cost_class = CostClass::kMatrix,
                                  .min_inputs = 2,
                                  .max_inputs = 2,
                                  .infer = infer,

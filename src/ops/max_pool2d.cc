@@ -62,6 +62,7 @@ constexpr KernelDef kGradRows[] = {
 }  // namespace
 
 constinit const OpDef kMaxPool2d = {.name = "max_pool2d",
+                                    .cost_class = CostClass::kReduction,
                                     .infer = infer_pool2d,
                                     .gradient = gradient,
                                     .lower = lower_pool2d,
@@ -70,6 +71,7 @@ constinit const OpDef kMaxPool2d = {.name = "max_pool2d",
                                     .examples = pool2d_examples};
 
 constinit const OpDef kMaxPool2dGrad = {.name = "max_pool2d_grad",
+                                        .cost_class = CostClass::kReduction,
                                         .min_inputs = 3,
                                         .max_inputs = 3,
                                         .infer = infer_grad,

@@ -71,6 +71,7 @@ constexpr KernelDef kGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kMseLoss = {.name = "mse_loss",
+                                  .cost_class = CostClass::kNonlinear,
                                   .min_inputs = 2,
                                   .max_inputs = 2,
                                   .infer = infer,
@@ -81,6 +82,7 @@ constinit const OpDef kMseLoss = {.name = "mse_loss",
                                   .examples = examples};
 
 constinit const OpDef kMseLossGrad = {.name = "mse_loss_grad",
+                                      .cost_class = CostClass::kNonlinear,
                                       .min_inputs = 3,
                                       .max_inputs = 3,
                                       .infer = infer_grad,

@@ -16,6 +16,19 @@ std::string_view name_of(Isa isa) {
   return "?";
 }
 
+std::string_view name_of(CostClass cost_class) {
+  switch (cost_class) {
+    case CostClass::kMatrix: return "matrix";
+    case CostClass::kDepthwise: return "depthwise";
+    case CostClass::kElementwise: return "elementwise";
+    case CostClass::kReduction: return "reduction";
+    case CostClass::kNonlinear: return "nonlinear";
+    case CostClass::kMovement: return "movement";
+    case CostClass::kUpdate: return "update";
+  }
+  return "?";
+}
+
 std::string_view short_name_of(DType dtype) {
   switch (dtype) {
     case DType::kF32: return "f32";

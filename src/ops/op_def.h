@@ -139,8 +139,23 @@ struct OpExample {
 
 class GradientBuilder;  // ops/gradient.h
 
+// What a kernel call of an op mostly does: targets state cycles and energy per
+// class (docs/decisions/023-cost-model.md).
+enum class CostClass : uint8_t {
+  kMatrix,       // products that reuse what they read
+  kDepthwise,    // products that do not
+  kElementwise,  // one result per element
+  kReduction,    // sums, maxima, pooling
+  kNonlinear,    // exponentials, roots, losses
+  kMovement,     // copies
+  kUpdate,       // optimizers
+};
+constexpr size_t kNumCostClasses = 7;
+std::string_view name_of(CostClass cost_class);
+
 struct OpDef {
   std::string_view name;
+  CostClass cost_class = CostClass::kElementwise;
   int min_inputs = 1;  // required inputs; optional ones follow
   int max_inputs = 1;
   // Output types. Where an int8 output's quantizer is not implied by the

@@ -168,6 +168,7 @@ constexpr KernelDef kAdamw8bitKernels[] = {
 
 // param, grad, hyper, momentum state (optional), positions (optional)
 constinit const OpDef kSgdUpdate = {.name = "sgd_update",
+                                    .cost_class = CostClass::kUpdate,
                                     .min_inputs = 3,
                                     .max_inputs = 5,
                                     .infer = infer_sgd,
@@ -179,6 +180,7 @@ constinit const OpDef kSgdUpdate = {.name = "sgd_update",
 
 // param, grad, m, v, hyper, positions (optional)
 constinit const OpDef kAdamwUpdate = {.name = "adamw_update",
+                                      .cost_class = CostClass::kUpdate,
                                       .min_inputs = 5,
                                       .max_inputs = 6,
                                       .infer = infer_adamw,
@@ -191,6 +193,7 @@ constinit const OpDef kAdamwUpdate = {.name = "adamw_update",
 // param, grad, m and v as codes, absmax of m and of v by block, hyper
 constinit const OpDef kAdamw8bitUpdate = {
     .name = "adamw8bit_update",
+    .cost_class = CostClass::kUpdate,
     .min_inputs = 7,
     .max_inputs = 7,
     .infer = infer_adamw8bit,

@@ -192,6 +192,7 @@ constexpr auto kRows = joined(kConstantRows, kMirrorRows);
 }  // namespace
 
 constinit const OpDef kPad = {.name = "pad",
+                              .cost_class = CostClass::kMovement,
                               .infer = infer,
                               .gradient = gradient,
                               .lower = lower,

@@ -157,6 +157,7 @@ constexpr KernelDef kPruneKernels[] = {
 }  // namespace
 
 constinit const OpDef kAdaloraScore = {.name = "adalora_score",
+                                       .cost_class = CostClass::kReduction,
                                        .min_inputs = 14,
                                        .max_inputs = 14,
                                        .infer = infer_score,
@@ -166,6 +167,7 @@ constinit const OpDef kAdaloraScore = {.name = "adalora_score",
                                        .macs = score_macs,
                                        .examples = score_examples};
 constinit const OpDef kAdaloraAllocate = {.name = "adalora_allocate",
+                                          .cost_class = CostClass::kReduction,
                                           .min_inputs = 4,
                                           .max_inputs = 4,
                                           .infer = infer_allocate,
@@ -174,6 +176,7 @@ constinit const OpDef kAdaloraAllocate = {.name = "adalora_allocate",
                                           .mutates = 1u << 1 | 1u << 2,
                                           .examples = allocate_examples};
 constinit const OpDef kAdaloraPrune = {.name = "adalora_prune",
+                                       .cost_class = CostClass::kReduction,
                                        .min_inputs = 2,
                                        .max_inputs = 2,
                                        .infer = infer_prune,

@@ -243,6 +243,7 @@ constexpr KernelDef kMaxGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kReduce = {.name = "reduce",
+                                 .cost_class = CostClass::kReduction,
                                  .infer = infer,
                                  .gradient = gradient,
                                  .lower = lower,
@@ -251,6 +252,7 @@ constinit const OpDef kReduce = {.name = "reduce",
                                  .examples = examples};
 
 constinit const OpDef kReduceMaxGrad = {.name = "reduce_max_grad",
+                                        .cost_class = CostClass::kReduction,
                                         .min_inputs = 3,
                                         .max_inputs = 3,
                                         .infer = infer_max_grad,

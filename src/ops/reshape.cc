@@ -43,6 +43,7 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 constinit const OpDef kReshape = {.name = "reshape",
+                                  .cost_class = CostClass::kMovement,
                                   .infer = infer,
                                   .gradient = gradient,
                                   .is_view = true,

@@ -219,6 +219,7 @@ int64_t macs(const NodeView& node) {
 }  // namespace
 
 constinit const OpDef kResize = {.name = "resize",
+                                 .cost_class = CostClass::kMovement,
                                  .infer = infer,
                                  .gradient = gradient,
                                  .lower = lower,
@@ -227,6 +228,7 @@ constinit const OpDef kResize = {.name = "resize",
                                  .examples = examples};
 
 constinit const OpDef kResizeGrad = {.name = "resize_grad",
+                                     .cost_class = CostClass::kMovement,
                                      .infer = infer_grad,
                                      .lower = lower_grad,
                                      .kernels = kGradRows,

@@ -113,6 +113,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kRope = {.name = "rope",
+                               .cost_class = CostClass::kNonlinear,
                                .infer = infer,
                                .gradient = gradient,
                                .lower = lower,

@@ -63,6 +63,7 @@ constexpr auto kRows =
 }  // namespace
 
 constinit const OpDef kSlice = {.name = "slice",
+                                .cost_class = CostClass::kMovement,
                                 .infer = infer,
                                 .gradient = gradient,
                                 .lower = lower,

@@ -153,6 +153,7 @@ constexpr KernelDef kLogGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kSoftmax = {.name = "softmax",
+                                  .cost_class = CostClass::kNonlinear,
                                   .infer = infer,
                                   .gradient = gradient,
                                   .lower = lower,
@@ -161,6 +162,7 @@ constinit const OpDef kSoftmax = {.name = "softmax",
                                   .examples = examples};
 
 constinit const OpDef kSoftmaxGrad = {.name = "softmax_grad",
+                                      .cost_class = CostClass::kNonlinear,
                                       .min_inputs = 2,
                                       .max_inputs = 2,
                                       .infer = infer_grad,
@@ -170,6 +172,7 @@ constinit const OpDef kSoftmaxGrad = {.name = "softmax_grad",
                                       .examples = grad_examples};
 
 constinit const OpDef kLogSoftmax = {.name = "log_softmax",
+                                     .cost_class = CostClass::kNonlinear,
                                      .infer = infer,
                                      .gradient = log_gradient,
                                      .lower = lower,
@@ -178,6 +181,7 @@ constinit const OpDef kLogSoftmax = {.name = "log_softmax",
                                      .examples = log_examples};
 
 constinit const OpDef kLogSoftmaxGrad = {.name = "log_softmax_grad",
+                                         .cost_class = CostClass::kNonlinear,
                                          .min_inputs = 2,
                                          .max_inputs = 2,
                                          .infer = infer_grad,

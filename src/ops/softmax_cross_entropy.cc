@@ -85,18 +85,21 @@ constexpr KernelDef kGradKernels[] = {
 
 }  // namespace
 
-constinit const OpDef kSoftmaxCrossEntropy = {.name = "softmax_cross_entropy",
-                                              .min_inputs = 2,
-                                              .max_inputs = 2,
-                                              .infer = infer,
-                                              .gradient = gradient,
-                                              .lower = lower,
-                                              .kernels = kKernels,
-                                              .macs = macs,
-                                              .examples = examples};
+constinit const OpDef kSoftmaxCrossEntropy = {
+    .name = "softmax_cross_entropy",
+    .cost_class = CostClass::kNonlinear,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer,
+    .gradient = gradient,
+    .lower = lower,
+    .kernels = kKernels,
+    .macs = macs,
+    .examples = examples};
 
 constinit const OpDef kSoftmaxCrossEntropyGrad = {
     .name = "softmax_cross_entropy_grad",
+    .cost_class = CostClass::kNonlinear,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_grad,

@@ -233,6 +233,7 @@ constexpr KernelDef kInputGrad[] = {
 }  // namespace
 
 constinit const OpDef kSparseConv2d = {.name = "sparse_conv2d",
+                                       .cost_class = CostClass::kMatrix,
                                        .min_inputs = 3,
                                        .max_inputs = 3,
                                        .infer = infer,
@@ -245,6 +246,7 @@ constinit const OpDef kSparseConv2d = {.name = "sparse_conv2d",
 
 constinit const OpDef kSparseConv2dValuesGrad = {
     .name = "sparse_conv2d_values_grad",
+    .cost_class = CostClass::kMatrix,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_values_grad,
@@ -256,6 +258,7 @@ constinit const OpDef kSparseConv2dValuesGrad = {
 
 constinit const OpDef kSparseConv2dInputGrad = {
     .name = "sparse_conv2d_input_grad",
+    .cost_class = CostClass::kMatrix,
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = infer_input_grad,

@@ -123,6 +123,7 @@ constexpr auto kGradRows =
 }  // namespace
 
 constinit const OpDef kStridedSlice = {.name = "strided_slice",
+                                       .cost_class = CostClass::kMovement,
                                        .infer = infer,
                                        .gradient = gradient,
                                        .lower = lower,
@@ -130,6 +131,7 @@ constinit const OpDef kStridedSlice = {.name = "strided_slice",
                                        .examples = examples};
 
 constinit const OpDef kStridedSliceGrad = {.name = "strided_slice_grad",
+                                           .cost_class = CostClass::kMovement,
                                            .infer = infer_grad,
                                            .lower = lower_grad,
                                            .kernels = kGradRows,

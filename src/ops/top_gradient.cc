@@ -56,6 +56,7 @@ constexpr KernelDef kKernels[] = {
 
 // grad -> values, positions
 constinit const OpDef kTopGradient = {.name = "top_gradient",
+                                      .cost_class = CostClass::kReduction,
                                       .infer = infer,
                                       .lower = lower,
                                       .kernels = kKernels,

@@ -65,6 +65,7 @@ constexpr auto kRows =
 }  // namespace
 
 constinit const OpDef kTranspose = {.name = "transpose",
+                                    .cost_class = CostClass::kMovement,
                                     .infer = infer,
                                     .gradient = gradient,
                                     .lower = lower,

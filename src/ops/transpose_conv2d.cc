@@ -150,6 +150,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kTransposeConv2d = {.name = "transpose_conv2d",
+                                          .cost_class = CostClass::kMatrix,
                                           .min_inputs = 2,
                                           .max_inputs = 3,
                                           .infer = infer,

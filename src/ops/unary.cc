@@ -232,6 +232,7 @@ constexpr KernelDef kGradKernels[] = {
 }  // namespace
 
 constinit const OpDef kUnary = {.name = "unary",
+                                .cost_class = CostClass::kNonlinear,
                                 .infer = infer,
                                 .gradient = gradient,
                                 .lower = lower,
@@ -240,6 +241,7 @@ constinit const OpDef kUnary = {.name = "unary",
                                 .examples = examples};
 
 constinit const OpDef kUnaryGrad = {.name = "unary_grad",
+                                    .cost_class = CostClass::kNonlinear,
                                     .min_inputs = 2,
                                     .max_inputs = 2,
                                     .infer = infer_grad,

@@ -97,6 +97,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kWeightNorm = {.name = "weight_norm",
+                                     .cost_class = CostClass::kReduction,
                                      .min_inputs = 3,
                                      .max_inputs = 3,
                                      .infer = infer,

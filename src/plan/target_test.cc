@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 namespace ft {
 namespace {
 
@@ -42,6 +44,7 @@ TEST(Target, ReadsAllItSays) {
   EXPECT_EQ(target->compiler, "arm-none-eabi-gcc");
   EXPECT_EQ(target->c_flags, "-mcpu=cortex-m55 -mthumb");
   EXPECT_EQ(target->arch, "armv8.1-m.main");
+  EXPECT_FALSE(target->costs.has_value());
 }
 
 TEST(Target, SaysWhatIsMissing) {
@@ -60,6 +63,90 @@ TEST(Target, SaysWhatIsMissing) {
   }
 }
 
+constexpr const char* kCosts = R"([costs]
+part = "mine at 10 MHz"
+hz = 10_000_000
+unit = "instructions"
+kernels_of = "cortex-m4"
+[costs.kernels]
+ft_matmul_f32_c99 = [100, 2, 3.5, 0, 0, 0]
+[costs.matrix]
+cycles_per_unit = 1.5
+pj_per_cycle = 400
+[costs.depthwise]
+cycles_per_unit = 1.25
+pj_per_cycle = 400
+[costs.elementwise]
+cycles_per_unit = 1
+pj_per_cycle = 400
+[costs.reduction]
+cycles_per_unit = 1
+pj_per_cycle = 400
+[costs.nonlinear]
+cycles_per_unit = 2
+pj_per_cycle = 400
+[costs.movement]
+cycles_per_unit = 1
+pj_per_cycle = 400
+[costs.update]
+cycles_per_unit = 1
+pj_per_cycle = 0
+)";
+
+// kGood with costs of its memories.
+std::string with_costs() {
+  std::string text = kGood;
+  for (const char* bytes : {"bytes = 0x1000\n", "bytes = 65536\n"})
+    text.insert(text.find(bytes),
+                "kind = \"tcm\"\nwait_states = 2\nbytes_per_cycle = 4\n"
+                "pj_per_byte = 0.5\n");
+  return text + kCosts;
+}
+
+TEST(Target, ReadsCosts) {
+  const auto target = parse_target(with_costs(), "mine.toml");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  ASSERT_TRUE(target->costs.has_value());
+  EXPECT_EQ(target->costs->hz, 1e7);
+  EXPECT_EQ(target->costs->kernels_of, "cortex-m4");
+  EXPECT_EQ(target->costs->of(CostClass::kMatrix).cycles_per_unit, 1.5);
+  EXPECT_EQ(target->costs->of(CostClass::kDepthwise).cycles_per_unit, 1.25);
+  EXPECT_EQ(target->region("ram")->kind, "tcm");
+  EXPECT_EQ(target->region("ram")->wait_states, 2);
+  EXPECT_EQ(target->region("psram"), nullptr);
+  const KernelCost& row = target->costs->kernels.at("ft_matmul_f32_c99");
+  EXPECT_EQ(row.of({.elements = 10, .macs = 4}), 100 + 20 + 14);
+}
+
+TEST(Target, NamesTheLineOfWhatIsWrong) {
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {"cycles_per_unit = 1.5", "cycles_per_unit = -1",
+       ":35: 'costs.matrix.cycles_per_unit'"},
+      {"cycles_per_unit = 1.5", "cycles = 1.5",
+       ":35: unknown key 'costs.matrix.cycles'"},
+      {"kind = \"tcm\"", "kind = \"rom\"", ":11: 'kind' must be one of flash"},
+      {"pj_per_byte = 0.5", "pj_per_byte = nan", ":14: 'pj_per_byte'"},
+      {"unit = \"instructions\"", "unit = \"s\"",
+       ":30: 'costs.unit' must be one"},
+      {"hz = 10_000_000", "hz = true", ":29: 'costs.hz' must be a number"},
+      {"[100, 2, 3.5, 0, 0, 0]", "[100, 2]",
+       ":33: 'costs.kernels.ft_matmul_f32_c99' must"},
+      {"kernels_of = \"cortex-m4\"", "kernels_of = \"m4\"",
+       ":31: 'costs.kernels_of'"},
+      {"[costs.update]", "[costs.updates]", "unknown key 'costs.updates'"},
+      {"\"helium\", ", "\"neon\", ", ":5: 'isa.kernels' must be of c99, hwy"},
+      {"[[memory]]", "[[memory]", "mine.toml:8: "}};
+  for (const auto& [from, to, sentence] : cases) {
+    std::string text = with_costs();
+    ASSERT_NE(text.find(from), std::string::npos) << from;
+    text.replace(text.find(from), std::string_view(from).size(), to);
+    const auto target = parse_target(text, "mine.toml");
+    ASSERT_FALSE(target.ok()) << to;
+    EXPECT_NE(target.status().message().find(sentence), std::string::npos)
+        << target.status().message();
+  }
+}
+
 TEST(Target, RefusesWhatIsNoTarget) {
   EXPECT_FALSE(parse_target("name = ", "x.toml").ok());
   EXPECT_FALSE(load_target("no/such/file.toml").ok());
@@ -70,13 +157,18 @@ TEST(Target, RefusesWhatIsNoTarget) {
 
 TEST(Target, EveryOneThatComesWithItIsGood) {
   const std::vector<std::string> names = target_names();
-  EXPECT_GE(names.size(), 8u);
+  EXPECT_GE(names.size(), 12u);
   for (const std::string& name : names) {
     const auto target = load_target(name);
     ASSERT_TRUE(target.ok()) << target.status().message();
     EXPECT_EQ(target->name, name);
     EXPECT_GT(target->memory_bytes("ram"), 0u);
     EXPECT_GT(target->memory_bytes("flash"), 0u);
+    ASSERT_TRUE(target->costs.has_value()) << name;
+    EXPECT_GE(target->tile.channels, 1);
+    if (!target->runs_linux) {
+      EXPECT_FALSE(target->compiler.empty());
+    }
   }
 }
 

@@ -82,7 +82,7 @@ def inputs_of(run, count):
 
 
 @pytest.mark.parametrize("board, arithmetic", [
-    ("cortex-m0plus", "fixed"), ("cortex-m4", "fixed"), ("rv32imac", "fixed"),
+    ("cortex-m0plus", "fixed"), ("cortex-m4", "fixed"), ("riscv32", "fixed"),
     ("cortex-m4", "float"), ("cortex-m55", "float")])
 def test_a_board_hears_what_this_machine_hears(tmp_path, board, arithmetic):
     target = target_or_skip(board)

@@ -21,10 +21,10 @@ def compiled(folder, *options, model=DEMO):
 
 @pytest.mark.parametrize("precision, method, board", [
     ("integer", "lora", "cortex-m0plus"),
-    ("integer", "lora", "rv32imac"),
+    ("integer", "lora", "riscv32"),
     ("integer", "sparse", "cortex-m55"),
     ("mixed", "lora", "cortex-m4"),
-    ("mixed", "ia3", "rv64")])
+    ("mixed", "ia3", "riscv64")])
 def test_a_board_trains_to_the_bits_of_this_machine(tmp_path, precision, method,
                                                     board):
     target = target_or_skip(board)

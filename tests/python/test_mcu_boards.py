@@ -66,14 +66,14 @@ def test_a_program_without_end_is_stopped():
         run_mode("cortex-m4", "ENDLESS", time_limit=2)
 
 
-@pytest.mark.parametrize("board", ["cortex-m3", "rv64"])
+@pytest.mark.parametrize("board", ["cortex-m3", "riscv64"])
 def test_files_of_the_host(board, tmp_path):
     (tmp_path / "in.txt").write_text("audio file")
     assert run_mode(board, "FILES", folder=tmp_path).exit == 0
     assert (tmp_path / "out.txt").read_text() == "file"
 
 
-@pytest.mark.parametrize("board", ["cortex-m55", "rv32imac"])
+@pytest.mark.parametrize("board", ["cortex-m55", "riscv32"])
 def test_the_status_reaches_the_host(board):
     assert run_mode(board, "EXIT").exit == 7
 

@@ -171,7 +171,7 @@ def test_inference_alone_takes_the_same_images(life, tmp_path, output):
 
 
 @pytest.mark.parametrize("board, steps", [
-    ("cortex-m0plus", 0), ("cortex-m4", 1), ("rv32imac", 0)])
+    ("cortex-m0plus", 0), ("cortex-m4", 1), ("riscv32", 0)])
 @pytest.mark.parametrize("life", ["integer"], indirect=True)
 def test_a_board_does_as_this_machine(life, tmp_path, tmp_path_factory,
                                       board, steps):

@@ -24,7 +24,7 @@ class Target:
     has_fpu: bool
     clock_hz: int  # of the timer
     icount_shift: int  # 2^this ns for each instruction
-    memory: dict[str, Region]  # "flash", "ram"
+    memory: dict[str, Region]  # those that code is linked to: "flash", "ram"
     prefix: str
     flags: list[str]
     program: str
@@ -55,7 +55,7 @@ def load_target(name):
         has_fpu=t["fpu"]["single"], clock_hz=t["clock"]["hz"],
         icount_shift=t["emulator"]["icount_shift"],
         memory={m["name"]: Region(m["origin"], m["bytes"])
-                for m in t["memory"]},
+                for m in t["memory"] if "origin" in m},
         prefix=t["compiler"]["prefix"], flags=t["compiler"]["flags"],
         program=t["emulator"]["program"], machine=t["emulator"]["machine"],
         defines=t["emulator"]["defines"])

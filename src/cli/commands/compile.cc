@@ -115,6 +115,11 @@ Status run(const CompileOptions& options) {
   Target target;
   if (!options.target.empty()) {
     FT_TRY(target, load_target(options.target));
+    if (target.runs_linux)
+      return usage_error(fmt::format(
+          "--target {}: it runs Linux, where 'fieldtune train' and 'run' work "
+          "themselves; C99 is printed for targets with a [compiler]",
+          options.target));
   }
   if (options.program == "infer") return write_inference(options, target);
   FT_TRY(const DevicePrograms both, compile_training_for(options, target));

@@ -1,0 +1,110 @@
+#include "plan/kernel_costs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "plan/kernel_costs_table.h"
+
+namespace ft {
+namespace {
+
+double last_dimension(const Shape& shape) {
+  return shape.rank() > 0
+             ? static_cast<double>(std::max<int64_t>(shape.back(), 1))
+             : 1;
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  while (!line.empty()) {
+    const size_t end = std::min(line.find(' '), line.size());
+    if (end > 0) words.push_back(line.substr(0, end));
+    line.remove_prefix(std::min(end + 1, line.size()));
+  }
+  return words;
+}
+
+double number(std::string_view word) {
+  double value = 0;
+  std::from_chars(word.data(), word.data() + word.size(), value);
+  return value;
+}
+
+// "TARGET KEY SAMPLES ERROR CALL ELEMENT PRODUCT ROW RUN READ"
+using AllCosts = std::map<std::string, KernelCosts, std::less<>>;
+AllCosts read_table(std::string_view text) {
+  AllCosts all;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const auto words = words_of(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (words.size() != 10 || words[0] == "#") continue;
+    KernelCost cost{.samples = static_cast<int>(number(words[2])),
+                    .error = number(words[3])};
+    for (size_t i = 0; i < cost.units.size(); ++i)
+      cost.units[i] = number(words[4 + i]);
+    all[std::string(words[0])][std::string(words[1])] = cost;
+  }
+  return all;
+}
+
+const KernelCost* find(const KernelCosts& costs, std::string_view key) {
+  const auto found = costs.find(key);
+  return found == costs.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+CallWork work_of(const NodeView& node) {
+  const bool has_output = !node.outputs.empty();
+  const bool has_input = node.has(0);
+  if (!has_output && !has_input) return {};
+  const Shape& result = has_output ? node.out(0).shape : node.shape(0);
+  CallWork work{.elements = static_cast<double>(result.num_elements())};
+  work.macs =
+      node.op->macs ? static_cast<double>(node.op->macs(node)) : work.elements;
+  work.rows = work.elements / last_dimension(result);
+  if (!has_input) return work;
+  work.runs = work.macs / last_dimension(node.shape(0));
+  work.reads = static_cast<double>(node.shape(0).num_elements());
+  return work;
+}
+
+double KernelCost::of(const CallWork& work) const {
+  return units[0] + units[1] * work.elements + units[2] * work.macs +
+         units[3] * work.rows + units[4] * work.runs + units[5] * work.reads;
+}
+
+const KernelCosts& kernel_costs(std::string_view target) {
+  static const AllCosts all = read_table(kernel_costs_table());
+  static const KernelCosts none;
+  const auto found = all.find(target);
+  return found == all.end() ? none : found->second;
+}
+
+std::string class_key(CostClass cost_class, std::string_view signature) {
+  const size_t end = std::min(signature.find_first_of(",-"), signature.size());
+  return fmt::format("{}/{}", name_of(cost_class), signature.substr(0, end));
+}
+
+std::optional<KernelCost> find_cost(const KernelCosts& own,
+                                    const KernelCosts& shared,
+                                    const KernelDef& kernel,
+                                    CostClass cost_class) {
+  const std::string by_type = class_key(cost_class, kernel.signature);
+  const std::string by_class(name_of(cost_class));
+  for (const std::string_view key :
+       {kernel.symbol, std::string_view(by_type), std::string_view(by_class)})
+    for (const KernelCosts* costs : {&own, &shared})
+      if (const KernelCost* cost = find(*costs, key)) {
+        KernelCost result = *cost;
+        result.fitted = key == kernel.symbol;
+        return result;
+      }
+  return std::nullopt;
+}
+
+}  // namespace ft
