@@ -32,7 +32,7 @@ space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo example-mcu test test-cpp test-python bench bench-mcu parity-mcu kernel-sizes check asan tsan \
+.PHONY: help setup build demo example-mcu test test-cpp test-python bench bench-mcu bench-planner parity-mcu kernel-sizes check asan tsan \
         fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,7 @@ help:
 	@echo '  make build    build/release/fieldtune and everything else'
 	@echo '  make bench    speed and memory against the peers, in one session'
 	@echo '  make bench-mcu  instructions and memory on emulated microcontrollers'
+	@echo '  make bench-planner  memory plans against their lower bounds'
 	@echo '  make parity-mcu fifty training steps on every processor: the same bytes?'
 	@echo '  make kernel-sizes  after a kernel changed: targets/kernel_sizes.txt anew'
 	@echo '  make table    every method on every task (TABLE_ARGS=--quick: one seed)'
@@ -142,6 +143,11 @@ bench-mcu: build $(VENV)/.setup build/.setup-mcu
 	$(PYTHON) bench/mcu.py
 	$(PYTHON) bench/mcu_front_end.py
 	$(PYTHON) bench/mcu_page.py docs/results
+
+# Plans against their lower bounds, and how long they take.
+bench-planner: build $(VENV)/.setup
+	$(PYTHON) bench/planner.py
+	$(PYTHON) bench/planner_page.py docs/results
 
 # Fifty steps of every method on every processor, for hours.
 parity-mcu: build $(VENV)/.setup build/.setup-mcu build/.setup-cross

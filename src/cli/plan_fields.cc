@@ -7,6 +7,7 @@ Json plan_fields(const Program& program) {
           {"persistent_bytes", program.persistent_bytes},
           {"scratch_bytes", program.scratch_bytes},
           {"lower_bound_bytes", program.lower_bound_bytes},
+          {"arena_is_optimal", program.arena_is_optimal},
           {"flash_bytes", program.constant_bytes},
           {"ram_bytes", program.ram_bytes()},
           {"steps", program.calls.size()},

@@ -22,16 +22,26 @@ struct Lifetime {
 struct Placement {
   size_t arena_bytes = 0;
   std::vector<size_t> offsets;  // offsets[i] belongs to lifetimes[i]
+  // Every placement at this alignment reaches into the last `alignment` bytes
+  // below this; found while placing, a multiple of the alignment.
+  size_t proven_bytes = 0;
+
+  // No placement saves a whole unit of the alignment.
+  bool is_optimal() const { return arena_bytes <= proven_bytes; }
 };
 
 // Every offset is a multiple of `alignment` (a power of two, at most 64), that
 // of a buffer of 16 KB or more a multiple of 64. Starts from
-// greedy orders (by size, by area, by time) with lowest-fit, then moves the
-// buffers that make the peak forward in the order, until the lower bound is
-// met or `max_rounds` orders have been tried; the rounds shrink on large
-// problems so that 10,000 buffers stay within seconds.
+// greedy orders (by size, by area, by time) with lowest-fit and a short branch
+// and bound (tighten.h). Where that proves nothing it moves the buffers that
+// make the peak forward in the order, until the lower bound is met or
+// `max_rounds` orders have been tried, and then searches for longer; rounds
+// shrink on large problems so that 10,000 buffers stay within seconds.
 Placement place_buffers(std::span<const Lifetime> lifetimes,
                         size_t alignment = 16, int max_rounds = 4000);
+
+// What the buffer's offset is a multiple of.
+size_t alignment_of(const Lifetime& lifetime, size_t alignment);
 
 // Largest sum of the bytes alive at one step: no plan can be smaller.
 size_t lower_bound_bytes(std::span<const Lifetime> lifetimes);

@@ -164,6 +164,7 @@ class Planner {
     for (size_t i = 0; i < lifetimes.size(); ++i)
       program_.arena[i].offset = plan.offsets[i];
     program_.arena_bytes = plan.arena_bytes;
+    program_.arena_is_optimal = plan.is_optimal();
     program_.lower_bound_bytes = lower_bound_bytes(lifetimes);
     program_.fullest_call = fullest_step(lifetimes);
     return ok_status();

@@ -78,7 +78,8 @@ struct Program {
   std::vector<ArenaBuffer> arena;
 
   size_t arena_bytes = 0;
-  size_t lower_bound_bytes = 0;  // of the arena
+  size_t lower_bound_bytes = 0;   // of the arena
+  bool arena_is_optimal = false;  // proven for this order of calls
   size_t persistent_bytes = 0;
   size_t scratch_bytes = 0;
   size_t constant_bytes = 0;  // frozen weights and derived constants (flash)

@@ -1,0 +1,108 @@
+"""How good the plans of training steps are: arena bytes against the lower bound of
+any placement, for every method and precision on nine models; random buffers
+against the bound; and how long large graphs take.
+
+    python bench/planner.py            all, into bench/results
+    python bench/planner.py NAME...    only these: methods, random, time
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import planner_models
+from session import cli, save, verdict
+
+BAR = 1.02
+SECONDS = {"1,000": 2, "10,000": 30}
+# Methods that are settings of another.
+VARIANTS = {"rslora": ["--method", "lora", "--use-rslora"],
+            "dora": ["--method", "lora", "--use-dora"]}  # fmt: skip
+
+
+def method_options():
+    names = [m["name"] for m in cli.run_json("methods")["methods"]]
+    return {name: ["--method", name] for name in names} | VARIANTS
+
+
+def plan(model, method, options, precision, *more):
+    """A row, or None where the method has nothing to adapt in the model."""
+    args = ["plan", model, *options, "--precision", precision, *more]
+    done = cli.run(*args, "--json")
+    if done.returncode != 0:
+        assert done.returncode in (2, 3, 4), (args, done.stderr)
+        print(f"{model.name} {method} {precision}: {done.stderr.strip()}")
+        return None
+    p = json.loads(done.stdout)
+    row = {"model": model.name, "method": method, "precision": precision}
+    fields = ["arena_bytes", "lower_bound_bytes", "persistent_bytes",
+              "scratch_bytes", "flash_bytes", "ram_bytes"]  # fmt: skip
+    row |= {name: p[name] for name in fields}
+    ratio = p["arena_bytes"] / max(1, p["lower_bound_bytes"])
+    row["arena_over_lower_bound"] = round(ratio, 5)
+    if "arena_is_optimal" in p:
+        row["arena_is_optimal"] = p["arena_is_optimal"]
+    return row | {"kernel_calls": p["steps"], "plan": p["plan_hash"]}
+
+
+def methods():
+    rows = []
+    for model in planner_models.models():
+        for name, options in method_options().items():
+            for precision in planner_models.precisions(model):
+                row = plan(model, name, options, precision)
+                rows += [row] if row else []
+    worst = max(r["arena_over_lower_bound"] for r in rows)
+    print(f"arena over lower bound, {len(rows)} plans: worst {worst} "
+          f"{verdict(worst, BAR, at_least=False)}")
+    save("planner_methods", rows)
+
+
+def random_sets():
+    """What the test of plan_test says of its 2,000 sets of buffers."""
+    test = "Placement.NeverOverlapsAndStaysNearTheBoundOnRandomSets"
+    done = subprocess.run(
+        [cli.BINARY.parent / "plan_test", f"--gtest_filter={test}"],
+        capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    said = re.search(r"over (\d+) sets: mean ([\d.]+), worst ([\d.]+)"
+                     r"(?:, optimal (\d+))?", done.stdout)  # fmt: skip
+    row = {"random_sets": int(said[1]), "valid_sets": int(said[1]),
+           "mean_arena_over_lower_bound": float(said[2]),
+           "worst_arena_over_lower_bound": float(said[3])}  # fmt: skip
+    if said[4]:
+        row["proven_optimal_sets"] = int(said[4])
+    row["verdict"] = verdict(row["mean_arena_over_lower_bound"], BAR, False)
+    print(row)
+    save("planner_random", [row])
+
+
+def plan_time():
+    """`fieldtune plan` as a whole, file and all, on deep decoders."""
+    rows = []
+    for nodes, (blocks, width) in {"1,000": (12, 64), "10,000": (115, 16)}.items():
+        folder = planner_models.decoder(f"llama_{blocks}_blocks", blocks, width)
+        start = time.monotonic()
+        row = plan(folder, "lora", [], "f32")
+        seconds = time.monotonic() - start
+        rows.append({"graph": f"{nodes} nodes", "model": folder.name,
+                     "kernel_calls": row["kernel_calls"],
+                     "arena_over_lower_bound": row["arena_over_lower_bound"],
+                     "plan_s": round(seconds, 2), "bar_s": SECONDS[nodes],
+                     "verdict": verdict(seconds, SECONDS[nodes], False)})
+        print(rows[-1])
+    save("planner_time", rows)
+
+
+BENCHES = {"methods": methods, "random": random_sets, "time": plan_time}
+
+
+def main():
+    for name in sys.argv[1:] or BENCHES:
+        BENCHES[name]()
+
+
+if __name__ == "__main__":
+    main()

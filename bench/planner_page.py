@@ -1,0 +1,92 @@
+"""Writes docs/results/planner.md and planner.json from what bench/planner.py left.
+
+    python bench/planner_page.py FOLDER
+
+A section is a function that returns its lines and its rows; `SECTIONS` lists
+them in the order of the page. Rows of all sections go into one file of flat
+objects, each with the name of its section as `part`.
+"""
+
+import sys
+from pathlib import Path
+
+from pages import head, read, table, write
+from session import RESULTS, verdict
+
+BAR = 1.02
+
+
+def bars(rows):
+    """Which bars are met; one line each, in front of all tables."""
+    worst = max(rows, key=lambda r: r["arena_over_lower_bound"])
+    proven = sum(r.get("arena_is_optimal", False) for r in rows)
+    ratio = worst["arena_over_lower_bound"]
+    return [
+        f"- {len(rows)} plans: worst arena over lower bound {ratio} "
+        f"({worst['model']}, {worst['method']}, {worst['precision']}), bar {BAR}: "
+        f"{verdict(ratio, BAR, at_least=False)}",
+        f"- proven optimal for the order of their calls: {proven} of {len(rows)}",
+    ]
+
+
+def placement():
+    rows = read(RESULTS / "planner_methods.json")
+    lines = [
+        "## Arena of every method",
+        "",
+        "The arena of a training step (batch 1, `--recompute auto` without a "
+        "budget: everything is kept) against the most bytes that are alive at "
+        "one call, which no placement can go below. Where "
+        "`arena is optimal`, branch and bound or that bound prove that no "
+        "placement at the same alignment (16 bytes) saves a whole unit of it. "
+        "Pairs of model and method that are missing are refused by name: "
+        "`norm` without normalization layers, `prompt` and `prefix` without "
+        "tokens, `bitfit` without biases.",
+        "",
+        *bars(rows),
+        "",
+        *table(rows),
+    ]
+    return lines, rows
+
+
+def section(title, figures, text):
+    rows = read(RESULTS / figures)
+    return [f"## {title}", "", text, "", *table(rows)], rows
+
+
+def random_sets():
+    return section(
+        "Random sets of buffers", "planner_random.json",
+        "20 to 80 buffers of 16 bytes to 16 KB over as many steps; every plan is "
+        "checked pair by pair (`build/release/plan_test "
+        "--gtest_filter='Placement.*'`, 200 rounds of search each).")  # fmt: skip
+
+
+def plan_time():
+    return section(
+        "Time of a plan", "planner_time.json",
+        "`fieldtune plan` as a whole, reading the model included: LoRA of every "
+        "layer of decoders of 12 and 115 blocks, 128 tokens.")  # fmt: skip
+
+
+SECTIONS = {"placement": placement, "random_sets": random_sets,
+            "plan_time": plan_time}  # fmt: skip
+
+
+def main():
+    lines = head("The planner", "planner", "planner_page.py")
+    lines += ["", "Made by `make bench-planner`."]
+    all_rows = []
+    for part, section in SECTIONS.items():
+        text, rows = section()
+        if not rows:
+            print(f"no figures of {part} yet")
+            continue
+        lines += ["", *text]
+        all_rows += [{"part": part, **row} for row in rows]
+    write(Path(sys.argv[1]), "planner", lines, all_rows)
+
+
+if __name__ == "__main__":
+    main()

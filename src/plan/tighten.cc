@@ -1,0 +1,99 @@
+#include "plan/tighten.h"
+
+#include <algorithm>
+
+#include "plan/exact_placement.h"
+
+namespace ft {
+namespace {
+
+// More buffers are beyond a search of this kind.
+constexpr size_t kMostBuffers = 1500;
+
+class Tighten {
+ public:
+  Tighten(std::span<const Lifetime> lifetimes, size_t alignment, int64_t work,
+          Placement& plan)
+      : lifetimes_(lifetimes), alignment_(alignment), work_(work), plan_(plan) {
+    for (size_t i = 0; i < lifetimes.size(); ++i) {
+      const Lifetime& l = lifetimes[i];
+      if (l.bytes == 0) continue;
+      index_.push_back(i);
+      buffers_.push_back({.size = units(l.bytes),
+                          .step = units(alignment_of(l, alignment)),
+                          .first_use = l.first_use,
+                          .last_use = l.last_use});
+    }
+  }
+
+  void run() {
+    best_ = units(plan_.arena_bytes);
+    proven_ = bound();
+    if (buffers_.size() <= kMostBuffers) search();
+    plan_.proven_bytes = static_cast<size_t>(proven_) * alignment_;
+  }
+
+ private:
+  int64_t units(size_t bytes) const {
+    return static_cast<int64_t>((bytes + alignment_ - 1) / alignment_);
+  }
+
+  // Offsets are multiples of the alignment, so all but the last buffer of a
+  // stack take whole units.
+  int64_t bound() const {
+    std::vector<Lifetime> whole(lifetimes_.begin(), lifetimes_.end());
+    for (Lifetime& l : whole)
+      l.bytes = static_cast<size_t>(units(l.bytes)) * alignment_;
+    return units(lower_bound_bytes(whole));
+  }
+
+  // The bound itself first, which most problems meet; then half way between
+  // what is proven and what is found.
+  void search() {
+    int64_t next = proven_, sure = proven_;
+    while (next < best_ && work_ > 0) {
+      int64_t share = work_ / (next == proven_ ? 2 : 4);
+      work_ -= share;
+      const Fit fit = attempt(next, share);
+      work_ += std::max<int64_t>(share, 0);
+      if (fit != Fit::kFound) sure = next + 1;
+      if (fit == Fit::kImpossible) proven_ = std::max(proven_, next + 1);
+      if (sure >= best_) break;
+      next = sure + (best_ - sure) / 2;
+      if (work_ < kLeastWork) break;
+    }
+  }
+
+  Fit attempt(int64_t limit, int64_t& work) {
+    std::vector<int64_t> offsets;
+    const Fit fit = fit_within(buffers_, {}, limit, work, offsets);
+    if (fit != Fit::kFound) return fit;
+    plan_.arena_bytes = 0;
+    for (size_t k = 0; k < index_.size(); ++k) {
+      const size_t offset = static_cast<size_t>(offsets[k]) * alignment_;
+      plan_.offsets[index_[k]] = offset;
+      plan_.arena_bytes =
+          std::max(plan_.arena_bytes, offset + lifetimes_[index_[k]].bytes);
+    }
+    best_ = units(plan_.arena_bytes);
+    return fit;
+  }
+
+  static constexpr int64_t kLeastWork = 10000;
+  std::span<const Lifetime> lifetimes_;
+  const size_t alignment_;
+  int64_t work_;
+  Placement& plan_;
+  std::vector<size_t> index_;  // of lifetimes, by buffer
+  std::vector<StackBuffer> buffers_;
+  int64_t best_ = 0, proven_ = 0;  // units
+};
+
+}  // namespace
+
+void tighten(std::span<const Lifetime> lifetimes, size_t alignment,
+             int64_t work, Placement& plan) {
+  Tighten(lifetimes, alignment, work, plan).run();
+}
+
+}  // namespace ft
