@@ -40,7 +40,9 @@ uint32_t unread_inputs(const OpDef& op, const KernelDef& row) {
   const bool packs = (row.isa == Isa::kArmDsp || row.isa == Isa::kHelium) &&
                      row.prepare != nullptr;
   if (!packs) return 0;
-  if (&op == &kBfpDepthwiseConv2dInputGrad) return 0;  // only adds scratch
+  const bool only_adds_scratch =
+      &op == &kBfpDepthwiseConv2dInputGrad || &op == &kBfpConv2dWeightGrad;
+  if (only_adds_scratch) return 0;
   return &op == &kBfpConv2dInputGrad ? 1u << 2 : 1u << 1 | 1u << 2;
 }
 

@@ -21,6 +21,7 @@ def compiled(folder, *options, model=DEMO):
 
 @pytest.mark.parametrize("precision, method, board", [
     ("integer", "lora", "cortex-m0plus"),
+    ("integer", "lora", "cortex-m4"),
     ("integer", "lora", "riscv32"),
     ("integer", "sparse", "cortex-m55"),
     ("mixed", "lora", "cortex-m4"),
