@@ -142,6 +142,7 @@ bench-mcu: build $(VENV)/.setup build/.setup-mcu
 	$(PYTHON) bench/mcu_kernels.py
 	$(PYTHON) bench/mcu.py
 	$(PYTHON) bench/mcu_front_end.py
+	$(PYTHON) bench/mcu_store.py
 	$(PYTHON) bench/mcu_page.py docs/results
 
 # Plans against their lower bounds, and how long they take.

@@ -128,6 +128,23 @@ def ram_checks(rows):
              "verdict": "met" if max(slack) <= 1 else "missed"}]
 
 
+def store_section(rows):
+    if not rows:
+        return []
+    most = max(r["swap_instructions"] for r in rows
+               if r["target"] == "cortex-m4")
+    beyond = max(r["state_bytes_but_values"] for r in rows)
+    return ["", "## Adapters and training states in flash", "",
+            "The demo's model with two signed adapters (`compile --flash 2`), "
+            "each at the target's own page size; flash is simulated in RAM. A "
+            "state holds the adapter's and the optimizer's values; a swap or "
+            "commit appends one record. Installing checks the signature.", "",
+            *table([check("ft_store_swap on cortex-m4, instructions", most,
+                          1000),
+                    check("a state beyond its values, bytes", beyond, 1024)]),
+            "", *table(rows)]
+
+
 def main():
     folder = Path(sys.argv[1])
     rows = read(RESULTS / "mcu.json")
@@ -164,6 +181,7 @@ def main():
     lines += ["", "## Kernels", "", "Instructions per multiply-accumulate, of an "
               "addition per element.", ""]
     lines += table(read(RESULTS / "mcu_kernels.json"))
+    lines += store_section(read(RESULTS / "mcu_store.json"))
     lines += ["", "## Audio front end", "", "16-bit audio to the keyword "
               "model's input (`fieldtune compile --front-end mlperf-kws`): each "
               "hop of 20 ms, and reading the input before an inference.", ""]

@@ -16,12 +16,19 @@ namespace ft::cli {
 namespace {
 
 Result<codegen::StoreSettings> store_of(const CompileOptions& options,
+                                        const Target& target,
                                         const Program& infer) {
   codegen::StoreSettings store{.adapters = options.flash_adapters,
-                               .plan_hash = plan_hash(infer)};
+                               .plan_hash = plan_hash(infer),
+                               .flash = target.flash};
   if (store.adapters > 0 && infer.persistent_bytes == 0)
     return usage_error(
         "--flash: this inference reads no adapter; give one with --adapter");
+  if (store.adapters > 0 && !target.name.empty() &&
+      target.flash.page_bytes == 0)
+    return usage_error(fmt::format(
+        "--flash: {} has no table [flash] with page_bytes and program_bytes",
+        options.target));
   if (options.public_key.empty()) return store;
   FT_TRY(store.public_key, load_public_key(options.public_key));
   return store;
@@ -113,7 +120,7 @@ Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
       model.title);
   if (!target.name.empty()) model.title += " for " + target.name;
   model.target = target;
-  FT_TRY(model.store, store_of(options, *model.infer));
+  FT_TRY(model.store, store_of(options, target, *model.infer));
   FT_TRY(model.front_end, chosen_front_end(options, target, front_end));
   return model;
 }

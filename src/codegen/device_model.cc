@@ -158,6 +158,9 @@ Result<PrintedModel> print_device_model(const DeviceModel& given) {
   }
   FT_TRY(const auto kernels, sources_of(source.kernels));
   out.sizes.code_bytes = code_bytes(model, kernels);
+  out.sizes.store_bytes =
+      store_bytes(model.store, out.sizes.adapter_bytes,
+                  out.sizes.persistent_bytes, model.train != nullptr);
   FT_TRY_STATUS(check_fits(out.sizes, model.target));
   for (const SourceFile* file : kernels)
     out.files.push_back({std::string(file->path), std::string(file->text)});

@@ -46,12 +46,15 @@ struct DeviceSizes {
   size_t stack_bytes = 0;      // of the deepest call of a function
   size_t constant_bytes = 0;   // weights in flash
   size_t code_bytes = 0;       // about
+  size_t store_bytes = 0;      // of flash, for adapters and training states
 
   // The one number: inputs and outputs lie in the arena.
   size_t ram_bytes() const {
     return model_bytes + front_end_bytes + stack_bytes;
   }
-  size_t flash_bytes() const { return constant_bytes + code_bytes; }
+  size_t flash_bytes() const {
+    return constant_bytes + code_bytes + store_bytes;
+  }
 };
 
 struct PrintedModel {

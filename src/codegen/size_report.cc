@@ -131,6 +131,8 @@ std::string memory_table(const DeviceSizes& s) {
   }
   row("weights and tables", "flash", s.constant_bytes);
   if (s.code_bytes > 0) row("code, about", "flash", s.code_bytes);
+  if (s.store_bytes > 0)
+    row("adapters and training states", "flash", s.store_bytes);
   return text;
 }
 
@@ -225,8 +227,11 @@ Status check_fits(const DeviceSizes& s, const Target& target) {
                       : "",
                   s.stack_bytes) +
       row("flash", s.flash_bytes(), has_flash) +
-      fmt::format("  (weights {}, code about {})", s.constant_bytes,
-                  s.code_bytes));
+      fmt::format("  (weights {}, code about {}{})", s.constant_bytes,
+                  s.code_bytes,
+                  s.store_bytes > 0
+                      ? fmt::format(", adapters and states {}", s.store_bytes)
+                      : ""));
 }
 
 std::string linker_check(const DeviceSizes& s, const Target& target) {

@@ -96,7 +96,7 @@ interrupts has happened or not. {signature}
 ```c
 static const ft_store_flash flash = {{
     .driver = {{0, map, erase_page, program}}, /* your three functions */
-    .page_bytes = 4096, .program_bytes = 8}};
+    .page_bytes = {page}, .program_bytes = {program}}};
 static ft_store store;
 
 ft_init(&model);
@@ -107,9 +107,9 @@ if (ft_store_install(&store, &model, 0, image, image_bytes) != FT_FLASH_OK) {{
 }}
 {swap}{training}```
 
-| bytes of flash with pages of | 1024 | 2048 | 4096 |
-|---|---|---|---|
-| `FT_STORE_BYTES` | {r1} | {r2} | {r4} |
+| bytes of flash with pages of |{pages}
+|---|{lines}
+| `FT_STORE_BYTES` |{regions}
 {state_size}
 On top of `ft_model` it takes `sizeof(ft_store)` of RAM, about 200 bytes for each
 adapter. With a `--target`, its code (up to {code} bytes) and its stack (up to
@@ -174,13 +174,28 @@ size_t state_bytes(size_t persistent_bytes, bool trains) {
   return trains ? kHeaderBytes + kCounterBytes + persistent_bytes : 0;
 }
 
+size_t store_bytes(const StoreSettings& settings, size_t adapter_bytes,
+                   size_t persistent_bytes, bool trains) {
+  if (settings.adapters == 0 || settings.flash.page_bytes == 0) return 0;
+  return region_bytes(settings, adapter_bytes,
+                      state_bytes(persistent_bytes, trains),
+                      settings.flash.page_bytes);
+}
+
 std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
                          size_t persistent_bytes, bool trains) {
   const bool several = settings.adapters > 1;
   const size_t state = state_bytes(persistent_bytes, trains);
-  const auto region = [&](size_t page) {
-    return region_bytes(settings, adapter_bytes, state, page);
-  };
+  const bool known = settings.flash.page_bytes > 0;
+  std::string pages, lines, regions;
+  for (const size_t page : known
+                               ? std::vector<size_t>{settings.flash.page_bytes}
+                               : std::vector<size_t>{1024, 2048, 4096}) {
+    pages += fmt::format(" {} |", page);
+    lines += "---|";
+    regions += fmt::format(" {} |",
+                           region_bytes(settings, adapter_bytes, state, page));
+  }
   return fmt::format(
       kReadme,
       fmt::arg("adapters", several
@@ -199,8 +214,10 @@ std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,
       fmt::arg("training", trains ? kReadmeTraining : ""),
       fmt::arg("code", store_code_bytes(settings)),
       fmt::arg("stack", store_stack_bytes(settings)),
-      fmt::arg("r1", region(1024)), fmt::arg("r2", region(2048)),
-      fmt::arg("r4", region(4096)),
+      fmt::arg("page", known ? settings.flash.page_bytes : 4096),
+      fmt::arg("program", known ? settings.flash.program_bytes : 8),
+      fmt::arg("pages", pages), fmt::arg("lines", lines),
+      fmt::arg("regions", regions),
       fmt::arg(
           "state_size",
           trains ? fmt::format("\nA state has {} bytes: a header of 128, the "

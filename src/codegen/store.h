@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "codegen/output_file.h"
 #include "plan/program.h"
+#include "plan/target.h"
 
 namespace ft::codegen {
 
@@ -26,6 +27,7 @@ struct StoreSettings {
   std::string plan_hash = {};
   // Who signs them (Ed25519); none: unsigned images are taken.
   std::optional<std::array<uint8_t, 32>> public_key = {};
+  FlashGeometry flash = {};  // of the target, if it is known
 };
 
 // A file as it comes with fieldtune. The table is made when building, by
@@ -52,6 +54,11 @@ size_t store_stack_bytes(const StoreSettings& settings);
 // Bytes that a saved training state takes of flash, header and all; 0 where
 // nothing is trained.
 size_t state_bytes(size_t persistent_bytes, bool trains);
+
+// Bytes of flash that all of it takes, FT_STORE_BYTES(page); 0 without a store
+// or where the target's page is not known.
+size_t store_bytes(const StoreSettings& settings, size_t adapter_bytes,
+                   size_t persistent_bytes, bool trains);
 
 // What README.md says about it.
 std::string store_readme(const StoreSettings& settings, size_t adapter_bytes,

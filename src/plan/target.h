@@ -50,6 +50,12 @@ struct TileSizes {
   int channels = 1, rank = 1;
 };
 
+// How the flash that a device keeps adapters in is written; 0: not said.
+struct FlashGeometry {
+  uint32_t page_bytes = 0;     // erased at once
+  uint32_t program_bytes = 0;  // programmed at once
+};
+
 struct Target {
   std::string name;
   std::string arch;  // "armv7e-m"
@@ -60,6 +66,7 @@ struct Target {
   bool runs_linux = false;  // fieldtune itself runs there; nothing is printed
   TileSizes tile;
   std::vector<MemoryRegion> memory;
+  FlashGeometry flash;
   std::string compiler, c_flags;  // "arm-none-eabi-gcc", "-mcpu=cortex-m4 ..."
   std::optional<TargetCosts> costs;
 

@@ -212,6 +212,18 @@ TileSizes read_tile(Table t) {
           static_cast<int>(t.whole("rank", 1))};
 }
 
+// Limits: runtime_mcu/flash/ft_flash.h.
+FlashGeometry read_flash(Table t) {
+  t.only({"page_bytes", "program_bytes"});
+  const auto power = [&](const char* key, uint64_t low, uint64_t high) {
+    const uint64_t v = t.whole(key);
+    if (v < low || v > high || (v & (v - 1)) != 0)
+      t.fail(key, fmt::format("a power of two from {} to {}", low, high));
+    return static_cast<uint32_t>(std::min(v, high));
+  };
+  return {power("page_bytes", 128, 1 << 24), power("program_bytes", 1, 32)};
+}
+
 void read_compiler(Table t, Target& target) {
   target.compiler = t.text("prefix") + "gcc";
   target.c_flags = fmt::format("{}", fmt::join(t.texts("flags"), " "));
@@ -237,6 +249,7 @@ Result<Target> parse_target(std::string_view text, const std::string& source) {
   if (fpu.has("double")) target.has_double = fpu.flag("double");
   if (root.has("tile")) target.tile = read_tile(root.table("tile"));
   read_memory(root, target);
+  if (root.has("flash")) target.flash = read_flash(root.table("flash"));
   target.runs_linux = root.has("linux") && root.flag("linux");
   if (!target.runs_linux) read_compiler(root.table("compiler"), target);
   if (root.has("costs"))

@@ -41,6 +41,7 @@ TEST(Target, ReadsAllItSays) {
   EXPECT_TRUE(target->has_fpu);
   EXPECT_EQ(target->memory_bytes("ram"), 65536u);
   EXPECT_EQ(target->memory_bytes("psram"), 0u);
+  EXPECT_EQ(target->flash.page_bytes, 0u);
   EXPECT_EQ(target->compiler, "arm-none-eabi-gcc");
   EXPECT_EQ(target->c_flags, "-mcpu=cortex-m55 -mthumb");
   EXPECT_EQ(target->arch, "armv8.1-m.main");
@@ -147,6 +148,27 @@ TEST(Target, NamesTheLineOfWhatIsWrong) {
   }
 }
 
+TEST(Target, KnowsHowFlashIsWritten) {
+  const auto with_flash = [](const char* page, const char* unit) {
+    return parse_target(std::string(kGood) + "[flash]\npage_bytes = " + page +
+                            "\nprogram_bytes = " + unit + "\n",
+                        "mine.toml");
+  };
+  const auto target = with_flash("4096", "8");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  EXPECT_EQ(target->flash.page_bytes, 4096u);
+  EXPECT_EQ(target->flash.program_bytes, 8u);
+  for (const char* page : {"3000", "64", "-4096", "33554432"}) {
+    const auto wrong = with_flash(page, "8");
+    ASSERT_FALSE(wrong.ok()) << page;
+    EXPECT_NE(wrong.status().message().find(":20: 'flash.page_bytes' must be"),
+              std::string::npos)
+        << wrong.status().message();
+  }
+  for (const char* unit : {"0", "6", "64", "true"})
+    EXPECT_FALSE(with_flash("4096", unit).ok()) << unit;
+}
+
 TEST(Target, RefusesWhatIsNoTarget) {
   EXPECT_FALSE(parse_target("name = ", "x.toml").ok());
   EXPECT_FALSE(load_target("no/such/file.toml").ok());
@@ -168,6 +190,7 @@ TEST(Target, EveryOneThatComesWithItIsGood) {
     EXPECT_GE(target->tile.channels, 1);
     if (!target->runs_linux) {
       EXPECT_FALSE(target->compiler.empty());
+      EXPECT_GT(target->flash.page_bytes, 0u) << name;
     }
   }
 }

@@ -3,24 +3,17 @@ signs: installed, swapped, refused and resumed on this machine and on emulated
 boards, to the same lines and the same bits.
 """
 
-import hashlib
+import re
 import shutil
-import struct
 import subprocess
-import zlib
 
-import numpy as np
 import pytest
 
-from fieldtune_cli import run, run_json
-from mcu_boards import ROOT, mcu, target_or_skip
-from mcu.build import FLAGS
-from mcu.model import run_model, samples_header
+from fieldtune_cli import ROOT, run, run_json
+from mcu_boards import target_or_skip
+from mcu.model import run_model
+from store_life import DEMO, lived, make_life
 
-DEMO = ROOT / "examples" / "demo" / "keyword_base.tflite"
-DRIVER = ROOT / "tests" / "mcu" / "store_driver.c"
-# With states that begin as zeros, and with 8-bit moments that do not.
-OPTIMIZERS = {"integer": "adamw", "mixed": "adamw8bit"}
 HERE = {}  # by training steps: what this machine does
 LIFE = """\
 blank: no adapter was committed yet
@@ -48,92 +41,9 @@ its state: ok
 """
 
 
-def export(adapter, out, version, number, key):
-    return run_json(
-        "export", adapter, "--to", "device-image", "--model", DEMO,
-        "--adapter-version", version, "--adapter-number", number, "--sign",
-        key, "--out", out)  # fmt: skip
-
-
-def flip_base_hash(path, out):
-    """The image of another base model, its header's CRC to match. Its signature
-    is never looked at: the device knows before."""
-    image = bytearray(path.read_bytes())
-    image[92] ^= 1
-    image[4:8] = struct.pack("<I", zlib.crc32(image[:4] + image[8:128]))
-    out.write_bytes(image)
-
-
 @pytest.fixture(scope="module", params=["integer", "mixed"])
 def life(request, tmp_path_factory):
-    """A folder with adapters a and b, their images, and those to refuse."""
-    folder = tmp_path_factory.mktemp(request.param)
-    rng = np.random.default_rng(1)
-    shape = run_json("inspect", DEMO)["inputs"][0]["shape"]
-    np.save(folder / "x.npy", rng.normal(size=(10, *shape[1:])).astype("f4"))
-    np.save(folder / "y.npy", (np.arange(10) % 5).astype("i4"))
-    for number, name in enumerate("ab"):
-        run_json("train", DEMO, "--data", folder / "x.npy", "--labels",
-                 folder / "y.npy", "--classes", 5, "--epochs", 1, "--seed",
-                 number, "--precision", request.param, "--out",
-                 folder / f"{name}.safetensors")  # fmt: skip
-    for name in ("ours", "theirs"):
-        run_json("keygen", folder / f"{name}.key")
-    a, b, key = folder / "a.safetensors", folder / "b.safetensors", folder / (
-        "ours.key")
-    exported = export(a, folder / "a.img", 2, 0, key)
-    export(b, folder / "b.img", 2, 1, key)
-    export(b, folder / "old.img", 1, 1, key)
-    export(b, folder / "forged.img", 3, 1, folder / "theirs.key")
-    flip_base_hash(folder / "b.img", folder / "other.img")
-    return folder, request.param, exported
-
-
-def compiled(folder, precision, out, *options):
-    method = ["--classes", 5, "--precision", precision, "--optimizer",
-              OPTIMIZERS[precision]]
-    return run_json("compile", DEMO, *([] if "infer" in options else method),
-                    "--flash", 2, "--public-key", folder / "ours.key.pub",
-                    "--out", out, *options)  # fmt: skip
-
-
-def sources_of(model):
-    return [DRIVER, *(p for pattern in ("*.c", "flash/*.c", "kernels/*/*.c")
-                      for p in sorted(model.glob(pattern)))]
-
-
-def digests(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(folder.glob("*.bin"))}
-
-
-def lived(life, scratch, steps, target=None, sanitize=(), options=()):
-    """The lines that the driver said, digests of its files, and the Run."""
-    folder, precision, exported = life
-    options = [*options, *(["--target", target.name] if target else [])]
-    fields = compiled(folder, precision, scratch / "c", *options)
-    assert fields["infer_plan_hash"] == exported["plan_hash"]
-    assert fields["adapter_bytes"] == exported["payload_bytes"]
-    if target:  # what lived() measures below is within it
-        assert 2560 <= fields["stack_bytes"] < 16384
-    work = scratch / "work"
-    work.mkdir()
-    for image in folder.glob("*.img"):
-        shutil.copy(image, work)
-    (work / "samples.h").write_text(samples_header(fields, steps))
-    sources = sources_of(scratch / "c")
-    if target is None:
-        subprocess.run(["cc", *FLAGS, "-O1", "-Wall", "-Wextra", "-Wpedantic",
-                        "-Wconversion", "-Werror", "-DFT_HOST", *sanitize,
-                        "-I", work,
-                        "-I", scratch / "c", *sources, "-lm", "-o",
-                        work / "driver"], check=True)  # fmt: skip
-        done = subprocess.run([work / "driver"], cwd=work, check=True,
-                              capture_output=True, text=True)
-        return done.stdout, digests(work), None
-    done = mcu.build_and_run(target, sources, folder=work, time_limit=600,
-                             includes=[work, scratch / "c"])  # fmt: skip
-    return done.output, digests(work), done
+    return make_life(tmp_path_factory.mktemp(request.param), request.param)
 
 
 def answer_of(life, name, folder):
@@ -146,8 +56,8 @@ def answer_of(life, name, folder):
 
 def test_an_adapter_lives_in_flash_as_exported(life, tmp_path):
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    said, files, _ = lived(life, tmp_path, 10,
-                           sanitize=sanitize if life[1] == "integer" else [])
+    said, files, *_ = lived(
+        life, tmp_path, 10, sanitize=sanitize if life[1] == "integer" else [])
     assert said == LIFE + TRAINING
     for name in "ab":
         expected = answer_of(life, name, tmp_path / name)
@@ -158,7 +68,7 @@ def test_an_adapter_lives_in_flash_as_exported(life, tmp_path):
 @pytest.mark.parametrize("life", ["mixed"], indirect=True)
 @pytest.mark.parametrize("output", ["model", "real"])
 def test_inference_alone_takes_the_same_images(life, tmp_path, output):
-    said, files, _ = lived(
+    said, files, *_ = lived(
         life, tmp_path, 0, options=["--program", "infer", "--adapter",
                                     life[0] / "a.safetensors", "--output",
                                     output])
@@ -248,6 +158,37 @@ def test_the_store_has_no_warning_and_cpp_reads_it(tmp_path):
         subprocess.run(["cppcheck", "--std=c99", "--quiet", "--enable=warning,"
                         "portability,performance", "--error-exitcode=1", "-I",
                         folder, *ours], check=True)  # fmt: skip
+
+
+def test_the_region_counts_as_flash(tmp_path):
+    plain = ["--classes", 5, "--target", "cortex-m33"]
+    store = ["--flash", 2, "--unsigned"]
+    without = run_json("compile", DEMO, *plain, "--out", tmp_path / "a")
+    model = run_json("compile", DEMO, *plain, *store, "--out", tmp_path / "b")
+    page, adapter = 8192, model["adapter_bytes"]
+    pages = lambda count: -(-count // page) * page
+    assert without["store_bytes"] == 0
+    assert model["store_bytes"] == 2 * (2 * page + 2 * pages(128 + adapter) +
+                                        2 * pages(model["state_bytes"]))
+    text = (tmp_path / "b" / "README.md").read_text()
+    assert f"| `FT_STORE_BYTES` | {model['store_bytes']} |\n" in text
+    assert ".page_bytes = 8192, .program_bytes = 16" in text
+    assert (f"| adapters and training states | flash | {model['store_bytes']} |"
+            in text)
+    full = model["constant_bytes"] + model["code_bytes"] + model["store_bytes"]
+    toml = (ROOT / "targets" / "cortex-m33.toml").read_text()
+    flash = re.search(r'name = "flash"\norigin = .*\nbytes = (\w+)', toml)[1]
+    tight = tmp_path / "tight.toml"
+    tight.write_text(toml.replace(f"bytes = {flash}", f"bytes = {full - 1}", 1))
+    done = run("compile", DEMO, "--classes", 5, "--target", tight, *store,
+               "--out", tmp_path / "c")
+    assert done.returncode == 4 and not (tmp_path / "c").exists()
+    assert (f"flash {full:>9} of {full - 1:>9} bytes  too large" in done.stderr
+            and f", adapters and states {model['store_bytes']})" in done.stderr)
+    tight.write_text(toml.replace("[flash]", "[unknown]"))
+    done = run("compile", DEMO, "--classes", 5, "--target", tight, *store,
+               "--out", tmp_path / "c")
+    assert done.returncode == 2 and "has no table [flash]" in done.stderr
 
 
 def test_what_compile_refuses(tmp_path):
