@@ -67,7 +67,8 @@ def plan_time():
     return section(
         "Time of a plan", "planner_time.json",
         "`fieldtune plan` as a whole, reading the model included: LoRA of every "
-        "layer of decoders of 12 and 115 blocks, 128 tokens.")  # fmt: skip
+        "layer of decoders of 12 and 115 blocks, 128 tokens. Seconds of one "
+        "processor core, which others use too.")  # fmt: skip
 
 
 SECTIONS = {"placement": placement, "random_sets": random_sets,
