@@ -19,6 +19,11 @@ Status check_adapters(const CompileOptions& options) {
   if (merged && options.flash_adapters > 0)
     return usage_error(
         "--flash: a merged adapter cannot be swapped; use --adapter-mode side");
+  if (options.adapter_mode == "int8" &&
+      (options.program != "infer" || options.adapters.paths.empty()))
+    return usage_error(
+        "--adapter-mode int8 needs --program infer and an --adapter; what is "
+        "being trained is used as it is trained");
   const bool has_key = !options.public_key.empty();
   if (options.flash_adapters == 0 && (has_key || options.takes_unsigned))
     return usage_error("--public-key and --unsigned are of --flash");
@@ -56,9 +61,12 @@ void CompileOptions::add_to(CLI::App& app) {
   adapters.add_to(app);
   app.add_option("--adapter-mode", adapter_mode,
                  "of --program infer: side: the adapter computes beside the "
-                 "base and can be swapped; merged: it is folded into the "
-                 "weights, as 'fieldtune merge' does")
-      ->check(CLI::IsMember({"side", "merged"}))
+                 "base as it was trained and can be swapped; int8: the same "
+                 "in integers, which is several times faster and rounds a "
+                 "little differently (LoRA beside int8 layers; 'eval "
+                 "--adapter-mode int8' says how well); merged: it is folded "
+                 "into the weights, as 'fieldtune merge' does")
+      ->check(CLI::IsMember({"side", "int8", "merged"}))
       ->capture_default_str();
   app.add_option("--init-adapter", init_adapter,
                  "training starts from the values of this adapter");

@@ -5,6 +5,7 @@
 #include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
 #include "ops/rank_allocation.h"
+#include "ops/side_ops.h"
 #include "ops/top_gradient.h"
 
 namespace ft::ops {
@@ -97,6 +98,9 @@ constexpr const OpDef* kAllOps[] = {
     &kAdaloraScore,
     &kAdaloraAllocate,
     &kAdaloraPrune,
+    // Adapters beside int8 inference.
+    &kSideConv2d,
+    &kWideDepthwiseConv2d,
     // Training in integers.
     &kBfpSideConv2d,
     &kBfpSideDepthwiseConv2d,

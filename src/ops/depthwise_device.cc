@@ -23,7 +23,8 @@ std::vector<std::byte> channels_of(const LowerContext& context,
                           .stride = 1,
                           .step = p.out_c,
                           .count = p.k_h * p.k_w,
-                          .is_fixed = !context.view.has(3)},
+                          .is_fixed = !context.view.has(3),
+                          .added = 0},
                          lowered);
 }
 

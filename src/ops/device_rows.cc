@@ -7,6 +7,7 @@
 #include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
 #include "ops/conv_common.h"
+#include "ops/side_ops.h"
 
 namespace ft::ops {
 namespace {
@@ -20,13 +21,15 @@ const int8_t* weights_of(const LowerContext& context) {
 void replace_aux(const LowerContext& context, const DeviceWeights& weights,
                  std::vector<std::byte> packed, int32_t rank,
                  Lowered& lowered) {
-  const ft_device_layer layer{.out_c = weights.n,
-                              .x_zero_point = weights.x_zero_point,
-                              .y_zero_point = weights.y_zero_point,
-                              .stride = weights.k,
-                              .step = 1,
-                              .count = weights.k,
-                              .is_fixed = rank == 0 && weights.rounds_twice};
+  const ft_device_layer layer{
+      .out_c = weights.n,
+      .x_zero_point = weights.x_zero_point,
+      .y_zero_point = weights.y_zero_point,
+      .stride = weights.k,
+      .step = 1,
+      .count = weights.k,
+      .is_fixed = rank == 0 && weights.rounds_twice && weights.added == 0,
+      .added = weights.added};
   std::vector<AuxData> aux;
   aux.push_back({std::move(packed)});
   aux.push_back({device_channels(context, layer, lowered)});
@@ -43,6 +46,7 @@ uint32_t unread_inputs(const OpDef& op, const KernelDef& row) {
   const bool only_adds_scratch =
       &op == &kBfpDepthwiseConv2dInputGrad || &op == &kBfpConv2dWeightGrad;
   if (only_adds_scratch) return 0;
+  if (&op == &kWideDepthwiseConv2d) return 0;  // weights can change
   return &op == &kBfpConv2dInputGrad ? 1u << 2 : 1u << 1 | 1u << 2;
 }
 

@@ -18,6 +18,7 @@ struct DeviceWeights {
   int32_t n, k;
   int32_t x_zero_point, y_zero_point;
   bool rounds_twice = true;  // as convolutions do, not fully connected layers
+  int32_t added = 0;         // to sums, at most, beside a float side
 };
 
 // Weights and bias are constants, and there is no gain.

@@ -159,7 +159,8 @@ Status fit_to_base(const BaseModel& base, LoadedAdapter& loaded) {
 
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
                                         std::span<const AdapterChoice> choices,
-                                        const PlanOptions& plan, int seq_len) {
+                                        const PlanOptions& plan, int seq_len,
+                                        SideArithmetic sides) {
   AdaptedModel model;
   FT_TRY(model.adapters, open_adapters(choices));
   for (const LoadedAdapter& a : model.adapters)
@@ -184,11 +185,20 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
     FT_TRY(model.step, compile_base(model.base.graph, plan));
     return model;
   }
+  const auto install = [&](CompiledStep& step) -> Status {
+    for (size_t i = 0; i < methods.size(); ++i)
+      if (methods[i].weight != 0)
+        FT_TRY_STATUS(install_adapter(model.adapters[i].adapter, step, i));
+    return ok_status();
+  };
+  if (sides == SideArithmetic::kInt8) {
+    FT_TRY(model.step, compile_int8_inference(model.base.graph, methods, plan,
+                                              model.precision, install));
+    return model;
+  }
   FT_TRY(model.step,
          compile_inference(model.base.graph, methods, plan, model.precision));
-  for (size_t i = 0; i < methods.size(); ++i)
-    if (methods[i].weight != 0)
-      FT_TRY_STATUS(install_adapter(model.adapters[i].adapter, model.step, i));
+  FT_TRY_STATUS(install(model.step));
   return model;
 }
 

@@ -56,7 +56,8 @@ Status fit_to_base(const BaseModel& base, LoadedAdapter& adapter);
 Result<AdaptedModel> load_adapted_model(const std::string& model_path,
                                         std::span<const AdapterChoice> choices,
                                         const PlanOptions& plan,
-                                        int seq_len = 0);
+                                        int seq_len = 0,
+                                        SideArithmetic sides = {});
 
 // Makes the adapter's tensors the initial values of the program's parameters:
 // of those that belong to adapter `index` of several.

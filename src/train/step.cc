@@ -9,6 +9,7 @@
 #include "ops/append.h"
 #include "passes/dead_code.h"
 #include "passes/early_updates.h"
+#include "passes/int8_sides.h"
 #include "passes/integerize.h"
 #include "passes/recompute.h"
 #include "train/drop_search.h"
@@ -222,6 +223,30 @@ Result<CompiledStep> compile_inference(const Graph& base,
                                        Precision precision,
                                        const AdapterStorage& storage) {
   FT_TRY(Adapted a, adapt(base, methods, precision, storage));
+  return finish_inference(std::move(a), plan, precision);
+}
+
+Result<SideArithmetic> parse_side_arithmetic(std::string_view adapter_mode) {
+  if (adapter_mode == "side") return SideArithmetic::kAsTrained;
+  if (adapter_mode == "int8") return SideArithmetic::kInt8;
+  return usage_error(
+      fmt::format("no --adapter-mode '{}' of adapters beside the base; there "
+                  "are: side, int8",
+                  adapter_mode));
+}
+
+Result<CompiledStep> compile_int8_inference(
+    const Graph& base, std::span<const MethodSettings> methods,
+    const PlanOptions& plan, Precision precision,
+    const InstallValues& install) {
+  FT_TRY(Adapted a, adapt(base, methods, precision, {}));
+  CompiledStep valued;  // to hold values; never planned
+  valued.program.graph = std::move(a.graph);
+  valued.adapted = std::move(a.adapted);
+  FT_TRY_STATUS(install(valued));
+  a.graph = std::move(valued.program.graph);
+  a.adapted = {};
+  FT_TRY_STATUS(int8_sides(a.graph));
   return finish_inference(std::move(a), plan, precision);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/result.h"
@@ -86,6 +87,19 @@ Result<CompiledStep> compile_inference(const Graph& base,
                                        const PlanOptions& plan,
                                        Precision precision,
                                        const AdapterStorage& storage = {});
+
+// Whether adapters beside int8 layers compute as they were trained, or in
+// integers of their own (passes/int8_sides.h), much faster on devices.
+enum class SideArithmetic { kAsTrained, kInt8 };
+Result<SideArithmetic> parse_side_arithmetic(std::string_view adapter_mode);
+
+// Inference with SideArithmetic::kInt8. Integers depend on the values, so
+// `install` gives the parameters theirs before the program is planned. Its
+// parameters are those integers; `adapted` names the float ones no more.
+using InstallValues = std::function<Status(CompiledStep& step)>;
+Result<CompiledStep> compile_int8_inference(
+    const Graph& base, std::span<const MethodSettings> methods,
+    const PlanOptions& plan, Precision precision, const InstallValues& install);
 
 // The base alone, without any method; outputs as above.
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);

@@ -20,6 +20,7 @@
 #include "ops/example_graph.h"
 #include "ops/example_types.h"
 #include "ops/linear_examples.h"
+#include "ops/side_ops.h"
 
 namespace ft {
 namespace {
@@ -139,6 +140,18 @@ OpExample int8_layer(const TensorType& x, const TensorType& w, int64_t out_c,
           .out_quant = quant_of_output(y_scale, -128)};
 }
 
+// With a side of rank 4.
+OpExample side_layer(const TensorType& x, const TensorType& w,
+                     const Attrs& attrs, float y_scale) {
+  OpExample layer = int8_layer(x, w, w.shape[0], attrs, y_scale);
+  const int64_t k = w.shape.num_elements() / w.shape[0];
+  layer.inputs.push_back(s8({4, (k + 15) / 16 * 16}, 1, 0));
+  layer.inputs.push_back(s32({4}));
+  layer.inputs.push_back(
+      {.dtype = DType::kS16, .shape = {w.shape[0], 4}, .quant = {}});
+  return layer;
+}
+
 TensorType weights(const Shape& shape, int axis) {
   return s8_per_channel(shape, axis);
 }
@@ -211,6 +224,17 @@ std::vector<OpExample> layers_of(const OpDef& op) {
                        {"pad_left", 1},
                        {"pad_bottom", 1},
                        {"pad_right", 1}}}};
+  if (&op == &ops::kSideConv2d)
+    return {side_layer(x, weights({64, 1, 1, 64}, 0), {}, 2.0f),
+            side_layer(s8({1, 9, 7, 64}, 0.05f, 3), weights({64, 3, 3, 64}, 0),
+                       kSame, 4.0f)};
+  if (&op == &ops::kWideDepthwiseConv2d) {
+    OpExample wide = int8_layer(x, weights({64, 9}, 0), 64, kSame, 60.0f);
+    wide.inputs[1].dtype = DType::kS16;
+    wide.attrs.set("k_h", int64_t{3});
+    wide.attrs.set("k_w", int64_t{3});
+    return {wide};
+  }
   if (&op == &ops::kBinary)
     return {{.inputs = {s8({1, 16, 16, 16}, 0.05f, -128),
                         s8({1, 16, 16, 16}, 0.03f, 4)},

@@ -85,16 +85,19 @@ Status write(const CompileOptions& options, const Target& target,
 // Inference with the adapters beside the base, or folded into it.
 Status write_inference(const CompileOptions& options, const Target& target) {
   FT_TRY(const auto choices, options.adapters.choices());
+  const bool merges = options.adapter_mode == "merged";
+  FT_TRY(const SideArithmetic sides,
+         parse_side_arithmetic(merges ? "side" : options.adapter_mode));
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, choices, plan_for(target),
-                            options.method.seq_len));
+                            options.method.seq_len, sides));
   const auto print = [&](const codegen::DeviceModel& programs) -> Status {
     FT_TRY(codegen::DeviceModel device,
            device_model_of(options, target,
                            recorded(model.metadata(), "front_end"), programs));
     return write(options, target, std::move(device));
   };
-  if (options.adapter_mode == "side")
+  if (!merges)
     return print({.infer = &model.step.program,
                   .title = "for inference",
                   .base_sha256 = model.base.sha256});

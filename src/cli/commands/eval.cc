@@ -14,6 +14,7 @@ struct Options {
   DataFlags data;
   int seq_len = 0;
   KernelOptions kernels;
+  std::string adapter_mode = "side";
   bool confusion = false, json = false;
 
   void add_to(CLI::App& app) {
@@ -24,6 +25,11 @@ struct Options {
     data.add_source_to(app);
     add_seq_len(app, seq_len);
     kernels.add_to(app);
+    app.add_option("--adapter-mode", adapter_mode,
+                   "side: as it was trained; int8: in integers of its own, as "
+                   "'compile --adapter-mode int8' prints it")
+        ->check(CLI::IsMember({"side", "int8"}))
+        ->capture_default_str();
     app.add_flag("--confusion", confusion, "print the confusion matrix too");
     app.add_flag("--json", json, "one JSON object on stdout");
   }
@@ -31,9 +37,13 @@ struct Options {
 
 Status run(const Options& options) {
   FT_TRY(const auto choices, options.adapters.choices());
+  FT_TRY(const SideArithmetic sides,
+         parse_side_arithmetic(options.adapter_mode));
+  if (choices.empty() && sides == SideArithmetic::kInt8)
+    return usage_error("--adapter-mode int8 needs an --adapter");
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, choices, options.kernels.plan(),
-                            options.seq_len));
+                            options.seq_len, sides));
   const Metadata metadata = model.metadata();
   const TextReader reader(model.base);
   FT_TRY(const EvaluationData data,

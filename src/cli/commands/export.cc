@@ -27,6 +27,7 @@ struct Options {
   std::string adapter, format = "peft", out, base_name, model;
   std::string adapter_name = "fieldtune";
   std::string sign;
+  std::string adapter_mode = "side";
   std::optional<uint32_t> adapter_version, adapter_number;
   StorageOptions storage;
   bool json = false;
@@ -58,6 +59,12 @@ struct Options {
     app.add_option("--adapter-number", adapter_number,
                    "of the device image: which of the device's adapters it is "
                    "('compile --flash N' has 0 to N - 1); default 0");
+    app.add_option("--adapter-mode", adapter_mode,
+                   "of the device image: side: for 'compile', training or "
+                   "not; int8: for 'compile --program infer --adapter-mode "
+                   "int8'")
+        ->check(CLI::IsMember({"side", "int8"}))
+        ->capture_default_str();
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -154,9 +161,11 @@ Status write_image(const Options& options) {
     key.emplace(std::move(loaded));
   }
   const AdapterChoice choice{.path = options.adapter};
+  FT_TRY(const SideArithmetic sides,
+         parse_side_arithmetic(options.adapter_mode));
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, std::span(&choice, 1),
-                            {.exact = true, .c99_only = true}));
+                            {.exact = true, .c99_only = true}, 0, sides));
   const Program& program = model.step.program;
   FT_TRY(const auto payload, parameter_region(program));
   DeviceImage image{.version = options.adapter_version.value_or(1),
@@ -200,6 +209,8 @@ Status run(const Options& options) {
     return usage_error("--adapter-version needs --to device-image");
   if (!to_device && options.adapter_number)
     return usage_error("--adapter-number needs --to device-image");
+  if (!to_device && options.adapter_mode != "side")
+    return usage_error("--adapter-mode needs --to device-image");
   if (to_device) return write_image(options);
   FT_TRY(Adapter adapter, load_any_adapter(options.adapter));
   if (ours) return write_adapter(options, std::move(adapter));

@@ -4,48 +4,10 @@
  * aux: weights as halfwords [out_c / 4][k_h * k_w][channels 0, 2, 1, 3],
  * ft_device_channels. scratch: pointers to the taps, a row of zero points. */
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
+#include "kernels/depthwise_conv2d/dsp_taps.h"
 #include "kernels/depthwise_conv2d/tap_rows.h"
-#include "kernels/quant/s8_armdsp.h"
 
-#define FT_TAP                           \
-  "ldr %[r], [%[taps]], #4\n\t"          \
-  "ldr %[e], [%[r], %[c]]\n\t"           \
-  "ldrd %[w0], %[w1], [%[w]], #8\n\t"    \
-  "sxtb16 %[o], %[e], ror #8\n\t"        \
-  "sxtb16 %[e], %[e]\n\t"                \
-  "smlabb %[a0], %[e], %[w0], %[a0]\n\t" \
-  "smlatt %[a2], %[e], %[w0], %[a2]\n\t" \
-  "smlabb %[a1], %[o], %[w1], %[a1]\n\t" \
-  "smlatt %[a3], %[o], %[w1], %[a3]\n\t"
-
-#define FT_TAP_OPERANDS                                                        \
-  [taps] "+r"(taps), [w] "+r"(w), [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), \
-      [a3] "+r"(a3), [r] "=&r"(r), [e] "=&r"(e), [o] "=&r"(o), [w0] "=&r"(w0), \
-      [w1] "=&r"(w1)
-
-typedef struct {
-  int32_t c0, c1, c2, c3;
-} four_sums;
-
-/* Of channels c .. c + 3. */
-static inline four_sums sum_taps(const int8_t* const* taps, int32_t count,
-                                 int32_t c, const int16_t* w) {
-  const int8_t* const* end3 = taps + count / 3 * 3;
-  const int8_t* const* end = taps + count;
-  int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, r, e, o, w0, w1;
-  four_sums sums;
-  while (taps != end3)
-    __asm volatile(FT_TAP FT_TAP FT_TAP:FT_TAP_OPERANDS
-                   : [c] "r"(c)
-                   : "memory");
-  while (taps != end)
-    __asm volatile(FT_TAP:FT_TAP_OPERANDS : [c] "r"(c) : "memory");
-  sums.c0 = a0;
-  sums.c1 = a1;
-  sums.c2 = a2;
-  sums.c3 = a3;
-  return sums;
-}
+static const ft_dsp_four kNoSums = {0, 0, 0, 0};
 
 FT_DSP_COPIED void plain_pixel(const ft_conv_params* p,
                                const int8_t* const* taps, const int16_t* w,
@@ -55,7 +17,7 @@ FT_DSP_COPIED void plain_pixel(const ft_conv_params* p,
   int8_t* end = y + p->out_c;
   int32_t c = 0;
   for (; y != end; y += 4, c += 4, w += 4 * count, k += 4) {
-    const four_sums s = sum_taps(taps, count, c, w);
+    const ft_dsp_four s = ft_dsp_sum_taps(taps, count, c, w, kNoSums);
     y[0] = ft_dsp_requantize(s.c0, k, is_byte, low, high);
     y[1] = ft_dsp_requantize(s.c1, k + 1, is_byte, low, high);
     y[2] = ft_dsp_requantize(s.c2, k + 2, is_byte, low, high);
@@ -68,7 +30,7 @@ static void any_pixel(const ft_conv_params* p, const int8_t* const* taps,
   const int32_t count = p->k_h * p->k_w;
   int32_t c, i;
   for (c = 0; c < p->out_c; c += 4, w += 4 * count) {
-    const four_sums s = sum_taps(taps, count, c, w);
+    const ft_dsp_four s = ft_dsp_sum_taps(taps, count, c, w, kNoSums);
     const int32_t sums[4] = {s.c0, s.c1, s.c2, s.c3};
     for (i = 0; i < 4; ++i, ++k) {
       const int32_t acc = (int32_t)((uint32_t)sums[i] + (uint32_t)k->init);

@@ -41,6 +41,7 @@ typedef struct {
   int32_t stride, step,
       count;        /* weight i of channel c: c * stride + i * step */
   int32_t is_fixed; /* nothing else is added to the sums */
+  int32_t added;    /* what is added, if a plain formula is to hold with it */
 } ft_device_layer;
 
 /* Of `out_c` channels, rounded up to an even number. */

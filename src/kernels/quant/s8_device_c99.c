@@ -29,16 +29,17 @@ static weight_range range_of(const ft_device_layer* layer, const int8_t* ws) {
   return r;
 }
 
-/* The least and largest value that a sum and what it starts at can have stay
- * below 2^30, so that twice it is an int32. */
-static int is_small(int64_t init, int64_t magnitude) {
-  return (init < 0 ? -init : init) + 128 * magnitude < ((int64_t)1 << 30);
+/* The least and largest value that a sum, what it starts at and what is added
+ * can have stay below 2^30, so that twice it is an int32. */
+static int is_small(int64_t init, int64_t magnitude, int64_t added) {
+  return (init < 0 ? -init : init) + 128 * magnitude + added <
+         ((int64_t)1 << 30);
 }
 
-static int is_plain(const ft_device_channel* c, int64_t init,
-                    int64_t magnitude) {
+static int is_plain(const ft_device_channel* c, int64_t init, int64_t magnitude,
+                    int64_t added) {
   return c->right >= 1 && c->right <= FT_DEVICE_MAX_RIGHT &&
-         is_small(init, magnitude);
+         is_small(init, magnitude, added);
 }
 
 /* Whether every sum gives the same output, which then replaces the channel's
@@ -65,7 +66,7 @@ static int set_channel(const ft_device_layer* layer, const weight_range* range,
                        int32_t bias, ft_device_channel* to) {
   const int64_t init = bias - layer->x_zero_point * range->sum;
   to->init = (int32_t)(uint32_t)(uint64_t)init; /* sums wrap */
-  if (!is_plain(to, init, range->magnitude))
+  if (!is_plain(to, init, range->magnitude, layer->added))
     return fold_constant(layer, range, init, to);
   to->offset = (int32_t)(1u << (to->right - 1)) +
                layer->y_zero_point * (int32_t)(1u << to->right);

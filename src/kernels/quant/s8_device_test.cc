@@ -44,7 +44,7 @@ TEST(DeviceChannels, OneShiftGivesTheReferencesTwoRoundings) {
         static_cast<int32_t>(random.below(i++, 256)) - 128;
     const int32_t shift = -right, bias = 12345;
     const int8_t w = 1;
-    const ft_device_layer layer{1, 7, zero_point, 1, 1, 1, 1};
+    const ft_device_layer layer{1, 7, zero_point, 1, 1, 1, 1, 0};
     std::vector<int32_t> bytes(ft_device_channels_bytes(1) / sizeof(int32_t));
     auto* made = reinterpret_cast<ft_device_channels*>(bytes.data());
     ft_device_set_channels(&layer, &w, &bias, &multiplier, &shift, made);
@@ -64,7 +64,7 @@ TEST(DeviceChannels, OneShiftGivesTheReferencesTwoRoundings) {
 
 TEST(DeviceChannels, ShiftsToTheLeftAndHugeBiasesAreNotPlain) {
   const int8_t w = 1;
-  const ft_device_layer layer{1, 0, 0, 1, 1, 1, 0};
+  const ft_device_layer layer{1, 0, 0, 1, 1, 1, 0, 0};
   const int32_t multiplier = 1 << 30;
   std::vector<int32_t> bytes(ft_device_channels_bytes(1) / sizeof(int32_t));
   auto* made = reinterpret_cast<ft_device_channels*>(bytes.data());
@@ -78,7 +78,7 @@ TEST(DeviceChannels, ShiftsToTheLeftAndHugeBiasesAreNotPlain) {
 
 TEST(DeviceChannels, AChannelWithOneOutputIsPlainWhereNothingIsAdded) {
   const int8_t w[2] = {-3, 100};
-  ft_device_layer layer{1, 5, -7, 2, 1, 2, 1};
+  ft_device_layer layer{1, 5, -7, 2, 1, 2, 1, 0};
   const int32_t multiplier = (1 << 30) + 12345;
   std::vector<int32_t> bytes(ft_device_channels_bytes(1) / sizeof(int32_t));
   auto* made = reinterpret_cast<ft_device_channels*>(bytes.data());

@@ -1,0 +1,227 @@
+// Adapters in integers beside int8 layers against real numbers: one layer, its
+// LoRA and what both give in double precision.
+#include "passes/int8_sides.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+#include "exec/session.h"
+#include "kernels/kernel.h"
+#include "methods/head.h"
+#include "ops/all_ops.h"
+#include "ops/append.h"
+#include "ops/linear_examples.h"
+#include "ops/side_ops.h"
+#include "passes/dead_code.h"
+#include "plan/program.h"
+
+namespace ft {
+namespace {
+
+constexpr int64_t kH = 5, kW = 4;
+
+struct Layer {
+  const OpDef* op = &ops::kConv2d;
+  int64_t in_c = 8, out_c = 12, kernel = 3, rank = 4;
+  int32_t x_zero_point = -128;
+  double b_range = 0.5;  // of B; 0: the deployed layer
+  float dead_scale = 0;  // of the first channel's weights, if not 0
+  bool is_depthwise() const { return op == &ops::kDepthwiseConv2d; }
+};
+
+struct Built {
+  Graph graph;
+  std::vector<int8_t> x;
+  std::vector<double> real;  // of each output, before it is rounded
+};
+
+std::vector<int8_t> random_bytes(size_t n, const char* what) {
+  const Random random(11, what);
+  std::vector<int8_t> bytes;
+  for (size_t i = 0; i < n; ++i)
+    bytes.push_back(
+        static_cast<int8_t>(static_cast<int>(random.below(i, 255)) - 127));
+  return bytes;
+}
+
+// What [rank, taps] and [out_c, rank] add to weight `tap` of output c; of a
+// convolution a tap is one of a window's elements.
+double product(const Layer& l, const std::vector<float>& a,
+               const std::vector<float>& b, int64_t c, int64_t tap,
+               int64_t taps) {
+  double sum = 0;
+  for (int64_t i = 0; i < l.rank; ++i)
+    sum += static_cast<double>(a[static_cast<size_t>(i * taps + tap)]) *
+           static_cast<double>(b[static_cast<size_t>(c * l.rank + i)]);
+  return 2 * sum;  // lora_scaling
+}
+
+Built built(const Layer& l, float y_scale) {
+  Built made;
+  Graph& g = made.graph;
+  const int64_t taps = l.kernel * l.kernel;
+  const int64_t window = l.is_depthwise() ? taps : taps * l.in_c;
+  const Shape w_shape = l.is_depthwise()
+                            ? Shape{1, l.kernel, l.kernel, l.out_c}
+                            : Shape{l.out_c, l.kernel, l.kernel, l.in_c};
+  TensorType w_type = s8_per_channel(w_shape, l.is_depthwise() ? 3 : 0);
+  if (l.dead_scale > 0) w_type.quant.scale[0] = l.dead_scale;
+  const TensorType x_type = s8({1, kH, kW, l.in_c}, 0.05f, l.x_zero_point);
+  made.x = random_bytes(static_cast<size_t>(kH * kW * l.in_c), "x");
+  const auto w = random_bytes(static_cast<size_t>(w_shape.num_elements()), "w");
+  const auto a =
+      uniform_values(static_cast<size_t>(l.rank * window), 0.2, 3, "a");
+  auto b = uniform_values(static_cast<size_t>(l.out_c * l.rank), 1, 3, "b");
+  for (float& v : b) v *= static_cast<float>(l.b_range);
+  std::vector<int32_t> bias;
+  for (int64_t c = 0; c < l.out_c; ++c)
+    bias.push_back(l.dead_scale > 0 ? 0 : static_cast<int32_t>(c * 100 - 500));
+  const ValueId x = g.add_input("x", x_type);
+  const ValueId weight = g.add_owned(ValueKind::kConstant, "w", w_type, w);
+  const ValueId offset =
+      g.add_owned(ValueKind::kConstant, "b", s32({l.out_c}), bias);
+  const Attrs same{{"pad_top", l.kernel / 2},
+                   {"pad_left", l.kernel / 2},
+                   {"pad_bottom", l.kernel / 2},
+                   {"pad_right", l.kernel / 2}};
+  Attrs scaled = same;
+  scaled.set("lora_scaling", 2.0);
+  const ValueId lora_b =
+      g.add_owned(ValueKind::kParam, "B", f32({l.out_c, l.rank}), b);
+  std::vector<ValueId> inputs = {x, weight, offset};
+  if (l.is_depthwise()) {
+    const ValueId lora_a =
+        g.add_owned(ValueKind::kParam, "A", f32({l.rank, taps}), a);
+    const ValueId ba = append(g, ops::kMatmul, {lora_a, lora_b},
+                              {{"trans_a", 1}, {"trans_b", 1}, {"alpha", 2.0}})
+                           .value();
+    inputs.push_back(
+        append(
+            g, ops::kReshape, {ba},
+            {{"shape", std::vector<int64_t>{1, l.kernel, l.kernel, l.out_c}}})
+            .value());
+    scaled = same;
+  } else {
+    const ValueId lora_a = g.add_owned(
+        ValueKind::kParam, "A", f32({l.rank, l.kernel, l.kernel, l.in_c}), a);
+    inputs.push_back(append(g, ops::kConv2d, {x, lora_a}, same).value());
+    inputs.push_back(lora_b);
+  }
+  g.outputs = {
+      append(g, *l.op, inputs, scaled,
+             {.name = "layer", .out_quant = quant_of_output(y_scale, -3)})
+          .value()};
+  for (int64_t pixel = 0; pixel < kH * kW; ++pixel) {
+    for (int64_t c = 0; c < l.out_c; ++c) {
+      const double unit =
+          static_cast<double>(w_type.quant.scale[static_cast<size_t>(c)]);
+      double sum = bias[static_cast<size_t>(c)] * unit * 0.05;
+      for (int64_t tap = 0; tap < window; ++tap) {
+        const int64_t at = l.is_depthwise() ? tap : tap / l.in_c;
+        const int64_t ci = l.is_depthwise() ? c : tap % l.in_c;
+        const int64_t iy = pixel / kW + at / l.kernel - l.kernel / 2;
+        const int64_t ix = pixel % kW + at % l.kernel - l.kernel / 2;
+        if (iy < 0 || iy >= kH || ix < 0 || ix >= kW) continue;
+        const double v =
+            0.05 * (made.x[static_cast<size_t>((iy * kW + ix) * l.in_c + ci)] -
+                    l.x_zero_point);
+        const double base =
+            unit * w[static_cast<size_t>(l.is_depthwise() ? tap * l.out_c + c
+                                                          : c * window + tap)];
+        sum += v * (base + product(l, a, b, c, tap, window));
+      }
+      made.real.push_back(sum);
+    }
+  }
+  return made;
+}
+
+std::vector<int8_t> run(const Graph& graph, const std::vector<int8_t>& x) {
+  const Program program = build_program(graph.clone(), {}).value();
+  Session session = Session::create(program).value();
+  std::ranges::copy(std::as_bytes(std::span(x)), session.input(0).begin());
+  session.run();
+  const auto out = session.output(0);
+  const auto* first = reinterpret_cast<const int8_t*>(out.data());
+  return {first, first + out.size()};
+}
+
+// Largest distance from the real numbers, in steps of the output.
+double distance(const std::vector<int8_t>& y, const Built& made,
+                float y_scale) {
+  double most = 0;
+  for (size_t i = 0; i < y.size(); ++i) {
+    const double exact = std::clamp(
+        made.real[i] / static_cast<double>(y_scale) - 3, -128.0, 127.0);
+    most = std::max(most, std::abs(exact - y[i]));
+  }
+  return most;
+}
+
+class Int8Sides : public ::testing::TestWithParam<Layer> {};
+
+TEST_P(Int8Sides, AreWithinAStepOfRealNumbers) {
+  const Layer& l = GetParam();
+  const float y_scale = l.is_depthwise() ? 0.05f : 0.3f;
+  Built made = built(l, y_scale);
+  ASSERT_TRUE(int8_sides(made.graph).ok());
+  remove_dead_nodes(made.graph);
+  ASSERT_EQ(made.graph.num_nodes(), 1);
+  EXPECT_TRUE(made.graph.node(0).op == &ops::kSideConv2d ||
+              made.graph.node(0).op == &ops::kWideDepthwiseConv2d);
+  EXPECT_LE(distance(run(made.graph, made.x), made, y_scale), 1.0);
+}
+
+TEST_P(Int8Sides, WithoutAnAdapterAreTheDeployedLayer) {
+  Layer l = GetParam();
+  if (l.dead_scale > 0) GTEST_SKIP() << "its unit is coarser";
+  l.b_range = 0;
+  const Built base = built(l, 0.3f);
+  Graph beside = base.graph.clone();
+  ASSERT_TRUE(int8_sides(beside).ok());
+  remove_dead_nodes(beside);
+  EXPECT_EQ(run(beside, base.x), run(base.graph, base.x));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Layers, Int8Sides,
+    ::testing::Values(
+        Layer{}, Layer{.kernel = 1}, Layer{.in_c = 5, .rank = 3},
+        Layer{
+            .in_c = 16, .out_c = 7, .kernel = 1, .rank = 1, .x_zero_point = 9},
+        Layer{.b_range = 0.001}, Layer{.b_range = 1.2},
+        Layer{.in_c = 64, .kernel = 1, .dead_scale = 1e-8f},
+        Layer{.op = &ops::kDepthwiseConv2d, .in_c = 12, .b_range = 0.05},
+        Layer{.op = &ops::kDepthwiseConv2d,
+              .in_c = 6,
+              .out_c = 6,
+              .x_zero_point = 4,
+              .b_range = 0.2},
+        Layer{.op = &ops::kDepthwiseConv2d,
+              .in_c = 12,
+              .b_range = 0.2,
+              .dead_scale = 1e-7f}));
+
+TEST(Int8Sides, RefusesWhatTheyCannotHoldByName) {
+  const auto refusal = [](const Layer& l) {
+    Built made = built(l, 0.3f);
+    const Status status = int8_sides(made.graph);
+    EXPECT_EQ(status.code(), Code::kInvalidInput);
+    return status.message();
+  };
+  EXPECT_NE(refusal({.b_range = 1e6}).find("what the adapter adds to 'layer'"),
+            std::string::npos);
+  EXPECT_NE(refusal({.op = &ops::kDepthwiseConv2d, .in_c = 12, .b_range = 1e4})
+                .find("a weight of 'layer' is"),
+            std::string::npos);
+  Graph plain;
+  plain.outputs = {plain.add_input("x", f32({1}))};
+  EXPECT_NE(int8_sides(plain).message().find("beside no int8 layer"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace ft
