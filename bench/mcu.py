@@ -33,18 +33,27 @@ SIDE = ["cortex-m4", "cortex-m55"]
 IMAGES = {"kws": (49, 10, 1), "resnet8": (32, 32, 3), "vww": (96, 96, 3)}
 
 
-def random_adapter(model, precision):
-    """LoRA of rank 4 after a few steps on noise: its values are not zero."""
+# Where most of what an adapter learns lies: the last two convolutions that are not
+# depthwise, and the classifier.
+LAST = {"kws": ["conv2d_3", "conv2d_4", "dense"],
+        "resnet8": ["conv2d_7", "conv2d_8", "dense"],
+        "vww": ["conv2d_12", "conv2d_13", "dense"]}
+
+
+def random_adapter(model, precision, modules=()):
+    """LoRA of rank 4 after a few steps on noise: its values are not zero. Beside
+    `modules`, or beside every layer."""
     folder = WORK / "mcu_adapter"
     folder.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(1).normal(0, 10, (4, *IMAGES[model]))
     np.save(folder / "x.npy", noise.astype(np.float32))
     np.save(folder / "y.npy", np.arange(4, dtype=np.int32) % 2)
-    out = folder / f"{model}_{precision}.safetensors"
+    out = folder / f"{model}_{precision}_{len(modules)}.safetensors"
+    chosen = ["--target-modules", ",".join(modules)] if modules else []
     cli.run_json("train", cli.MODELS / MODELS[model], "--data",
                  folder / "x.npy", "--labels", folder / "y.npy", "--method",
                  "lora", "--rank", 4, "--precision", precision, "--epochs", 1,
-                 "--out", out)
+                 *chosen, "--out", out)
     return out
 
 
@@ -91,18 +100,20 @@ def row_of(model, target, program, method, precision, options, plan, run):
             "answer_sha256": run.answer_sha256}
 
 
-def measure(model, targets, program, method="", precision="int8", extra=()):
+def measure(model, targets, program, method="", precision="int8", extra=(),
+            modules=()):
     """Rows of `targets`, and one of this machine that says what the bits are."""
     infers = program.startswith("infer")
     options = ["--program", "infer" if infers else "train"]
     options += ["--rtos"] if program == "slice" else []
     if program == "infer+lora":
-        options += ["--adapter", random_adapter(model, precision)]
+        options += ["--adapter", random_adapter(model, precision, modules)]
     if not infers:
         options += ["--method", method, "--precision", precision]
         options += OPTIONS[method]
     options += extra
     steps = 0 if infers else STEPS
+    named = " ".join([*extra, *(["beside", *modules] if modules else [])])
     rows = []
     for target in [None, *targets]:
         board = mcu.load_target(target) if target else None
@@ -117,7 +128,7 @@ def measure(model, targets, program, method="", precision="int8", extra=()):
                   str(error).splitlines()[-1], flush=True)
             continue
         rows.append(row_of(model, target or "host", program, method, precision,
-                           " ".join(extra), plan, run))
+                           named, plan, run))
         print(*list(rows[-1].values())[:7], flush=True)
     return rows
 
@@ -150,6 +161,9 @@ def main():
             rows += measure(model, INFER, "infer")
             for precision in ("integer", "mixed") if model != "ad" else ():
                 rows += measure(model, SIDE, "infer+lora", "lora", precision)
+            for modules in ([], LAST[model]) if model != "ad" else ():
+                rows += measure(model, SIDE, "infer+lora", "lora", "mixed",
+                                ["--adapter-mode", "int8"], modules)
         if args.program != "infer" and model != "ad":
             for precision in ("integer", "mixed"):
                 rows += measure(model, TRAIN, "train", "lora", precision)

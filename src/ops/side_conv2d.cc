@@ -189,6 +189,7 @@ constexpr KernelDef kKernels[] = {
 }  // namespace
 
 constinit const OpDef kSideConv2d = {.name = "side_conv2d",
+                                     .cost_class = CostClass::kMatrix,
                                      .min_inputs = 2,
                                      .max_inputs = 6,
                                      .infer = infer,

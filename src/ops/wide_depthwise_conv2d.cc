@@ -157,14 +157,16 @@ constexpr KernelDef kKernels[] = {
 
 }  // namespace
 
-constinit const OpDef kWideDepthwiseConv2d = {.name = "wide_depthwise_conv2d",
-                                              .min_inputs = 3,
-                                              .max_inputs = 3,
-                                              .infer = infer,
-                                              .lower = lower,
-                                              .kernels = kKernels,
-                                              .signature_inputs = 2,
-                                              .macs = macs,
-                                              .examples = examples};
+constinit const OpDef kWideDepthwiseConv2d = {
+    .name = "wide_depthwise_conv2d",
+    .cost_class = CostClass::kDepthwise,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .infer = infer,
+    .lower = lower,
+    .kernels = kKernels,
+    .signature_inputs = 2,
+    .macs = macs,
+    .examples = examples};
 
 }  // namespace ft::ops
