@@ -173,6 +173,9 @@ TEST_P(Int8Sides, AreWithinAStepOfRealNumbers) {
   EXPECT_TRUE(made.graph.node(0).op == &ops::kSideConv2d ||
               made.graph.node(0).op == &ops::kWideDepthwiseConv2d);
   EXPECT_LE(distance(run(made.graph, made.x), made, y_scale), 1.0);
+  const Program program = build_program(made.graph.clone(), {}).value();
+  for (const Binding& b : program.persistent)
+    EXPECT_NE(b.type.dtype, DType::kF32) << b.name << " is not read any more";
 }
 
 TEST_P(Int8Sides, WithoutAnAdapterAreTheDeployedLayer) {

@@ -60,13 +60,15 @@ class Rewriter {
  private:
   const TensorType& type(ValueId v) const { return graph_.value(v).type; }
 
-  // Float values that are known when compiling.
-  Result<std::vector<float>> floats(const Node& node, ValueId v) const {
-    const Value& value = graph_.value(v);
-    if (value.type.dtype == DType::kF32 &&
-        value.data.size() == value.type.num_bytes())
-      return real_values(value);
-    return not_lora(node, "a side that is computed");
+  // Float values that are known when compiling. Integers take their place: as
+  // parameters they would still lie in the adapter's memory.
+  Result<std::vector<float>> floats(const Node& node, ValueId v) {
+    Value& value = graph_.value(v);
+    if (value.type.dtype != DType::kF32 ||
+        value.data.size() != value.type.num_bytes())
+      return not_lora(node, "a side that is computed");
+    value.kind = ValueKind::kConstant;
+    return real_values(value);
   }
 
   const Node* producer(ValueId v) const {
@@ -182,7 +184,7 @@ class Rewriter {
 
   // The float difference of depthwise weights: alpha * (A^T B^T) or
   // alpha * (B A)^T, reshaped.
-  Result<std::vector<float>> difference(const Node& node) const {
+  Result<std::vector<float>> difference(const Node& node) {
     const Node* made = producer(node.inputs[3]);
     if (made != nullptr && made->op == &ops::kReshape)
       made = producer(made->inputs[0]);

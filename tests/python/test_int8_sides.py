@@ -47,7 +47,7 @@ def test_bits_on_boards_and_one_program_with_its_image(trained, tmp_path):
         folder = tmp_path / f"c_{board}"
         plan = cli.run_json("compile", model, "--program", "infer", "--adapter",
                             adapter, "--adapter-mode", "int8", "--output",
-                            "real", "--out", folder,
+                            "real", "--front-end", "none", "--out", folder,
                             *(["--target", board] if board else []))
         assert plan["infer_plan_hash"] == image["plan_hash"]
         assert plan["adapter_bytes"] == image["payload_bytes"]
