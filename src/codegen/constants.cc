@@ -9,8 +9,8 @@ namespace ft::codegen {
 
 std::string Constants::name_of(const BufferRef& ref, std::string_view hint) {
   FT_CHECK(ref.space == Space::kConstant);
-  const auto [entry, is_new] = by_content_.try_emplace(
-      {sha256_hex(ref.constant), ref.dtype}, arrays_.size());
+  const auto [entry, is_new] =
+      by_content_.try_emplace(sha256_hex(ref.constant), arrays_.size());
   if (is_new) {
     arrays_.push_back(
         {.name = fmt::format("ft_w{}_{}", arrays_.size(), c_identifier(hint)),

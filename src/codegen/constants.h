@@ -3,14 +3,14 @@
 
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "plan/program.h"
 
 namespace ft::codegen {
 
-// Gives every constant a name; bytes that two programs share are printed once.
+// Gives every constant a name; bytes that two programs or kernels share are
+// printed once, as what the first of them reads.
 class Constants {
  public:
   // The C name of the array that holds `ref`, which must be a constant.
@@ -30,7 +30,7 @@ class Constants {
   std::string declaration(const Array& array) const;
 
   std::vector<Array> arrays_;
-  std::map<std::pair<std::string, DType>, size_t> by_content_;  // SHA-256
+  std::map<std::string, size_t> by_content_;  // SHA-256
   size_t bytes_ = 0;
 };
 

@@ -1,6 +1,10 @@
 // Gradients of conv2d with respect to its image and its weights. Not
 // differentiable themselves: fieldtune trains with first-order gradients.
+
+#include <utility>
+
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/quant/s8_pairs.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
@@ -138,6 +142,9 @@ std::vector<OpExample> examples_input_grad() {
       {.inputs = {f32({2, 3, 4, 19}), f32({19, 1, 1, 7})}, .attrs = pointwise},
       {.inputs = {f32({2, 3, 4, 19}), s8_per_channel({19, 1, 1, 7}, 0)},
        .attrs = pointwise},
+      {.inputs = {f32({1, 3, 6, 7}), s8_per_channel({7, 3, 2, 8}, 0)},
+       .attrs = strided,
+       .note = "rows of 16 weights, four, two and one channel"},
       {.inputs = {f32({1, 2, 2, 6}), f32({6, 3, 3, 2})},
        .attrs = {{"in_h", 6},
                  {"in_w", 6},
@@ -194,8 +201,38 @@ Status prepare_weight_grad_hwy(const LowerContext&, Lowered& lowered) {
   return ok_status();
 }
 
+// Weights as the forward rows of devices hold them, so that flash holds them
+// once: in pairs, or for Helium as they are where no row of them is padded.
+bool accepts_pairs(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  const std::span<const std::byte> w = context.constant(1);
+  return p.groups == 1 && p.in_c % 4 == 0 && !w.empty() &&
+         ft_can_pack_pairs(reinterpret_cast<const int8_t*>(w.data()), p.out_c,
+                           p.k_h * p.k_w * p.in_c) != 0;
+}
+
+bool accepts_rows_of_16(const LowerContext& context, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  return p.groups == 1 && p.k_h * p.k_w * p.in_c % 16 == 0 &&
+         !context.constant(1).empty();
+}
+
+Status prepare_pairs(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  const int32_t k = p.k_h * p.k_w * p.in_c;
+  std::vector<std::byte> packed(ft_pack_pairs_bytes(p.out_c, k));
+  ft_pack_pairs(reinterpret_cast<const int8_t*>(context.constant(1).data()),
+                p.out_c, k, reinterpret_cast<int8_t*>(packed.data()));
+  lowered.aux.push_back({std::move(packed)});
+  return ok_status();
+}
+
 constexpr double kTolerance = 1e-5;
 constexpr KernelDef kInputGradKernels[] = {
+    {"ft_conv2d_input_grad_f32s8_helium", Isa::kHelium, "f32,s8->f32", nullptr,
+     accepts_rows_of_16},
+    {"ft_conv2d_input_grad_f32s8_armdsp", Isa::kArmDsp, "f32,s8->f32", nullptr,
+     accepts_pairs, prepare_pairs},
     {"ft_conv2d_input_grad_f32_hwy", Isa::kHighway, "f32,f32->f32",
      &ft_conv2d_input_grad_f32_hwy, has_one_group, prepare_input_grad_hwy,
      kTolerance},

@@ -40,6 +40,8 @@ void ft_conv2d_s8f32_c99(const void* params, const ft_args* args);
 void ft_conv2d_input_grad_f32_c99(const void* params, const ft_args* args);
 void ft_conv2d_input_grad_f64_c99(const void* params, const ft_args* args);
 void ft_conv2d_input_grad_f32s8_c99(const void* params, const ft_args* args);
+void ft_conv2d_input_grad_f32s8_armdsp(const void* params, const ft_args* args);
+void ft_conv2d_input_grad_f32s8_helium(const void* params, const ft_args* args);
 
 void ft_conv2d_weight_grad_f32_c99(const void* params, const ft_args* args);
 void ft_conv2d_weight_grad_f64_c99(const void* params, const ft_args* args);
