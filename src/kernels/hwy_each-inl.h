@@ -30,6 +30,13 @@ HWY_INLINE void for_lanes(int32_t n, const Body& body) {
   for (; i < n; ++i) body(single, i);
 }
 
+// to = factor * x
+HWY_INLINE void scale_row(int32_t n, float factor, const float* x, float* to) {
+  for_lanes(n, [&](auto d, int32_t i) HWY_ATTR {
+    hn::StoreU(hn::Mul(hn::Set(d, factor), hn::LoadU(d, x + i)), d, to + i);
+  });
+}
+
 // a * b + c in two roundings.
 template <class V>
 HWY_INLINE V mul_then_add(V a, V b, V c) {

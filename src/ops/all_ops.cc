@@ -4,6 +4,7 @@
 
 #include "ops/bfp_ops.h"
 #include "ops/conv_common.h"
+#include "ops/outer_updates.h"
 #include "ops/rank_allocation.h"
 #include "ops/side_ops.h"
 #include "ops/top_gradient.h"
@@ -94,6 +95,8 @@ constexpr const OpDef* kAllOps[] = {
     &kSgdUpdate,
     &kAdamwUpdate,
     &kAdamw8bitUpdate,
+    &kOuterSgdUpdate,
+    &kOuterAdamwUpdate,
     // Ranks.
     &kAdaloraScore,
     &kAdaloraAllocate,
@@ -136,6 +139,8 @@ constexpr const OpDef* kAllOps[] = {
     &kBfpAccumulateGrad,
     &kBfpAdamwUpdate,
     &kBfpSgdUpdate,
+    &kBfpOuterAdamwUpdate,
+    &kBfpOuterSgdUpdate,
 };
 
 }  // namespace

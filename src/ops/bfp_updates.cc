@@ -9,6 +9,7 @@
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/example_types.h"
+#include "ops/outer_updates.h"
 #include "ops/top_gradient.h"
 
 namespace ft::ops {
@@ -20,15 +21,10 @@ bool has_units(const NodeView& node) {
          node.in(2).quant.is_per_channel();
 }
 
-// param, param_exp, grad, grad_exp, hyper, residual, states, positions
-Result<std::vector<TensorType>> infer(const NodeView& node, size_t positions) {
-  FT_TRY_STATUS(check_bfp_units(node, 0, 1));
-  FT_TRY_STATUS(check_bfp_units(node, 2, 3));
-  FT_TRY_STATUS(check_gradient(node, 2, positions));
-  if (node.has(positions) && node.in(2).quant.is_per_channel())
-    return node.error("a gradient of a few entries has one factor");
+// hyper, residual and states up to input `end`, and the attributes.
+Status check_settings(const NodeView& node, size_t end) {
   FT_TRY_STATUS(check_bfp_hyper(node, 4));
-  for (size_t i = 5; i < std::min(node.num_inputs(), positions); ++i) {
+  for (size_t i = 5; i < std::min(node.num_inputs(), end); ++i) {
     if (!node.has(i)) continue;
     FT_TRY_STATUS(check_same_shape(node, 0, i));
     if (node.in(i).dtype != DType::kS16)
@@ -38,6 +34,17 @@ Result<std::vector<TensorType>> infer(const NodeView& node, size_t positions) {
   for (const char* name : {"momentum", "weight_decay", "beta1", "beta2", "eps"})
     if (const double v = node.attrs->get_real(name, 0); !(v >= 0 && v < 1e6))
       return node.error(fmt::format("{} is {}", name, v));
+  return ok_status();
+}
+
+// param, param_exp, grad, grad_exp, hyper, residual, states, positions
+Result<std::vector<TensorType>> infer(const NodeView& node, size_t positions) {
+  FT_TRY_STATUS(check_bfp_units(node, 0, 1));
+  FT_TRY_STATUS(check_bfp_units(node, 2, 3));
+  FT_TRY_STATUS(check_gradient(node, 2, positions));
+  if (node.has(positions) && node.in(2).quant.is_per_channel())
+    return node.error("a gradient of a few entries has one factor");
+  FT_TRY_STATUS(check_settings(node, positions));
   return std::vector<TensorType>{};
 }
 
@@ -97,6 +104,57 @@ Status lower(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+// The inputs of an outer product begin at `x`; states stand before it.
+Result<std::vector<TensorType>> infer_outer(const NodeView& node, size_t x) {
+  FT_TRY_STATUS(check_bfp(node, 0, 1));
+  FT_TRY_STATUS(check_bfp(node, 2, 3));
+  if (!node.has(x)) return node.error("x is absent");
+  FT_TRY_STATUS(check_operand(node, x, x + 1));
+  FT_TRY_STATUS(check_state(node, x + 2));
+  const Shape& w = node.shape(0);
+  const int64_t rows = node.shape(2).num_elements();
+  if (w.rank() < 1 || rows < 1 || w[0] != rows ||
+      w.num_elements() != rows * node.shape(x).num_elements())
+    return node.error(fmt::format("a parameter {} for {} times {} values",
+                                  w.to_string(), rows,
+                                  node.shape(x).num_elements()));
+  if (has_units(node)) return node.error("the parameter counts in units");
+  FT_TRY_STATUS(check_settings(node, x));
+  return std::vector<TensorType>{};
+}
+
+Result<std::vector<TensorType>> infer_outer_sgd(const NodeView& node) {
+  if (!node.has(6) && node.attrs->get_real("momentum") != 0)
+    return node.error("momentum needs a state");
+  return infer_outer(node, 7);
+}
+
+Result<std::vector<TensorType>> infer_outer_adamw(const NodeView& node) {
+  return infer_outer(node, 8);
+}
+
+// As lower_pair() of the gradient's op, and a row of it as scratch.
+template <size_t x>
+Status lower_outer(const LowerContext& context, Lowered& lowered) {
+  const NodeView& node = context.view;
+  FT_TRY_STATUS(lower(context, lowered));
+  ft_bfp_update_params p = lowered.params_as<ft_bfp_update_params>();
+  const SplitFactor split =
+      split_factor(factor_of(node, x) * factor_of(node, 2));
+  set_number(static_cast<double>(split.factor), p.grad_factor);
+  p.exponent = split.exponent;
+  p.cols = static_cast<int32_t>(node.shape(x).num_elements());
+  p.x_is_s8 = node.in(x).dtype == DType::kS8;
+  if (p.x_is_s8 != 0) p.x_zero_point = node.in(x).quant.zero_point[0];
+  lowered.set_params(p);
+  lowered.scratch_bytes = static_cast<size_t>(p.cols) * sizeof(int16_t);
+  return ok_status();
+}
+
+int64_t macs_outer(const NodeView& node) {
+  return 2 * node.shape(0).num_elements();
+}
+
 int64_t macs(const NodeView& node) { return node.shape(2).num_elements(); }
 
 TensorType s16(Shape shape) {
@@ -138,6 +196,38 @@ std::vector<OpExample> sgd_examples() {
   return {plain, heavy, few};
 }
 
+std::vector<TensorType> outer_inputs(int states, TensorType x) {
+  const TensorType e = exponent_type(), w = bfp_type({5, 7}, 1);
+  std::vector<TensorType> inputs = common_inputs({5, 7});
+  inputs[2] = bfp_type({5}, 1.5f);
+  inputs.insert(inputs.end(), static_cast<size_t>(states), s16({5, 7}));
+  inputs.insert(inputs.end(), {x, e, e});
+  return inputs;
+}
+
+std::vector<OpExample> outer_sgd_examples() {
+  const TensorType wide = bfp_type({7}, 1.25f);
+  return {{.inputs = outer_inputs(1, s8({7}, 0.04f, -9)), .absent = {6, 8}},
+          {.inputs = outer_inputs(1, wide),
+           .attrs = {{"momentum", 0.9},
+                     {"weight_decay", 0.01},
+                     {"nesterov", 1},
+                     {"stream", 77}}}};
+}
+
+std::vector<OpExample> outer_adamw_examples() {
+  return {{.inputs = outer_inputs(2, s8({7}, 0.04f, -9)),
+           .attrs = {{"weight_decay", 0.01}, {"stream", 77}},
+           .absent = {9}},
+          {.inputs = outer_inputs(2, bfp_type({7}, 1.25f))}};
+}
+
+constexpr KernelDef kOuterAdamwKernels[] = {{"ft_bfp_outer_adamw_update_c99",
+                                             Isa::kC99, "s16->",
+                                             &ft_bfp_outer_adamw_update_c99}};
+constexpr KernelDef kOuterSgdKernels[] = {{"ft_bfp_outer_sgd_update_c99",
+                                           Isa::kC99, "s16->",
+                                           &ft_bfp_outer_sgd_update_c99}};
 constexpr KernelDef kAdamwKernels[] = {
     {"ft_bfp_adamw_update_c99", Isa::kC99, "s16->", &ft_bfp_adamw_update_c99}};
 constexpr KernelDef kSgdKernels[] = {
@@ -158,6 +248,29 @@ constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
                                          .mutates = kAdamwWritten,
                                          .macs = macs,
                                          .examples = adamw_examples};
+
+constinit const OpDef kBfpOuterAdamwUpdate = {
+    .name = "bfp_outer_adamw_update",
+    .cost_class = CostClass::kUpdate,
+    .min_inputs = 8,
+    .max_inputs = 11,
+    .infer = infer_outer_adamw,
+    .lower = lower_outer<8>,
+    .kernels = kOuterAdamwKernels,
+    .mutates = kAdamwWritten | 1u << 10,
+    .macs = macs_outer,
+    .examples = outer_adamw_examples};
+
+constinit const OpDef kBfpOuterSgdUpdate = {.name = "bfp_outer_sgd_update",
+                                            .cost_class = CostClass::kUpdate,
+                                            .min_inputs = 6,
+                                            .max_inputs = 10,
+                                            .infer = infer_outer_sgd,
+                                            .lower = lower_outer<7>,
+                                            .kernels = kOuterSgdKernels,
+                                            .mutates = kSgdWritten | 1u << 9,
+                                            .macs = macs_outer,
+                                            .examples = outer_sgd_examples};
 
 constinit const OpDef kBfpSgdUpdate = {.name = "bfp_sgd_update",
                                        .cost_class = CostClass::kUpdate,

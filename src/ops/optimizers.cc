@@ -10,6 +10,7 @@
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/example_types.h"
+#include "ops/outer_updates.h"
 #include "ops/top_gradient.h"
 
 namespace ft::ops {
@@ -71,6 +72,62 @@ std::vector<OpExample> sgd_examples() {
            .attrs = {{"weight_decay", 0.01}},
            .high = 37,
            .absent = {3}}};
+}
+
+// Inputs: param, dy, x, hyper at `hyper`, and states like the parameter.
+Result<std::vector<TensorType>> check_outer(const NodeView& node,
+                                            size_t hyper) {
+  FT_TRY_STATUS(check_inputs_indexable(node));
+  FT_TRY_STATUS(check_real(node, 0));
+  const int64_t rows = node.shape(1).num_elements();
+  const int64_t cols = node.shape(2).num_elements();
+  if (rows < 1 || node.shape(0).rank() < 1 || node.shape(0)[0] != rows ||
+      node.shape(0).num_elements() != rows * cols)
+    return node.error(fmt::format("a parameter {} for {} times {} values",
+                                  node.shape(0).to_string(), rows, cols));
+  for (size_t i = 1; i < node.num_inputs(); ++i) {
+    if (!node.has(i) || i == hyper) continue;
+    FT_TRY_STATUS(check_same_dtype(node, 0, i));
+    if (i > 2) FT_TRY_STATUS(check_same_shape(node, 0, i));
+  }
+  FT_TRY_STATUS(check_hyper(node, hyper));
+  return std::vector<TensorType>{};
+}
+
+Result<std::vector<TensorType>> infer_outer_sgd(const NodeView& node) {
+  if (!node.has(4) && node.attrs->get_real("momentum") != 0)
+    return node.error("momentum needs a state");
+  return check_outer(node, 3);
+}
+
+Result<std::vector<TensorType>> infer_outer_adamw(const NodeView& node) {
+  return check_outer(node, 5);
+}
+
+Status prepare_outer_hwy(const LowerContext& context, Lowered& lowered) {
+  lowered.scratch_bytes +=
+      static_cast<size_t>(context.view.shape(2).num_elements()) * sizeof(float);
+  return ok_status();
+}
+
+std::vector<OpExample> outer_sgd_examples() {
+  const auto inputs = [](Shape s) {
+    return std::vector<TensorType>{f32(s), f32({s[0]}), f32({s[1]}), f32({4})};
+  };
+  OpExample heavy{.inputs = inputs({5, 7}),
+                  .attrs = {{"momentum", 0.9}, {"nesterov", 1}}};
+  heavy.inputs.push_back(f32({5, 7}));
+  return {{.inputs = inputs({12, 64})},
+          {.inputs = inputs({6, 5}), .note = "rows and columns are left"},
+          {.inputs = inputs({5, 7}), .attrs = {{"weight_decay", 0.01}}},
+          heavy};
+}
+
+std::vector<OpExample> outer_adamw_examples() {
+  const TensorType w = f32({5, 37});
+  return {{.inputs = {w, f32({5}), f32({37}), w, w, f32({4})},
+           .attrs = {{"beta1", 0.8}, {"beta2", 0.99}, {"weight_decay", 0.01}},
+           .low = 0.01f}};
 }
 
 Result<std::vector<TensorType>> infer_adamw(const NodeView& node) {
@@ -145,6 +202,29 @@ std::vector<OpExample> adamw8bit_examples() {
 
 int64_t macs(const NodeView& node) { return node.shape(1).num_elements(); }
 
+int64_t macs_outer(const NodeView& node) {
+  return 2 * node.shape(0).num_elements();
+}
+
+constexpr KernelDef kOuterSgdKernels[] = {
+    {"ft_outer_sgd_update_f32_armdsp", Isa::kArmDsp, "f32->", nullptr},
+    {"ft_outer_sgd_update_f32_hwy", Isa::kHighway, "f32->",
+     &ft_outer_sgd_update_f32_hwy, nullptr, prepare_outer_hwy},
+    {"ft_outer_sgd_update_f32_c99", Isa::kC99, "f32->",
+     &ft_outer_sgd_update_f32_c99},
+    {"ft_outer_sgd_update_f64_c99", Isa::kC99, "f64->",
+     &ft_outer_sgd_update_f64_c99},
+};
+
+constexpr KernelDef kOuterAdamwKernels[] = {
+    {"ft_outer_adamw_update_f32_hwy", Isa::kHighway, "f32->",
+     &ft_outer_adamw_update_f32_hwy, nullptr, prepare_outer_hwy},
+    {"ft_outer_adamw_update_f32_c99", Isa::kC99, "f32->",
+     &ft_outer_adamw_update_f32_c99},
+    {"ft_outer_adamw_update_f64_c99", Isa::kC99, "f64->",
+     &ft_outer_adamw_update_f64_c99},
+};
+
 constexpr KernelDef kSgdKernels[] = {
     {"ft_sgd_update_f32_hwy", Isa::kHighway, "f32->", &ft_sgd_update_f32_hwy,
      no_positions<4>},
@@ -177,6 +257,29 @@ constinit const OpDef kSgdUpdate = {.name = "sgd_update",
                                     .mutates = 1u << 0 | 1u << 3,
                                     .macs = macs,
                                     .examples = sgd_examples};
+
+constinit const OpDef kOuterSgdUpdate = {.name = "outer_sgd_update",
+                                         .cost_class = CostClass::kUpdate,
+                                         .min_inputs = 4,
+                                         .max_inputs = 5,
+                                         .infer = infer_outer_sgd,
+                                         .lower = lower_sgd,
+                                         .kernels = kOuterSgdKernels,
+                                         .mutates = 1u << 0 | 1u << 4,
+                                         .macs = macs_outer,
+                                         .examples = outer_sgd_examples};
+
+constinit const OpDef kOuterAdamwUpdate = {
+    .name = "outer_adamw_update",
+    .cost_class = CostClass::kUpdate,
+    .min_inputs = 6,
+    .max_inputs = 6,
+    .infer = infer_outer_adamw,
+    .lower = lower_adamw,
+    .kernels = kOuterAdamwKernels,
+    .mutates = 1u << 0 | 1u << 3 | 1u << 4,
+    .macs = macs_outer,
+    .examples = outer_adamw_examples};
 
 // param, grad, m, v, hyper, positions (optional)
 constinit const OpDef kAdamwUpdate = {.name = "adamw_update",

@@ -140,8 +140,10 @@ Status append_update(Graph& graph, const OptimizerSettings& s, ValueId hyper,
 
 ft_schedule schedule_of(const OptimizerSettings& s, int64_t total_steps) {
   const ops::FixedFactor lr = ops::fixed_factor(s.lr);
-  const auto in_units = [](double beta) {
-    return static_cast<uint64_t>(std::ldexp(beta, 63));
+  // SGD reads no corrections: those of 0 cost nothing.
+  const auto in_units = [&](double beta) {
+    return s.optimizer == "sgd" ? 0
+                                : static_cast<uint64_t>(std::ldexp(beta, 63));
   };
   const int kind = s.schedule == "constant" ? FT_SCHEDULE_CONSTANT
                    : s.schedule == "linear" ? FT_SCHEDULE_LINEAR

@@ -9,6 +9,7 @@
 #include "ops/append.h"
 #include "passes/dead_code.h"
 #include "passes/early_updates.h"
+#include "passes/fuse_updates.h"
 #include "passes/int8_sides.h"
 #include "passes/integerize.h"
 #include "passes/recompute.h"
@@ -140,6 +141,7 @@ Result<CompiledStep> compile_step(const Graph& base,
   move_updates_early(graph);
   if (settings.precision == Precision::kInteger)
     FT_TRY_STATUS(integerize(graph));
+  if (settings.fuse_updates) fuse_updates(graph);
   FT_TRY(Program program, build_program(std::move(graph), settings.plan));
   return CompiledStep{std::move(program), std::move(a.adapted),
                       std::move(a.learned)};

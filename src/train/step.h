@@ -50,6 +50,7 @@ struct StepSettings {
   Precision precision = Precision::kMixed;  // of what is not the base's
   AdapterStorage storage = {};
   Recompute recompute = Recompute::kIfNeeded;
+  bool fuse_updates = true;     // false: every gradient is a tensor (tests)
   size_t ram_bytes = SIZE_MAX;  // budget of arena, persistent and scratch
 };
 

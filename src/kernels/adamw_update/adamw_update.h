@@ -12,6 +12,11 @@
  *      positions [kept] int32, ascending; NULL: all. Which entries the gradient
  *            is of: nothing else changes, and t counts all updates, as in
  *            PyTorch's SparseAdam.
+ *
+ * outer_adamw_update: the gradient is an outer product, grad[j, i] = dy[j]
+ * x[i], of which no tensor is made; param [kept, count / kept]. in:  param, dy
+ * [kept], x [count / kept], m, v, hyper The row of Highway needs scratch for
+ * x's values.
  */
 #ifndef FT_KERNELS_ADAMW_UPDATE_H_
 #define FT_KERNELS_ADAMW_UPDATE_H_
@@ -27,12 +32,15 @@ extern "C" {
 typedef struct {
   int32_t count;
   float one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay;
-  int32_t kept; /* read where positions are given */
+  int32_t kept; /* read where positions are given, and of an outer product */
 } ft_adamw_update_params;
 
 void ft_adamw_update_f32_c99(const void* params, const ft_args* args);
 void ft_adamw_update_f64_c99(const void* params, const ft_args* args);
 void ft_adamw_update_f32_hwy(const void* params, const ft_args* args);
+void ft_outer_adamw_update_f32_c99(const void* params, const ft_args* args);
+void ft_outer_adamw_update_f64_c99(const void* params, const ft_args* args);
+void ft_outer_adamw_update_f32_hwy(const void* params, const ft_args* args);
 
 #ifdef __cplusplus
 }

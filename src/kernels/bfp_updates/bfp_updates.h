@@ -12,6 +12,14 @@
  *             positions? int32 [kept], ascending: which entries the gradient is
  *             of. Nothing else changes then, but where a tensor is halved.
  * param, param_exp and the states are written.
+ *
+ * bfp_outer_sgd_update and bfp_outer_adamw_update: the gradient is an outer
+ * product, grad[j, i] = dy[j] x[i], with the exponent and mantissas that
+ * bfp_conv2d_weight_grad or bfp_matmul would give it; param [count / cols,
+ * cols]. in: param, param_exp, dy int16 [count / cols], dy_exp, hyper,
+ * residual, states as above, then x int8 or int16 [cols], x_exp? (int16 x),
+ * predicted? [1], written scratch: int16 [cols], a row of the gradient
+ *
  * aux where has_units: pairs of mantissa and exponent [count, 2], of what a
  *      unit of the gradient (besides grad_factor), a unit of the parameter, and
  *      its inverse is, for each element
@@ -41,10 +49,14 @@ typedef struct {
   int32_t momentum[2];                                    /* sgd */
   int32_t nesterov;
   int32_t has_units;
+  /* Of an outer product: of the operands' factors, and what x is. */
+  int32_t cols, exponent, x_is_s8, x_zero_point;
 } ft_bfp_update_params;
 
 void ft_bfp_adamw_update_c99(const void* params, const ft_args* args);
 void ft_bfp_sgd_update_c99(const void* params, const ft_args* args);
+void ft_bfp_outer_adamw_update_c99(const void* params, const ft_args* args);
+void ft_bfp_outer_sgd_update_c99(const void* params, const ft_args* args);
 
 #ifdef __cplusplus
 }

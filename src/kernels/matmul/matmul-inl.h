@@ -16,8 +16,8 @@ static void outer_product(const ft_matmul_params* p, const FT_A* a,
   for (i = 0; i < p->m; ++i, c += n) {
     const ft_real v = FT_A_AT(a[i], i, 0);
     for (j = 0; j < n; ++j) {
-      const ft_real sum = 0 + v * FT_B_AT(b[j], 0, j);
-      c[j] = alpha * sum;
+      const ft_real product = v * FT_B_AT(b[j], 0, j);
+      c[j] = alpha * product;
     }
   }
 }

@@ -3,12 +3,12 @@
  * in:  a [batch, m, k] or, with trans_a, [batch, k, m]
  *      b [batch or 1, k, n] or, with trans_b, [batch or 1, n, k]
  * out: c [batch, m, n]
- * Sums run along k, from 0. One of a and b may be int8 (frozen weights, saved
- * activations); it is then read as scale * (q - zero_point). aux[0] holds its
- * scales: one, one for each index along k, or one for each row of c (a int8) or
- * column of c (b int8), see `scale_axis`. With both int8, c is int8 as
- * TensorFlow Lite's BATCH_MATMUL: no aux, one multiplier; alpha is folded into
- * it. */
+ * Sums run along k, from 0; that of k = 1 is the product itself. One of a and b
+ * may be int8 (frozen weights, saved activations); it is then read as scale *
+ * (q - zero_point). aux[0] holds its scales: one, one for each index along k,
+ * or one for each row of c (a int8) or column of c (b int8), see `scale_axis`.
+ * With both int8, c is int8 as TensorFlow Lite's BATCH_MATMUL: no aux, one
+ * multiplier; alpha is folded into it. */
 #ifndef FT_KERNELS_MATMUL_H_
 #define FT_KERNELS_MATMUL_H_
 

@@ -26,9 +26,12 @@ static uint64_t power(uint64_t beta, uint64_t t) {
 
 /* 1 / (1 - beta^t). */
 static ft_soft correction(uint64_t beta, int64_t t) {
-  const uint64_t rest = ((uint64_t)1 << 63) - power(beta, (uint64_t)t);
-  const int32_t spare = ft_bit_length(rest) - 32;
-  const uint64_t top = spare > 0 ? rest >> spare : rest << -spare;
+  uint64_t rest, top;
+  int32_t spare;
+  if (beta == 0) return ft_soft_of(1, 0); /* of optimizers without moments */
+  rest = ((uint64_t)1 << 63) - power(beta, (uint64_t)t);
+  spare = ft_bit_length(rest) - 32;
+  top = spare > 0 ? rest >> spare : rest << -spare;
   return ft_soft_of((int64_t)(((uint64_t)1 << 62) / top), 1 - spare);
 }
 
@@ -68,7 +71,8 @@ typedef struct {
 } numbers;
 
 static numbers numbers_of(const ft_schedule* s, int64_t step) {
-  const int64_t update = step / s->accumulate;
+  /* A division of 64 bits takes hundreds of instructions. */
+  const int64_t update = s->accumulate == 1 ? step : step / s->accumulate;
   numbers n;
   n.lr = ft_soft_mul(ft_soft_of(s->lr_mantissa, s->lr_exponent),
                      ft_soft_of(factor(s, update), -30));
@@ -78,7 +82,7 @@ static numbers numbers_of(const ft_schedule* s, int64_t step) {
 }
 
 static int32_t holds(const ft_schedule* s, int64_t step) {
-  return (step + 1) % s->accumulate != 0;
+  return s->accumulate != 1 && (step + 1) % s->accumulate != 0;
 }
 
 /* 2^e, for a normal float. */
