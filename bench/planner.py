@@ -60,6 +60,24 @@ def methods():
     save("planner_methods", rows)
 
 
+def regions():
+    """Memories of an STM32H7: what is moved most into the fastest."""
+    rows = []
+    for model in planner_models.models():
+        if model.stem not in planner_models.INT8:
+            continue
+        p = cli.run_json("plan", model, "--precision", "integer", "--target",
+                         "cortex-m7", "--place-regions")  # fmt: skip
+        used = {f"{r['region']}_used_bytes": r["used_bytes"]
+                for r in p["regions"]}
+        rows.append({"model": model.name, "arena_bytes": p["arena_bytes"], **used,
+                     "moved_cycles": round(p["moved_cycles"]),
+                     "bound_cycles": round(p["moved_cycles_bound"]),
+                     "is_optimal": p["regions_are_optimal"]})
+        print(rows[-1], flush=True)
+    save("planner_regions", rows)
+
+
 def random_sets():
     """What the test of plan_test says of its 2,000 sets of buffers."""
     test = "Placement.NeverOverlapsAndStaysNearTheBoundOnRandomSets"
@@ -102,7 +120,7 @@ def plan_time():
     save("planner_time", rows)
 
 
-BENCHES = {"methods": methods, "random": random_sets, "time": plan_time}
+BENCHES = {"methods": methods, "regions": regions, "random": random_sets, "time": plan_time}
 
 
 def main():

@@ -71,8 +71,17 @@ def plan_time():
         "processor core, which others use too.")  # fmt: skip
 
 
+def regions():
+    return section(
+        "Several memories", "planner_regions.json",
+        "Integer LoRA steps on a Cortex-M7 with tightly coupled memory, SRAM and "
+        "external SDRAM: cycles that moving the arena's bytes takes, each operand "
+        "once, and the bound of any assignment "
+        "(`fieldtune plan --target cortex-m7 --place-regions`).")  # fmt: skip
+
+
 SECTIONS = {"placement": placement, "random_sets": random_sets,
-            "plan_time": plan_time}  # fmt: skip
+            "regions": regions, "plan_time": plan_time}  # fmt: skip
 
 
 def main():

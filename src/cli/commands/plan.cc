@@ -1,66 +1,99 @@
 // fieldtune plan: what a training step needs, to the byte, before any data.
 #include <fmt/format.h>
 
-#include <algorithm>
-
+#include "base/file.h"
 #include "cli/commands/commands.h"
-#include "cli/options.h"
-#include "cli/output.h"
 #include "cli/plan_fields.h"
+#include "cli/plan_job.h"
+#include "cli/plan_regions.h"
+#include "cli/report/pictures.h"
+#include "cli/report/program_map.h"
 
 namespace ft::cli {
 namespace {
 
 struct Options {
-  std::string model;
-  MethodOptions method;
-  OptimizerOptions optimizer;
-  KernelOptions kernels;
-  bool json = false, verbose = false;
+  PlanJob job;
+  std::string picture, target;
+  bool json = false, verbose = false, explain = false, place_regions = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model,
+    app.add_option("model", job.model,
                    "model file (.tflite, llama2.c .bin) or Hugging Face folder")
         ->required();
-    method.add_to(app);
-    optimizer.add_to(app);
-    kernels.add_to(app);
+    job.method.add_to(app);
+    job.optimizer.add_to(app);
+    job.kernels.add_to(app);
+    app.add_flag("--explain", explain,
+                 "say which tensors make the peak, and what the step would "
+                 "need with one option changed: recompute, precision, "
+                 "optimizer, adapter-dtype, rank, batch, accumulate");
+    app.add_option("--target", target,
+                   "plan with the kernels of this device: a name of targets/ "
+                   "or a .toml file");
+    app.add_flag(
+        "--place-regions", place_regions,
+        "of --target: which buffer lies in which of its memories, what "
+        "is moved most in the fastest");
+    app.add_option("--picture", picture,
+                   "write the memory map of the step to this .svg file");
     app.add_flag("--verbose,-v", verbose,
                  "list the buffers that are alive at the fullest step");
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
 
-Json buffers_at_peak(const Program& program) {
-  Json list = Json::array();
-  for (const ArenaBuffer* b : fullest_buffers(program))
-    list.push_back({{"name", b->name},
-                    {"buffer_bytes", b->lifetime.bytes},
-                    {"offset_bytes", b->offset}});
-  return list;
-}
-
-Status run(const Options& options) {
-  if (options.method.new_head)
-    return usage_error(
-        "--new-head needs data to count classes; give --classes N");
-  FT_TRY(const Precision precision, parse_precision(options.method.precision));
-  FT_TRY(MethodSettings method, options.method.settings(0, 0));
-  FT_TRY(const BaseModel base,
-         load_base(options.model, precision, options.method.batch,
-                   options.method.seq_len));
-  FT_TRY_STATUS(read_init_text(base, method));
-  FT_TRY(const StepSettings settings,
-         options.method.step(base.graph, method, options.optimizer.settings,
-                             options.kernels.plan()));
-  FT_TRY(const CompiledStep step, compile_training(base.graph, settings));
+Json fields_of(const Options& options, const PlanJob& job,
+               const CompiledStep& step) {
   Json result = plan_fields(step.program);
   const auto call = static_cast<size_t>(step.program.fullest_call);
   if (call < step.program.calls.size())
     result["fullest_step"] =
         step.program.graph.node(step.program.calls[call].node).name;
-  if (options.verbose)
-    result["buffers_at_peak"] = buffers_at_peak(step.program);
+  if (options.verbose || options.explain)
+    result["buffers_at_peak"] = tensors_at_peak(step.program);
+  if (options.explain) result["knobs"] = explain_knobs(job, step);
+  return result;
+}
+
+// An explanation is wanted most where the step does not fit: then it is of the
+// step without a budget, and the command still fails.
+Status explain_what_does_not_fit(const Options& options, const PlanJob& given,
+                                 Status why) {
+  PlanJob job = given;
+  job.method.ram.clear();
+  FT_TRY(const CompiledStep step, plan_step(job));
+  print_result(fields_of(options, given, step), options.json);
+  return why;
+}
+
+Status run(const Options& options) {
+  PlanJob job = options.job;
+  Target target;
+  if (!options.target.empty()) {
+    FT_TRY(target, load_target(options.target));
+    job.target = &target;
+  } else if (options.place_regions) {
+    return usage_error("--place-regions needs a --target");
+  }
+  if (job.method.new_head)
+    return usage_error(
+        "--new-head needs data to count classes; give --classes N");
+  if (!options.picture.empty() && !options.picture.ends_with(".svg"))
+    return usage_error(
+        fmt::format("--picture {}: must end in .svg", options.picture));
+  const Result<CompiledStep> planned = plan_step(job);
+  if (!planned.ok() && options.explain &&
+      planned.status().code() == Code::kDoesNotFit)
+    return explain_what_does_not_fit(options, job, planned.status());
+  if (!planned.ok()) return planned.status();
+  const CompiledStep& step = planned.value();
+  if (!options.picture.empty())
+    FT_TRY_STATUS(write_file_atomically(options.picture,
+                                        memory_map_file(map_of(step.program))));
+  Json result = fields_of(options, job, step);
+  if (options.place_regions)
+    FT_TRY_STATUS(add_regions(target, step.program, result));
   print_result(result, options.json);
   return ok_status();
 }
@@ -71,7 +104,8 @@ void add_plan(CLI::App& app, Action& action) {
   add_command<Options>(
       app, action, "plan",
       "Say how many bytes a training step needs, without any data",
-      "fieldtune plan model.tflite --classes 10 --rank 4 --ram 256K", run);
+      "fieldtune plan model.tflite --classes 10 --rank 4 --ram 256K --explain",
+      run);
 }
 
 }  // namespace ft::cli

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cli/report/pictures.h"
+#include "cli/report/style.h"
 #include "cli/report/svg.h"
 
 namespace ft::cli {
@@ -63,27 +64,43 @@ int call_count(const MemoryMap& map) {
 
 class MapDrawing {
  public:
-  explicit MapDrawing(const MemoryMap& map)
+  // `below`: room under the picture.
+  explicit MapDrawing(const MemoryMap& map, double below = 0)
       : map_(map),
         calls_(call_count(map)),
         x_{0, static_cast<double>(calls_), kLeft, kWidth - kRight},
         y_{0, std::max(1.0, static_cast<double>(map.arena_bytes)), kMapBottom,
            kTop},
-        svg_(kWidth, kHeight, "map",
+        svg_(kWidth, kHeight + below, "map",
              fmt::format("Memory map of one step: {} buffers in an arena of {}",
                          map.buffers.size(), exact_bytes(map.arena_bytes))) {}
 
   std::string draw() && {
+    draw_map();
+    return std::move(svg_).finish();
+  }
+
+  std::string draw_with_legend() && {
+    draw_map();
+    double x = kLeft;
+    for (const KindStyle& k : kKinds) {
+      svg_.rect(x, kHeight + 6, 12, 12, k.css_class);
+      svg_.text(x + 18, kHeight + 16, k.meaning, "tick");
+      x += 210;
+    }
+    return std::move(svg_).finish();
+  }
+
+ private:
+  void draw_map() {
     draw_grid();
     for (const MapBuffer& buffer : map_.buffers) draw_buffer(buffer);
     draw_phases();
     draw_alive();
     draw_peak();
     draw_call_axis();
-    return std::move(svg_).finish();
   }
 
- private:
   void draw_grid() {
     svg_.rect(kLeft, kTop, kWidth - kRight - kLeft, kMapHeight, "plot");
     for (const double tick : binary_ticks(y_.hi, 8)) {
@@ -198,6 +215,11 @@ class MapDrawing {
 
 std::string draw_memory_map(const MemoryMap& map) {
   return MapDrawing(map).draw();
+}
+
+std::string memory_map_file(const MemoryMap& map) {
+  constexpr double kLegend = 28;
+  return standalone(MapDrawing(map, kLegend).draw_with_legend(), style_sheet());
 }
 
 std::string memory_map_legend() {

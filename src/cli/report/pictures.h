@@ -11,6 +11,8 @@ namespace ft::cli {
 // Every buffer of the arena over the kernel calls of one step, and below it the
 // bytes alive at each call.
 std::string draw_memory_map(const MemoryMap& map);
+// The same as a file of its own, with the colours' meaning below.
+std::string memory_map_file(const MemoryMap& map);
 // What the colours mean; HTML, so that it wraps on a phone.
 std::string memory_map_legend();
 

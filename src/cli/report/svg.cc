@@ -133,4 +133,15 @@ void Svg::close() { out_ += "</g>\n"; }
 
 std::string Svg::finish() && { return std::move(out_) + "</svg>\n"; }
 
+std::string standalone(std::string_view svg, std::string_view style_sheet) {
+  constexpr std::string_view kTag = "<svg ";
+  const size_t head = svg.find('>') + 1;
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" {}\n<style><![CDATA[{}\n"
+      "svg {{ background: var(--page); font-family: sans-serif; }}\n]]></style>"
+      "{}",
+      svg.substr(kTag.size(), head - kTag.size()), style_sheet,
+      svg.substr(head));
+}
+
 }  // namespace ft::cli

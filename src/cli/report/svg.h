@@ -59,4 +59,7 @@ class Svg {
   std::string out_;
 };
 
+// An <svg> element of a page as a file: with its namespace and style sheet.
+std::string standalone(std::string_view svg, std::string_view style_sheet);
+
 }  // namespace ft::cli
