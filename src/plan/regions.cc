@@ -108,6 +108,7 @@ class RegionSearch {
       change(i, r, 0 - lifetimes_[i].bytes);
       where_[i] = kOpen;
     }
+    if (work_ < 0) exhausted_ = false;
   }
 
   bool fits(size_t i, size_t r) const {
