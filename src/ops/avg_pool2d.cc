@@ -2,6 +2,7 @@
 #include "ops/all_ops.h"
 #include "ops/example_types.h"
 #include "ops/gradient.h"
+#include "ops/overlap.h"
 #include "ops/pool2d.h"
 
 namespace ft::ops {
@@ -53,6 +54,12 @@ constexpr KernelDef kGradRows[] = {
      &ft_avg_pool2d_grad_f64_c99},
 };
 
+Overlap overlap(const KernelDef& row, const LowerContext& context,
+                const Lowered& lowered) {
+  if (row.isa != Isa::kC99) return {};
+  return pool_overlap(context.view, lowered.params_as<ft_pool2d_params>());
+}
+
 }  // namespace
 
 constinit const OpDef kAvgPool2d = {.name = "avg_pool2d",
@@ -61,6 +68,7 @@ constinit const OpDef kAvgPool2d = {.name = "avg_pool2d",
                                     .gradient = gradient,
                                     .lower = lower_pool2d,
                                     .kernels = kRows,
+                                    .overlap = overlap,
                                     .macs = pool2d_macs,
                                     .examples = pool2d_examples};
 

@@ -1,8 +1,10 @@
 // Convolutions on block floating point and their gradients; those of a
-// depthwise convolution too. The loops live in kernels/bfp_conv2d/ and
-// kernels/bfp_depthwise_conv2d/.
+// depthwise convolution too. An input gradient with the attribute overwrites=1
+// computes its sums twice, so that it may lie over dy. The loops live in
+// kernels/bfp_conv2d/ and kernels/bfp_depthwise_conv2d/.
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
 
+#include "kernels/bfp/bfp.h"
 #include "kernels/bfp/window.h"
 #include "kernels/bfp_depthwise_conv2d/bfp_depthwise_conv2d.h"
 #include "ops/all_ops.h"
@@ -10,6 +12,7 @@
 #include "ops/conv_common.h"
 #include "ops/device_rows.h"
 #include "ops/linear_examples.h"
+#include "ops/overlap.h"
 
 namespace ft::ops {
 namespace {
@@ -44,10 +47,12 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
 // Fields and scratch that all kernels share; `s8_input`: which may be int8.
 Status finish(const NodeView& node, const ft_conv_params& conv, size_t s8_input,
               double factor, Lowered& lowered) {
-  ft_bfp_conv2d_params p{.conv = conv,
-                         .exponent = split_factor(factor).exponent,
-                         .is_s8 = is_s8(node, s8_input),
-                         .guard = 0};
+  ft_bfp_conv2d_params p{
+      .conv = conv,
+      .exponent = split_factor(factor).exponent,
+      .is_s8 = is_s8(node, s8_input),
+      .guard = 0,
+      .parts = node.attrs->get_int("overwrites") != 0 ? FT_BFP_TWICE : 0};
   if (p.is_s8) p.conv.x_zero_point = node.in(s8_input).quant.zero_point[0];
   lowered.set_params(p);
   lowered.scratch_bytes =
@@ -248,7 +253,8 @@ int64_t macs(const NodeView& node) {
 }
 int64_t macs_input_grad(const NodeView& node) {
   const Shape& w = node.shape(2);
-  return node.shape(0).num_elements() * w[1] * w[2] * w[3];
+  const int64_t times = node.attrs->get_int("overwrites") != 0 ? 2 : 1;
+  return times * node.shape(0).num_elements() * w[1] * w[2] * w[3];
 }
 int64_t macs_weight_grad(const NodeView& node) {
   const Shape& dw = node.out(0).shape;
@@ -269,6 +275,15 @@ std::vector<OpExample> examples() {
            .note = "two groups"}};
 }
 
+// Each of them once more, with an output that may lie over dy.
+std::vector<OpExample> and_overwriting(std::vector<OpExample> all) {
+  for (size_t i = 0, count = all.size(); i < count; ++i) {
+    all.push_back(all[i]);
+    all.back().attrs.set("overwrites", int64_t{1});
+  }
+  return all;
+}
+
 std::vector<OpExample> examples_input_grad() {
   const Attrs strided{{"in_h", 5},     {"in_w", 7},    {"groups", 1},
                       {"stride_h", 2}, {"pad_top", 1}, {"pad_bottom", 1}};
@@ -278,16 +293,17 @@ std::vector<OpExample> examples_input_grad() {
                       {"dilation_h", 2},
                       {"dilation_w", 2}};
   const TensorType dy = bfp_type({2, 3, 6, 4}, 1.25f);
-  return {
-      {.inputs = {dy, kExp, s8_per_channel({4, 3, 2, 3}, 0), kExp, kExp},
-       .attrs = strided,
-       .absent = {3}},
-      {.inputs = {dy, kExp, bfp_type({4, 3, 2, 3}, 1), kExp}, .attrs = strided},
-      {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, s8({6, 3, 3, 2}, 0.02f, 0)},
-       .attrs = grouped},
-      {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, bfp_type({6, 3, 3, 2}, 1),
-                  kExp, kExp},
-       .attrs = grouped}};
+  return and_overwriting(
+      {{.inputs = {dy, kExp, s8_per_channel({4, 3, 2, 3}, 0), kExp, kExp},
+        .attrs = strided,
+        .absent = {3}},
+       {.inputs = {dy, kExp, bfp_type({4, 3, 2, 3}, 1), kExp},
+        .attrs = strided},
+       {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, s8({6, 3, 3, 2}, 0.02f, 0)},
+        .attrs = grouped},
+       {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, bfp_type({6, 3, 3, 2}, 1),
+                   kExp, kExp},
+        .attrs = grouped}});
 }
 
 Attrs same_3x3() {
@@ -335,22 +351,22 @@ std::vector<OpExample> examples_dw_input_grad() {
   same.set("in_w", int64_t{4});
   same.set("in_c", int64_t{6});
   const Attrs doubled{{"in_h", 6}, {"in_w", 8}, {"in_c", 3}, {"stride_w", 2}};
-  return {{.inputs = {bfp_type({2, 5, 4, 6}, 1.3f), kExp,
-                      bfp_type({1, 3, 3, 6}, 1), kExp, kExp},
-           .attrs = same},
-          {.inputs = {bfp_type({2, 3, 3, 8}, 1.3f), kExp,
-                      bfp_type({1, 3, 3, 8}, 1), kExp, kExp},
-           .attrs = {{"in_h", 6},
-                     {"in_w", 7},
-                     {"in_c", 8},
-                     {"stride_h", 2},
-                     {"stride_w", 2},
-                     {"pad_top", 1},
-                     {"pad_bottom", 1}}},
-          {.inputs = {bfp_type({1, 5, 3, 6}, 1), kExp,
-                      bfp_type({1, 2, 3, 6}, 1.4f), kExp},
-           .attrs = doubled,
-           .note = "two outputs a channel"}};
+  return and_overwriting({{.inputs = {bfp_type({2, 5, 4, 6}, 1.3f), kExp,
+                                      bfp_type({1, 3, 3, 6}, 1), kExp, kExp},
+                           .attrs = same},
+                          {.inputs = {bfp_type({2, 3, 3, 8}, 1.3f), kExp,
+                                      bfp_type({1, 3, 3, 8}, 1), kExp, kExp},
+                           .attrs = {{"in_h", 6},
+                                     {"in_w", 7},
+                                     {"in_c", 8},
+                                     {"stride_h", 2},
+                                     {"stride_w", 2},
+                                     {"pad_top", 1},
+                                     {"pad_bottom", 1}}},
+                          {.inputs = {bfp_type({1, 5, 3, 6}, 1), kExp,
+                                      bfp_type({1, 2, 3, 6}, 1.4f), kExp},
+                           .attrs = doubled,
+                           .note = "two outputs a channel"}});
 }
 
 std::vector<OpExample> examples_dw_weight_grad() {
@@ -444,6 +460,15 @@ constexpr KernelDef kDwWeightGradKernels[] = {
      &ft_bfp_depthwise_conv2d_weight_grad_c99},
 };
 
+// A row that computes some of its outputs again needs all of dy till the end.
+Overlap overlap_input_grad(const KernelDef& /*row*/,
+                           const LowerContext& context,
+                           const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  if (p.parts != FT_BFP_TWICE) return {};
+  return gradients_overlap(context.view, p.conv);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpConv2d = {.name = "bfp_conv2d",
@@ -463,6 +488,7 @@ constinit const OpDef kBfpConv2dInputGrad = {.name = "bfp_conv2d_input_grad",
                                              .infer = infer_input_grad,
                                              .lower = lower_input_grad,
                                              .kernels = kInputGradKernels,
+                                             .overlap = overlap_input_grad,
                                              .mutates = 1u << 4,
                                              .macs = macs_input_grad,
                                              .examples = examples_input_grad};
@@ -486,6 +512,7 @@ constinit const OpDef kBfpDepthwiseConv2dInputGrad = {
     .infer = infer_dw_input_grad,
     .lower = lower_dw_input_grad,
     .kernels = kDwInputGradKernels,
+    .overlap = overlap_input_grad,
     .mutates = 1u << 4,
     .macs = macs_input_grad,
     .examples = examples_dw_input_grad};

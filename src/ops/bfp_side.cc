@@ -15,6 +15,7 @@
 #include "ops/conv_common.h"
 #include "ops/device_rows.h"
 #include "ops/linear_examples.h"
+#include "ops/overlap.h"
 
 namespace ft::ops {
 namespace {
@@ -260,6 +261,21 @@ constexpr KernelDef kDepthwiseKernels[] = {
      &ft_bfp_side_depthwise_conv2d_c99},
 };
 
+// Windows are copied before they are used; the row of DSP takes two pixels.
+Overlap overlap(const KernelDef& row, const LowerContext& context,
+                const Lowered& lowered) {
+  return gathered_overlap(context.view,
+                          lowered.params_as<ft_bfp_side_conv2d_params>().conv,
+                          row.isa == Isa::kArmDsp ? 2 : 1);
+}
+
+Overlap overlap_depthwise(const KernelDef& /*row*/, const LowerContext& context,
+                          const Lowered& lowered) {
+  return windows_overlap(
+      context.view,
+      lowered.params_as<ft_bfp_side_depthwise_conv2d_params>().conv, 1);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
@@ -270,6 +286,7 @@ constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
                                         .lower = lower,
                                         .kernels = kKernels,
                                         .signature_inputs = 2,
+                                        .overlap = overlap,
                                         .macs = macs,
                                         .examples = examples};
 
@@ -282,6 +299,7 @@ constinit const OpDef kBfpSideDepthwiseConv2d = {
     .lower = lower_depthwise,
     .kernels = kDepthwiseKernels,
     .signature_inputs = 2,
+    .overlap = overlap_depthwise,
     .macs = macs_depthwise,
     .examples = examples_depthwise};
 

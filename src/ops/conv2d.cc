@@ -7,6 +7,7 @@
 #include "ops/conv_common.h"
 #include "ops/device_rows.h"
 #include "ops/linear_examples.h"
+#include "ops/overlap.h"
 
 namespace ft::ops {
 namespace {
@@ -287,6 +288,25 @@ constexpr KernelDef kKernels[] = {
     {"ft_conv2d_s8f32_c99", Isa::kC99, "s8,f32->f32", &ft_conv2d_s8f32_c99},
 };
 
+// Rows of large products gather the whole image first or go by channels.
+Overlap overlap(const KernelDef& row, const LowerContext& context,
+                const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  switch (row.isa) {
+    case Isa::kC99: return windows_overlap(context.view, p, 1);
+    case Isa::kArmDsp:
+      return row.signature == "s8,s8->s8" ? gathered_overlap(context.view, p, 2)
+                                          : windows_overlap(context.view, p, 1);
+    case Isa::kHelium: return windows_overlap(context.view, p, 4);
+#if defined(__x86_64__)
+    case Isa::kAvx512Vnni:
+      return strips_overlap(context.view, p,
+                            ft_conv2d_s8_avx512vnni_strip_rows(&p));
+#endif
+    default: return {};
+  }
+}
+
 }  // namespace
 
 constinit const OpDef kConv2d = {.name = "conv2d",
@@ -298,6 +318,7 @@ constinit const OpDef kConv2d = {.name = "conv2d",
                                  .lower = lower,
                                  .kernels = kKernels,
                                  .signature_inputs = 2,
+                                 .overlap = overlap,
                                  .macs = macs,
                                  .examples = examples};
 

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 
+#include "kernels/depthwise_conv2d/depthwise_lanes.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
 #include "ops/depthwise_device.h"
 #include "ops/linear_examples.h"
+#include "ops/overlap.h"
 
 namespace ft::ops {
 namespace {
@@ -433,6 +435,21 @@ constexpr KernelDef kWeightGradKernels[] = {
      &ft_depthwise_conv2d_weight_grad_s8f32_c99},
 };
 
+// Pixels that share a vector, image rows that share a copy; the rows of Highway
+// keep sums of several output rows.
+Overlap overlap(const KernelDef& row, const LowerContext& context,
+                const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  switch (row.isa) {
+    case Isa::kC99:
+    case Isa::kArmDsp: return windows_overlap(context.view, p, 1);
+    case Isa::kHelium:
+      return windows_overlap(context.view, p, ft_depthwise_lanes_pixels(&p));
+    case Isa::kAvx512Vnni: return windows_overlap(context.view, p, p.out_w);
+    default: return {};
+  }
+}
+
 }  // namespace
 
 constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
@@ -444,6 +461,7 @@ constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
                                           .lower = lower,
                                           .kernels = kKernels,
                                           .signature_inputs = 2,
+                                          .overlap = overlap,
                                           .macs = macs,
                                           .examples = examples};
 

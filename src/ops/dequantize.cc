@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/example_types.h"
 #include "ops/gradient.h"
+#include "ops/overlap.h"
 
 namespace ft::ops {
 namespace {
@@ -69,6 +70,11 @@ constexpr KernelDef kKernels[] = {
     {"ft_dequantize_u8f32_c99", Isa::kC99, "u8->f32", &ft_dequantize_u8f32_c99},
 };
 
+Overlap overlap(const KernelDef& /*row*/, const LowerContext& context,
+                const Lowered& /*lowered*/) {
+  return elements_overlap(context.view, 0);
+}
+
 }  // namespace
 
 constinit const OpDef kDequantize = {.name = "dequantize",
@@ -76,6 +82,7 @@ constinit const OpDef kDequantize = {.name = "dequantize",
                                      .gradient = gradient,
                                      .lower = lower,
                                      .kernels = kKernels,
+                                     .overlap = overlap,
                                      .examples = examples};
 
 }  // namespace ft::ops

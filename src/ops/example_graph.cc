@@ -161,30 +161,77 @@ const KernelDef* c99_row(const LowerContext& context, const Lowered& lowered) {
   return last;
 }
 
-Status run_row(const LowerContext& context, const KernelDef& row,
-               Buffers& values, bool in_place) {
-  const Node& node = context.node;
+namespace {
+
+// A row that is ready to run.
+struct PreparedRow {
   Lowered lowered;
-  FT_TRY_STATUS(node.op->lower(context, lowered));
-  if (row.prepare) FT_TRY_STATUS(row.prepare(context, lowered));
-  GuardedBuffer scratch(lowered.scratch_bytes);
   std::vector<GuardedBuffer> aux_data;
   std::vector<const void*> aux;
-  for (const AuxData& a : lowered.aux)
-    aux_data.emplace_back(a.bytes.size()).assign(a.bytes);
-  for (const GuardedBuffer& data : aux_data) aux.push_back(data.data());
   std::vector<void*> in, out;
+};
+
+Result<PreparedRow> prepare_row(const LowerContext& context,
+                                const KernelDef& row, Buffers& values) {
+  const Node& node = context.node;
+  PreparedRow r;
+  FT_TRY_STATUS(node.op->lower(context, r.lowered));
+  if (row.prepare) FT_TRY_STATUS(row.prepare(context, r.lowered));
+  for (const AuxData& a : r.lowered.aux)
+    r.aux_data.emplace_back(a.bytes.size()).assign(a.bytes);
+  for (const GuardedBuffer& data : r.aux_data) r.aux.push_back(data.data());
   for (const ValueId id : node.inputs)
-    in.push_back(id == kNone ? nullptr
-                             : values[static_cast<size_t>(id)].data());
+    r.in.push_back(id == kNone ? nullptr
+                               : values[static_cast<size_t>(id)].data());
   // The ABI promises a NULL for every optional input.
-  in.resize(std::max(in.size(), static_cast<size_t>(node.op->max_inputs)));
+  r.in.resize(std::max(r.in.size(), static_cast<size_t>(node.op->max_inputs)));
   for (const ValueId id : node.outputs)
-    out.push_back(values[static_cast<size_t>(id)].data());
-  if (in_place) out[0] = in[static_cast<size_t>(node.op->inplace_input)];
-  const ft_args args{in.data(), aux.data(), out.data(), scratch.data()};
-  row.run(lowered.params.data(), &args);
+    r.out.push_back(values[static_cast<size_t>(id)].data());
+  return r;
+}
+
+Status run_prepared(const LowerContext& context, const KernelDef& row,
+                    const PreparedRow& r, const Buffers& values) {
+  GuardedBuffer scratch(r.lowered.scratch_bytes);
+  const ft_args args{r.in.data(), r.aux.data(), r.out.data(), scratch.data()};
+  row.run(r.lowered.params.data(), &args);
   return check_guards(context, row, values, scratch);
+}
+
+}  // namespace
+
+Status run_row(const LowerContext& context, const KernelDef& row,
+               Buffers& values, bool in_place) {
+  FT_TRY(PreparedRow r, prepare_row(context, row, values));
+  if (in_place)
+    r.out[0] = r.in[static_cast<size_t>(context.node.op->inplace_input)];
+  return run_prepared(context, row, r, values);
+}
+
+Result<std::vector<std::byte>> run_overlapping(const LowerContext& context,
+                                               const KernelDef& row,
+                                               Buffers& values) {
+  const OpDef& op = *context.node.op;
+  FT_TRY(PreparedRow r, prepare_row(context, row, values));
+  const Overlap overlap = op.overlap(row, context, r.lowered);
+  if (overlap.input == kNone) return std::vector<std::byte>{};
+  const auto position = static_cast<size_t>(overlap.input);
+  const auto& in =
+      values[static_cast<size_t>(context.node.inputs[position])].bytes();
+  const size_t out_bytes = context.view.out(0).num_bytes();
+  // Elements lie at multiples of their size, as the planner's offsets do.
+  const ptrdiff_t distance = (overlap.distance + 7) & ~ptrdiff_t{7};
+  const auto in_at = static_cast<size_t>(std::max<ptrdiff_t>(distance, 0));
+  const auto out_at = static_cast<size_t>(std::max<ptrdiff_t>(-distance, 0));
+  GuardedBuffer both(std::max(in_at + in.size(), out_at + out_bytes));
+  std::ranges::copy(in, both.data() + in_at);
+  r.in[position] = both.data() + in_at;
+  r.out[0] = both.data() + out_at;
+  FT_TRY_STATUS(run_prepared(context, row, r, values));
+  if (!both.intact())
+    return context.view.error("writes beside an overlapped buffer");
+  return std::vector<std::byte>(both.data() + out_at,
+                                both.data() + out_at + out_bytes);
 }
 
 Status evaluate(const Graph& graph, Buffers& values) {

@@ -77,6 +77,11 @@ const KernelDef* c99_row(const LowerContext& context, const Lowered& lowered);
 // `in_place`: output 0 shares input `inplace_input`'s buffer.
 Status run_row(const LowerContext& context, const KernelDef& row,
                Buffers& values, bool in_place = false);
+// Runs one row with its output over its input, at the distance that the op
+// gives for it; the bytes of output 0, or none where they may not overlap.
+Result<std::vector<std::byte>> run_overlapping(const LowerContext& context,
+                                               const KernelDef& row,
+                                               Buffers& values);
 // Runs all nodes in order by their C99 rows.
 Status evaluate(const Graph& graph, Buffers& values);
 

@@ -3,6 +3,7 @@
 #include "ops/example_types.h"
 #include "ops/gradient.h"
 #include "ops/movement.h"
+#include "ops/overlap.h"
 #include "ops/pool2d.h"
 
 namespace ft::ops {
@@ -59,6 +60,12 @@ constexpr KernelDef kGradRows[] = {
      &ft_max_pool2d_grad_f32s8_c99},
 };
 
+Overlap overlap(const KernelDef& row, const LowerContext& context,
+                const Lowered& lowered) {
+  if (row.isa != Isa::kC99) return {};
+  return pool_overlap(context.view, lowered.params_as<ft_pool2d_params>());
+}
+
 }  // namespace
 
 constinit const OpDef kMaxPool2d = {.name = "max_pool2d",
@@ -67,6 +74,7 @@ constinit const OpDef kMaxPool2d = {.name = "max_pool2d",
                                     .gradient = gradient,
                                     .lower = lower_pool2d,
                                     .kernels = kRows,
+                                    .overlap = overlap,
                                     .macs = pool2d_macs,
                                     .examples = pool2d_examples};
 

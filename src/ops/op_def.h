@@ -127,6 +127,14 @@ struct KernelDef {
   bool (*available)() = nullptr;
 };
 
+// How a row may write output 0 over an input that nobody reads afterwards: the
+// input begins at least `distance` bytes behind the output (negative: at most
+// that many before it). `input` kNone: they may not overlap.
+struct Overlap {
+  int input = kNone;
+  ptrdiff_t distance = 0;
+};
+
 // One example node of an op, for the generic tests.
 struct OpExample {
   std::vector<TensorType> inputs;  // dtype float32 or int8 (with quant)
@@ -173,6 +181,10 @@ struct OpDef {
   // Output 0 may be written over this input if nobody needs it any more; every
   // row must then allow out[0] == in[inplace_input]. kNone: never.
   int inplace_input = kNone;
+  // Optional. What a row's order of reads and writes allows (ops/overlap.h),
+  // given what the row was prepared with; nullptr: no row overlaps.
+  Overlap (*overlap)(const KernelDef& row, const LowerContext& context,
+                     const Lowered& lowered) = nullptr;
   // Inputs that the node writes (parameters and states of an optimizer), as a
   // bit mask of positions.
   uint32_t mutates = 0;

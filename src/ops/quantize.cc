@@ -8,6 +8,7 @@
 #include "ops/checks.h"
 #include "ops/example_types.h"
 #include "ops/gradient.h"
+#include "ops/overlap.h"
 #include "ops/quantize_multiplier.h"
 
 namespace ft::ops {
@@ -100,6 +101,11 @@ constexpr KernelDef kKernels[] = {
     {"ft_quantize_s8u8_c99", Isa::kC99, "s8->u8", &ft_quantize_s8u8_c99},
 };
 
+Overlap overlap(const KernelDef& /*row*/, const LowerContext& context,
+                const Lowered& /*lowered*/) {
+  return elements_overlap(context.view, 0);
+}
+
 }  // namespace
 
 constinit const OpDef kQuantize = {.name = "quantize",
@@ -107,6 +113,7 @@ constinit const OpDef kQuantize = {.name = "quantize",
                                    .gradient = gradient,
                                    .lower = lower,
                                    .kernels = kKernels,
+                                   .overlap = overlap,
                                    .examples = examples};
 
 }  // namespace ft::ops

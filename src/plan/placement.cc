@@ -28,9 +28,24 @@ bool meet(const Lifetime& a, const Lifetime& b) {
   return a.first_use <= b.last_use && b.first_use <= a.last_use;
 }
 
+ptrdiff_t size_of(const Lifetime& l) { return static_cast<ptrdiff_t>(l.bytes); }
+
+// The most bytes that a pair can share.
+ptrdiff_t shared_bytes(std::span<const Lifetime> lifetimes, const Rolling& r) {
+  const ptrdiff_t out = size_of(lifetimes[r.output]);
+  const ptrdiff_t in = size_of(lifetimes[r.input]);
+  return std::max<ptrdiff_t>(0, std::min({in, out, out - r.distance}));
+}
+
 // Bytes alive at each step, by the events at which they change.
-std::map<int, size_t> bytes_by_step(std::span<const Lifetime> lifetimes) {
+std::map<int, size_t> bytes_by_step(std::span<const Lifetime> lifetimes,
+                                    std::span<const Rolling> rolling) {
   std::map<int, ptrdiff_t> change;
+  for (const Rolling& r : rolling) {
+    const ptrdiff_t shared = shared_bytes(lifetimes, r);
+    change[lifetimes[r.output].first_use] -= shared;
+    change[lifetimes[r.output].first_use + 1] += shared;
+  }
   for (const Lifetime& l : lifetimes) {
     change[l.first_use] += static_cast<ptrdiff_t>(l.bytes);
     change[l.last_use + 1] -= static_cast<ptrdiff_t>(l.bytes);
@@ -46,15 +61,21 @@ std::map<int, size_t> bytes_by_step(std::span<const Lifetime> lifetimes) {
 // are tried.
 class Placer {
  public:
-  Placer(std::span<const Lifetime> lifetimes, size_t alignment)
+  Placer(std::span<const Lifetime> lifetimes, size_t alignment,
+         std::span<const Rolling> rolling)
       : lifetimes_(lifetimes), alignment_(alignment) {
     neighbours_.resize(lifetimes.size());
     for (size_t i = 0; i < lifetimes.size(); ++i)
       for (size_t j = i + 1; j < lifetimes.size(); ++j)
         if (meet(lifetimes[i], lifetimes[j])) {
-          neighbours_[i].push_back(j);
-          neighbours_[j].push_back(i);
+          neighbours_[i].push_back({j, 0, size_of(lifetimes[j])});
+          neighbours_[j].push_back({i, 0, size_of(lifetimes[i])});
         }
+    for (const Rolling& r : rolling) {
+      const ptrdiff_t out = size_of(lifetimes[r.output]);
+      neighbour_of(r.output, r.input).begin = out - r.distance;
+      neighbour_of(r.input, r.output).end = r.distance;
+    }
   }
 
   // Puts the buffers down in this order, each at the lowest offset where it
@@ -73,27 +94,43 @@ class Placer {
   }
 
  private:
+  // A buffer that is alive together with another: that one ends before `begin`
+  // or starts at `end` or later, counted from this one's offset. `begin` may
+  // lie behind `end` where both may share bytes.
+  struct Neighbour {
+    size_t buffer;
+    ptrdiff_t begin, end;
+  };
+
+  Neighbour& neighbour_of(size_t i, size_t j) {
+    return *std::ranges::find(neighbours_[i], j, &Neighbour::buffer);
+  }
+
+  // Gaps are tried by rising `begin`: what one of them moves the buffer behind
+  // stays behind it.
   size_t lowest_fit(size_t i, const Placement& plan) {
     taken_.clear();
-    for (const size_t j : neighbours_[i])
-      if (placed_[j] && lifetimes_[j].bytes > 0)
-        taken_.emplace_back(plan.offsets[j],
-                            plan.offsets[j] + lifetimes_[j].bytes);
+    for (const Neighbour& n : neighbours_[i]) {
+      const auto at = static_cast<ptrdiff_t>(plan.offsets[n.buffer]);
+      if (placed_[n.buffer] && lifetimes_[n.buffer].bytes > 0)
+        taken_.emplace_back(at + n.begin, at + n.end);
+    }
     std::sort(taken_.begin(), taken_.end());
-    size_t offset = 0;
-    const size_t step = alignment_of(lifetimes_[i], alignment_);
+    ptrdiff_t offset = 0;
+    const auto step =
+        static_cast<ptrdiff_t>(alignment_of(lifetimes_[i], alignment_));
     for (const auto& [begin, end] : taken_) {
-      if (offset + lifetimes_[i].bytes <= begin) break;
+      if (offset + size_of(lifetimes_[i]) <= begin) break;
       offset = std::max(offset, (end + step - 1) & ~(step - 1));
     }
-    return offset;
+    return static_cast<size_t>(offset);
   }
 
   std::span<const Lifetime> lifetimes_;
   size_t alignment_;
-  std::vector<std::vector<size_t>> neighbours_;
+  std::vector<std::vector<Neighbour>> neighbours_;
   std::vector<bool> placed_;
-  std::vector<std::pair<size_t, size_t>> taken_;
+  std::vector<std::pair<ptrdiff_t, ptrdiff_t>> taken_;
 };
 
 // Steps between a lifetime and the fullest step; 0 for buffers alive there.
@@ -103,7 +140,8 @@ size_t distance(const Lifetime& l, int fullest) {
   return 0;
 }
 
-std::vector<Order> greedy_orders(std::span<const Lifetime> lifetimes) {
+std::vector<Order> greedy_orders(std::span<const Lifetime> lifetimes,
+                                 int fullest) {
   Order base(lifetimes.size());
   std::iota(base.begin(), base.end(), size_t{0});
   const auto sorted_by = [&](auto key) {
@@ -118,7 +156,6 @@ std::vector<Order> greedy_orders(std::span<const Lifetime> lifetimes) {
   };
   // What is alive at the fullest step must lie without gaps, so it goes first;
   // then outwards in time.
-  const int fullest = fullest_step(lifetimes);
   const auto nearness = [&](const Lifetime& l) {
     return SIZE_MAX - distance(l, fullest);
   };
@@ -174,17 +211,19 @@ size_t alignment_of(const Lifetime& lifetime, size_t alignment) {
   return lifetime.bytes >= kLargeBytes ? kLargeAlignment : alignment;
 }
 
-size_t lower_bound_bytes(std::span<const Lifetime> lifetimes) {
+size_t lower_bound_bytes(std::span<const Lifetime> lifetimes,
+                         std::span<const Rolling> rolling) {
   size_t bound = 0;
-  for (const auto& [step, bytes] : bytes_by_step(lifetimes))
+  for (const auto& [step, bytes] : bytes_by_step(lifetimes, rolling))
     bound = std::max(bound, bytes);
   return bound;
 }
 
-int fullest_step(std::span<const Lifetime> lifetimes) {
+int fullest_step(std::span<const Lifetime> lifetimes,
+                 std::span<const Rolling> rolling) {
   int fullest = 0;
   size_t most = 0;
-  for (const auto& [step, bytes] : bytes_by_step(lifetimes))
+  for (const auto& [step, bytes] : bytes_by_step(lifetimes, rolling))
     if (bytes > most) {
       most = bytes;
       fullest = step;
@@ -193,15 +232,16 @@ int fullest_step(std::span<const Lifetime> lifetimes) {
 }
 
 Placement place_buffers(std::span<const Lifetime> lifetimes, size_t alignment,
-                        int max_rounds) {
+                        int max_rounds, std::span<const Rolling> rolling) {
   if (lifetimes.empty()) return {};
-  Placer placer(lifetimes, alignment);
+  Placer placer(lifetimes, alignment, rolling);
   struct Start {
     Order order;
     Placement plan;
   };
   std::vector<Start> starts;
-  for (Order& order : greedy_orders(lifetimes)) {
+  for (Order& order :
+       greedy_orders(lifetimes, fullest_step(lifetimes, rolling))) {
     Placement plan = placer.place(order);
     starts.push_back({std::move(order), std::move(plan)});
   }
@@ -211,7 +251,7 @@ Placement place_buffers(std::span<const Lifetime> lifetimes, size_t alignment,
                    });
   starts.resize(kSearchedStarts);
   Placement best = starts[0].plan;
-  tighten(lifetimes, alignment, kQuickWork, best);
+  tighten(lifetimes, alignment, kQuickWork, best, rolling);
   if (best.is_optimal()) return best;
   const size_t bound = best.proven_bytes;
   // About 2e8 pair visits at most: seconds on the slowest host.
@@ -234,20 +274,30 @@ Placement place_buffers(std::span<const Lifetime> lifetimes, size_t alignment,
       if (plan.arena_bytes < best.arena_bytes) best = plan;
     }
   }
-  tighten(lifetimes, alignment, max_rounds * kWorkOfRound, best);
+  tighten(lifetimes, alignment, max_rounds * kWorkOfRound, best, rolling);
   return best;
 }
 
 std::optional<std::pair<size_t, size_t>> overlap(
-    std::span<const Lifetime> lifetimes, const Placement& placement) {
+    std::span<const Lifetime> lifetimes, const Placement& placement,
+    std::span<const Rolling> rolling) {
   const auto end = [&](size_t i) {
     return placement.offsets[i] + lifetimes[i].bytes;
+  };
+  const auto rolls = [&](size_t out, size_t in) {
+    return lifetimes[out].first_use == lifetimes[in].last_use &&
+           std::ranges::any_of(rolling, [&](const Rolling& r) {
+             return r.output == out && r.input == in &&
+                    static_cast<ptrdiff_t>(placement.offsets[in]) -
+                            static_cast<ptrdiff_t>(placement.offsets[out]) >=
+                        r.distance;
+           });
   };
   for (size_t i = 0; i < lifetimes.size(); ++i) {
     if (end(i) > placement.arena_bytes) return {{i, i}};
     for (size_t j = i + 1; j < lifetimes.size(); ++j)
       if (meet(lifetimes[i], lifetimes[j]) && placement.offsets[i] < end(j) &&
-          placement.offsets[j] < end(i))
+          placement.offsets[j] < end(i) && !rolls(i, j) && !rolls(j, i))
         return {{i, j}};
   }
   return std::nullopt;

@@ -2,7 +2,8 @@
 //
 // Pure: equal lifetimes give equal offsets on every machine. Not for weights or
 // optimizer state, which are persistent. Invariant: buffers alive at the same
-// step never overlap; overlap() checks this by brute force on every plan.
+// step never overlap, but for pairs that a Rolling names; overlap() checks this
+// by brute force on every plan.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +18,14 @@ struct Lifetime {
   size_t bytes = 0;
   int first_use = 0;  // step index, inclusive
   int last_use = 0;   // step index, inclusive; >= first_use
+};
+
+// A call that may write buffer `output` over buffer `input`: they are alive
+// together at that call alone, the first of the one and the last of the other.
+// They share bytes only if input's offset is at least output's + `distance`.
+struct Rolling {
+  size_t output = 0, input = 0;
+  ptrdiff_t distance = 0;
 };
 
 struct Placement {
@@ -38,20 +47,26 @@ struct Placement {
 // `max_rounds` orders have been tried, and then searches for longer; rounds
 // shrink on large problems so that 10,000 buffers stay within seconds.
 Placement place_buffers(std::span<const Lifetime> lifetimes,
-                        size_t alignment = 16, int max_rounds = 4000);
+                        size_t alignment = 16, int max_rounds = 4000,
+                        std::span<const Rolling> rolling = {});
 
 // What the buffer's offset is a multiple of.
 size_t alignment_of(const Lifetime& lifetime, size_t alignment);
 
-// Largest sum of the bytes alive at one step: no plan can be smaller.
-size_t lower_bound_bytes(std::span<const Lifetime> lifetimes);
+// Largest sum of the bytes alive at one step, less what may be shared there: no
+// plan can be smaller.
+size_t lower_bound_bytes(std::span<const Lifetime> lifetimes,
+                         std::span<const Rolling> rolling = {});
 
 // The step at which that sum is reached first.
-int fullest_step(std::span<const Lifetime> lifetimes);
+int fullest_step(std::span<const Lifetime> lifetimes,
+                 std::span<const Rolling> rolling = {});
 
-// The first pair of buffers that are alive together and share a byte, or that
-// leave the arena (then both indices are equal); nullopt: the plan is valid.
+// The first pair of buffers that are alive together and share a byte though no
+// Rolling allows it, or that leave the arena (then both indices are equal);
+// nullopt: the plan is valid.
 std::optional<std::pair<size_t, size_t>> overlap(
-    std::span<const Lifetime> lifetimes, const Placement& placement);
+    std::span<const Lifetime> lifetimes, const Placement& placement,
+    std::span<const Rolling> rolling = {});
 
 }  // namespace ft

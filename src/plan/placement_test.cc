@@ -90,6 +90,56 @@ TEST(Placement, OverlapCheckFindsABadPlan) {
   EXPECT_FALSE(overlap(lifetimes, {32, {0, 16}}).has_value());
 }
 
+// Chains in which each output may roll over its input, beside other buffers.
+TEST(Placement, RollsOutputsOverInputsThatDie) {
+  constexpr int kSets = 300;
+  double sum = 0;
+  for (uint64_t seed = 1; seed <= kSets; ++seed) {
+    auto lifetimes = random_lifetimes(seed);
+    const Random random(seed, "rolling");
+    std::vector<Rolling> rolling;
+    for (size_t i = 0; i + 1 < lifetimes.size(); i += 2) {
+      lifetimes[i + 1].first_use = lifetimes[i].last_use;
+      lifetimes[i + 1].last_use =
+          std::max(lifetimes[i + 1].last_use, lifetimes[i].last_use);
+      const auto out = static_cast<ptrdiff_t>(lifetimes[i + 1].bytes);
+      rolling.push_back(
+          {i + 1, i, out - random.below(i, static_cast<uint32_t>(2 * out))});
+    }
+    const Placement plan = place_buffers(lifetimes, 16, 400, rolling);
+    ASSERT_EQ(overlap(lifetimes, plan, rolling), std::nullopt) << seed;
+    const double ratio =
+        static_cast<double>(plan.arena_bytes) /
+        static_cast<double>(lower_bound_bytes(lifetimes, rolling));
+    ASSERT_GE(ratio, 1.0) << seed;
+    ASSERT_LE(lower_bound_bytes(lifetimes, rolling),
+              lower_bound_bytes(lifetimes));
+    sum += ratio;
+  }
+  std::printf("rolling: arena / lower bound over %d sets: mean %.4f\n", kSets,
+              sum / kSets);
+  EXPECT_LE(sum / kSets, 1.05);
+}
+
+// 100 bytes over 100 at a distance of 16: either may be placed first.
+TEST(Placement, RollsAtTheDistance) {
+  const std::vector<Lifetime> lifetimes = {{112, 0, 1}, {96, 1, 2}};
+  const std::vector<Rolling> rolling = {{1, 0, 16}};
+  EXPECT_EQ(lower_bound_bytes(lifetimes, rolling), 208u - 80u);
+  EXPECT_EQ(place_buffers(lifetimes, 16, 100, rolling).arena_bytes, 128u);
+}
+
+TEST(Placement, OverlapCheckKnowsTheDistance) {
+  const std::vector<Lifetime> lifetimes = {{16, 0, 2}, {16, 2, 3}};
+  const std::vector<Rolling> rolling = {{1, 0, 8}};
+  EXPECT_FALSE(overlap(lifetimes, {24, {8, 0}}, rolling).has_value());
+  EXPECT_TRUE(overlap(lifetimes, {24, {0, 8}}, rolling).has_value());
+  EXPECT_TRUE(overlap(lifetimes, {24, {7, 0}}, rolling).has_value());
+  // The input is read again at the call behind.
+  const std::vector<Lifetime> longer = {{16, 0, 3}, {16, 2, 3}};
+  EXPECT_TRUE(overlap(longer, {24, {8, 0}}, rolling).has_value());
+}
+
 TEST(Placement, EmptyAndSingle) {
   EXPECT_EQ(place_buffers({}).arena_bytes, 0u);
   const std::vector<Lifetime> one = {{100, 0, 0}};

@@ -61,7 +61,8 @@ class Planner {
                       .in = {},
                       .aux = {},
                       .out = {},
-                      .scratch_bytes = selected.lowered.scratch_bytes};
+                      .scratch_bytes = selected.lowered.scratch_bytes,
+                      .overlap = selected.overlap};
       for (const AuxData& a : selected.lowered.aux) {
         program_.derived.emplace_back(a.bytes);
         call.aux.push_back({.space = Space::kConstant,
@@ -112,12 +113,16 @@ class Planner {
     const Value& owner = program_.graph.value(r);
     if (owner.kind != ValueKind::kActivation || last_node_[at(r)] != n)
       return false;
-    if (std::ranges::count_if(node.inputs, [&](ValueId v) {
-          return v != kNone && root(v) == r;
-        }) != 1)
-      return false;
+    if (num_readings(node, in) != 1) return false;
     return program_.graph.value(node.outputs[0]).type.num_bytes() ==
            owner.type.num_bytes();
+  }
+
+  // How many inputs of a node lie in the buffer of `in`.
+  ptrdiff_t num_readings(const Node& node, ValueId in) const {
+    return std::ranges::count_if(node.inputs, [&](ValueId v) {
+      return v != kNone && root(v) == root(in);
+    });
   }
 
   void join(ValueId out, ValueId in) {
@@ -155,9 +160,10 @@ class Planner {
            .last_use = std::max(first, call_at(last_node_[at(v)]))});
       program_.arena.push_back({value.name, lifetimes.back(), 0});
     }
-    const Placement plan =
-        place_buffers(lifetimes, options_.alignment, options_.placement_rounds);
-    if (const auto pair = overlap(lifetimes, plan))
+    const std::vector<Rolling> rolling = find_rolling(lifetimes);
+    const Placement plan = place_buffers(lifetimes, options_.alignment,
+                                         options_.placement_rounds, rolling);
+    if (const auto pair = overlap(lifetimes, plan, rolling))
       return internal_error(fmt::format("plan: buffers '{}' and '{}' overlap",
                                         program_.arena[pair->first].name,
                                         program_.arena[pair->second].name));
@@ -165,9 +171,31 @@ class Planner {
       program_.arena[i].offset = plan.offsets[i];
     program_.arena_bytes = plan.arena_bytes;
     program_.arena_is_optimal = plan.is_optimal();
-    program_.lower_bound_bytes = lower_bound_bytes(lifetimes);
-    program_.fullest_call = fullest_step(lifetimes);
+    program_.lower_bound_bytes = lower_bound_bytes(lifetimes, rolling);
+    program_.fullest_call = fullest_step(lifetimes, rolling);
     return ok_status();
+  }
+
+  // Calls whose row may write over what it has read, where the input dies and
+  // the output begins.
+  std::vector<Rolling> find_rolling(std::span<const Lifetime> lifetimes) const {
+    std::vector<Rolling> all;
+    for (size_t c = 0; c < program_.calls.size(); ++c) {
+      const KernelCall& call = program_.calls[c];
+      if (call.overlap.input == kNone) continue;
+      const Node& node = program_.graph.node(call.node);
+      const ValueId in = node.inputs[at(call.overlap.input)];
+      const ValueId out = node.outputs[0];
+      if (in == kNone || root(out) != out || num_readings(node, in) != 1)
+        continue;
+      const int from = arena_index_[at(root(in))], to = arena_index_[at(out)];
+      if (from == kNone || to == kNone) continue;
+      if (lifetimes[at(from)].last_use != static_cast<int>(c) ||
+          lifetimes[at(to)].first_use != static_cast<int>(c))
+        continue;
+      all.push_back({at(to), at(from), call.overlap.distance});
+    }
+    return all;
   }
 
   bool is_graph_input(ValueId v) const {
@@ -273,9 +301,13 @@ void append_bytes(std::vector<std::byte>& to, const T& value) {
   to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
-void append_ref(std::vector<std::byte>& to, const BufferRef& ref) {
+void append_ref(std::vector<std::byte>& to, ValueId value,
+                const BufferRef& ref) {
   append_bytes(to, ref.space);
-  append_bytes(to, ref.offset);
+  if (ref.space == Space::kArena)
+    append_bytes(to, value);
+  else
+    append_bytes(to, ref.offset);
   if (ref.space != Space::kConstant) return;
   const std::string hash = sha256_hex(ref.constant);
   for (const char c : hash) append_bytes(to, c);
@@ -337,10 +369,13 @@ std::string plan_hash(const Program& program) {
       for (const char c : row.symbol) append_bytes(bytes, c);
     }
     bytes.insert(bytes.end(), call.params.begin(), call.params.end());
-    for (const auto* refs : {&call.in, &call.out})
-      for (const BufferRef& ref : *refs) append_ref(bytes, ref);
+    const Node& node = program.graph.node(call.node);
+    for (size_t i = 0; i < call.in.size(); ++i)
+      append_ref(bytes, i < node.inputs.size() ? node.inputs[i] : kNone,
+                 call.in[i]);
+    for (size_t i = 0; i < call.out.size(); ++i)
+      append_ref(bytes, node.outputs[i], call.out[i]);
   }
-  append_bytes(bytes, program.arena_bytes);
   append_bytes(bytes, program.persistent_bytes);
   return sha256_hex(bytes);
 }

@@ -39,6 +39,7 @@ struct KernelCall {
   std::string_view params_type;  // of C
   std::vector<BufferRef> in, aux, out;
   size_t scratch_bytes = 0;
+  Overlap overlap = {};  // what the row allows, used or not
 };
 
 // A value that the caller reads or writes by name: inputs, outputs, parameters
@@ -117,9 +118,11 @@ std::vector<const ArenaBuffer*> fullest_buffers(const Program& program);
 // works.
 Status check_budget(const Program& program, size_t ram_bytes);
 
-// SHA-256 of what a run computes and where: calls, parameters, offsets. Rows of
-// one op with equal bits count as one, so that with `exact` programs agree on
-// every machine. Constants are the base model's, which has a hash of its own.
+// SHA-256 of what a run computes: calls, parameters, values, and offsets of
+// what is persistent. Rows of one op with equal bits count as one and arenas,
+// which are laid out for a machine's rows, not at all, so that with `exact`
+// programs agree on every machine. Constants are the base model's, which has a
+// hash of its own.
 std::string plan_hash(const Program& program);
 
 }  // namespace ft

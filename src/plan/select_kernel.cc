@@ -34,7 +34,10 @@ Result<SelectedKernel> select_kernel(const Graph& graph, const Node& node,
     Lowered lowered = shared;
     if (kernel.accepts && !kernel.accepts(context, lowered)) continue;
     if (kernel.prepare) FT_TRY_STATUS(kernel.prepare(context, lowered));
-    return SelectedKernel{&kernel, std::move(lowered)};
+    const Overlap overlap = node.op->overlap
+                                ? node.op->overlap(kernel, context, lowered)
+                                : Overlap{};
+    return SelectedKernel{&kernel, std::move(lowered), overlap};
   }
   return context.view.error(
       fmt::format("no kernel for {} on this machine", signature));

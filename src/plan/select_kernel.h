@@ -9,6 +9,7 @@ namespace ft {
 struct SelectedKernel {
   const KernelDef* kernel;
   Lowered lowered;
+  Overlap overlap;
 };
 
 Result<SelectedKernel> select_kernel(const Graph& graph, const Node& node,

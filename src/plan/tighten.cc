@@ -13,17 +13,24 @@ constexpr size_t kMostBuffers = 1500;
 class Tighten {
  public:
   Tighten(std::span<const Lifetime> lifetimes, size_t alignment, int64_t work,
-          Placement& plan)
-      : lifetimes_(lifetimes), alignment_(alignment), work_(work), plan_(plan) {
+          Placement& plan, std::span<const Rolling> rolling)
+      : lifetimes_(lifetimes),
+        rolling_(rolling),
+        alignment_(alignment),
+        work_(work),
+        plan_(plan) {
+    std::vector<size_t> buffer_of(lifetimes.size(), SIZE_MAX);
     for (size_t i = 0; i < lifetimes.size(); ++i) {
       const Lifetime& l = lifetimes[i];
       if (l.bytes == 0) continue;
+      buffer_of[i] = index_.size();
       index_.push_back(i);
       buffers_.push_back({.size = units(l.bytes),
                           .step = units(alignment_of(l, alignment)),
                           .first_use = l.first_use,
                           .last_use = l.last_use});
     }
+    for (const Rolling& r : rolling) add(r, buffer_of);
   }
 
   void run() {
@@ -34,6 +41,17 @@ class Tighten {
   }
 
  private:
+  // Outputs that may begin behind their input are searched as if they could
+  // not: what is found is right, what is not proves nothing.
+  void add(const Rolling& r, const std::vector<size_t>& buffer_of) {
+    const size_t below = buffer_of[r.output], above = buffer_of[r.input];
+    if (below == SIZE_MAX || above == SIZE_MAX) return;
+    const int64_t rise =
+        units(static_cast<size_t>(std::max<ptrdiff_t>(r.distance, 0)));
+    if (r.distance < 0) search_proves_ = false;
+    if (rise < buffers_[below].size) overlaps_.push_back({below, above, rise});
+  }
+
   int64_t units(size_t bytes) const {
     return static_cast<int64_t>((bytes + alignment_ - 1) / alignment_);
   }
@@ -44,7 +62,7 @@ class Tighten {
     std::vector<Lifetime> whole(lifetimes_.begin(), lifetimes_.end());
     for (Lifetime& l : whole)
       l.bytes = static_cast<size_t>(units(l.bytes)) * alignment_;
-    return units(lower_bound_bytes(whole));
+    return units(lower_bound_bytes(whole, rolling_));
   }
 
   // The bound itself first, which most problems meet; then half way between
@@ -57,7 +75,8 @@ class Tighten {
       const Fit fit = attempt(next, share);
       work_ += std::max<int64_t>(share, 0);
       if (fit != Fit::kFound) sure = next + 1;
-      if (fit == Fit::kImpossible) proven_ = std::max(proven_, next + 1);
+      if (fit == Fit::kImpossible && search_proves_)
+        proven_ = std::max(proven_, next + 1);
       if (sure >= best_) break;
       next = sure + (best_ - sure) / 2;
       if (work_ < kLeastWork) break;
@@ -66,7 +85,7 @@ class Tighten {
 
   Fit attempt(int64_t limit, int64_t& work) {
     std::vector<int64_t> offsets;
-    const Fit fit = fit_within(buffers_, {}, limit, work, offsets);
+    const Fit fit = fit_within(buffers_, overlaps_, limit, work, offsets);
     if (fit != Fit::kFound) return fit;
     plan_.arena_bytes = 0;
     for (size_t k = 0; k < index_.size(); ++k) {
@@ -81,19 +100,22 @@ class Tighten {
 
   static constexpr int64_t kLeastWork = 10000;
   std::span<const Lifetime> lifetimes_;
+  std::span<const Rolling> rolling_;
   const size_t alignment_;
   int64_t work_;
   Placement& plan_;
   std::vector<size_t> index_;  // of lifetimes, by buffer
   std::vector<StackBuffer> buffers_;
+  std::vector<StackOverlap> overlaps_;
+  bool search_proves_ = true;
   int64_t best_ = 0, proven_ = 0;  // units
 };
 
 }  // namespace
 
 void tighten(std::span<const Lifetime> lifetimes, size_t alignment,
-             int64_t work, Placement& plan) {
-  Tighten(lifetimes, alignment, work, plan).run();
+             int64_t work, Placement& plan, std::span<const Rolling> rolling) {
+  Tighten(lifetimes, alignment, work, plan, rolling).run();
 }
 
 }  // namespace ft

@@ -25,8 +25,10 @@ std::set<ValueId> large_values(const Graph& graph, NodeId first_backward) {
   return all;
 }
 
-// Keeps as many values as the budget has room for, small ones first: the search
-// is over how many, then over some of the others.
+// First gradients lie over those they come from, which costs a second look at
+// each of them; then values are dropped, which costs whole layers. Keeps as
+// many as the budget has room for, small ones first: the search is over how
+// many, then over some of the others.
 class DropSearch {
  public:
   DropSearch(size_t ram_bytes, const CompileWith& compile)
@@ -34,18 +36,21 @@ class DropSearch {
 
   // Of the ways that were tried the smallest, if none fits.
   Result<CompiledStep> run() {
-    for (const auto choose : {drop_nothing, marked_values}) {
-      FT_TRY_STATUS(attempt(choose));
-      if (fits()) return std::move(*best_);
-    }
-    FT_TRY_STATUS(attempt([this](const Graph& g, NodeId n) {
-      std::set<ValueId> all = large_values(g, n);
-      by_size_.assign(all.begin(), all.end());
-      std::ranges::stable_sort(by_size_, {}, [&g](ValueId v) {
-        return g.value(v).type.num_bytes();
-      });
-      return all;
-    }));
+    for (const bool overwrites : {false, true})
+      for (const auto choose : {drop_nothing, marked_values}) {
+        FT_TRY_STATUS(attempt(choose, overwrites));
+        if (fits()) return std::move(*best_);
+      }
+    FT_TRY_STATUS(attempt(
+        [this](const Graph& g, NodeId n) {
+          std::set<ValueId> all = large_values(g, n);
+          by_size_.assign(all.begin(), all.end());
+          std::ranges::stable_sort(by_size_, {}, [&g](ValueId v) {
+            return g.value(v).type.num_bytes();
+          });
+          return all;
+        },
+        true));
     if (!fits()) return std::move(*best_);
     FT_TRY_STATUS(keep_small_ones());
     FT_TRY_STATUS(keep_some_others());
@@ -55,8 +60,8 @@ class DropSearch {
  private:
   bool fits() const { return best_->program.ram_bytes() <= ram_bytes_; }
 
-  Status attempt(const ChooseDropped& choose) {
-    FT_TRY(CompiledStep step, compile_(choose));
+  Status attempt(const ChooseDropped& choose, bool overwrites) {
+    FT_TRY(CompiledStep step, compile_(choose, overwrites));
     if (!best_ || step.program.ram_bytes() < best_->program.ram_bytes())
       best_ = std::move(step);
     return ok_status();
@@ -64,12 +69,15 @@ class DropSearch {
 
   // Whether the step fits with `kept`; then it is the best one.
   Result<bool> keep(std::set<ValueId> kept) {
-    FT_TRY(CompiledStep step, compile_([&](const Graph& g, NodeId n) {
-             std::set<ValueId> dropped = large_values(g, n);
-             std::erase_if(dropped,
-                           [&](ValueId v) { return kept.contains(v); });
-             return dropped;
-           }));
+    FT_TRY(CompiledStep step,
+           compile_(
+               [&](const Graph& g, NodeId n) {
+                 std::set<ValueId> dropped = large_values(g, n);
+                 std::erase_if(dropped,
+                               [&](ValueId v) { return kept.contains(v); });
+                 return dropped;
+               },
+               true));
     if (step.program.ram_bytes() > ram_bytes_) return false;
     best_ = std::move(step);
     kept_ = std::move(kept);
@@ -114,13 +122,12 @@ class DropSearch {
 
 Result<CompiledStep> compile_as(Recompute mode, size_t ram_bytes,
                                 const CompileWith& compile) {
-  switch (mode) {
-    case Recompute::kNever: return compile(drop_nothing);
-    case Recompute::kAlways: return compile(marked_values);
-    case Recompute::kAll: return compile(large_values);
-    case Recompute::kIfNeeded: break;
-  }
-  return DropSearch(ram_bytes, compile).run();
+  if (mode == Recompute::kIfNeeded) return DropSearch(ram_bytes, compile).run();
+  if (mode == Recompute::kAll) return compile(large_values, true);
+  const auto choose = mode == Recompute::kAlways ? marked_values : drop_nothing;
+  FT_TRY(CompiledStep step, compile(choose, false));
+  if (step.program.ram_bytes() <= ram_bytes) return step;
+  return compile(choose, true);
 }
 
 }  // namespace

@@ -13,8 +13,10 @@ namespace ft {
 // Values of the forward pass that are computed again; see passes/recompute.h.
 using ChooseDropped =
     std::function<std::set<ValueId>(const Graph& graph, NodeId first_backward)>;
-// The step with what is chosen, however large.
-using CompileWith = std::function<Result<CompiledStep>(const ChooseDropped&)>;
+// The step with what is chosen, however large. `overwrites`: gradients may lie
+// over those they come from, at twice the sums (passes/overwrite_gradients.h).
+using CompileWith =
+    std::function<Result<CompiledStep>(const ChooseDropped&, bool overwrites)>;
 
 // kDoesNotFit if no way of `mode` is small enough.
 Result<CompiledStep> compile_within_budget(Recompute mode, size_t ram_bytes,

@@ -12,6 +12,7 @@
 #include "passes/fuse_updates.h"
 #include "passes/int8_sides.h"
 #include "passes/integerize.h"
+#include "passes/overwrite_gradients.h"
 #include "passes/recompute.h"
 #include "train/drop_search.h"
 #include "train/updates.h"
@@ -113,7 +114,8 @@ Result<Adapted> adapt_for_training(const Graph& base,
 
 Result<CompiledStep> compile_step(const Graph& base,
                                   const StepSettings& settings,
-                                  const ChooseDropped& choose) {
+                                  const ChooseDropped& choose,
+                                  bool overwrites) {
   FT_TRY(Adapted a, adapt_for_training(base, settings));
   Graph& graph = a.graph;
   FT_TRY(const ValueId answer, real_answer(graph));
@@ -142,6 +144,7 @@ Result<CompiledStep> compile_step(const Graph& base,
   if (settings.precision == Precision::kInteger)
     FT_TRY_STATUS(integerize(graph));
   if (settings.fuse_updates) fuse_updates(graph);
+  if (overwrites) overwrite_gradients(graph);
   FT_TRY(Program program, build_program(std::move(graph), settings.plan));
   return CompiledStep{std::move(program), std::move(a.adapted),
                       std::move(a.learned)};
@@ -204,10 +207,11 @@ Loss natural_loss(const Graph& base, const MethodSettings& method) {
 Result<CompiledStep> compile_training(const Graph& base,
                                       const StepSettings& settings) {
   FT_TRY_STATUS(check_optimizer(settings.optimizer));
-  return compile_within_budget(settings.recompute, settings.ram_bytes,
-                               [&](const ChooseDropped& choose) {
-                                 return compile_step(base, settings, choose);
-                               });
+  return compile_within_budget(
+      settings.recompute, settings.ram_bytes,
+      [&](const ChooseDropped& choose, bool overwrites) {
+        return compile_step(base, settings, choose, overwrites);
+      });
 }
 
 Result<CompiledStep> compile_inference(const Graph& base,

@@ -77,6 +77,8 @@ Status print_case(Printer& out, const KernelDef& row, const Lowered& lowered,
   const OpDef& op = *e.node().op;
   const KernelDef* c99 = c99_row(e.context(), lowered);
   if (c99 == nullptr) return internal_error(label + ": no C99 row");
+  const Overlap overlap =
+      op.overlap ? op.overlap(row, e.context(), lowered) : Overlap{};
   const std::string before = inputs_of(out, e);
   FT_TRY_STATUS(run_row(e.context(), *c99, e.values));
   const std::string after = inputs_of(out, e);
@@ -87,11 +89,11 @@ Status print_case(Printer& out, const KernelDef& row, const Lowered& lowered,
   const std::string params = out.array(lowered.params);
   aux = out.list(aux);
   results = out.list(results);
-  out.table +=
-      fmt::format("  {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}},\n",
-                  label, row.symbol, params, num_inputs(e.node()),
-                  lowered.aux.size(), e.node().outputs.size(), before, after,
-                  aux, results, lowered.scratch_bytes, op.inplace_input);
+  out.table += fmt::format(
+      "  {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}},\n",
+      label, row.symbol, params, num_inputs(e.node()), lowered.aux.size(),
+      e.node().outputs.size(), before, after, aux, results,
+      lowered.scratch_bytes, op.inplace_input, overlap.input, overlap.distance);
   out.symbols.insert(std::string(row.symbol));
   ++out.num_cases;
   return ok_status();

@@ -20,6 +20,8 @@ typedef struct {
   const ft_case_buffer* out;
   uint32_t scratch_bytes;
   int32_t inplace_input; /* -1: none */
+  /* An input that output 0 may overlap, and how far behind it; -1: none. */
+  int32_t overlap_input, distance;
 } ft_case;
 
 extern const ft_case ft_cases[];

@@ -10,7 +10,8 @@
  * shift that does this is the largest that a row has asked for so far; rows
  * that were written before it was known are computed again. Or it is predicted
  * from the step before (a persistent int32), and holds unless it would saturate
- * or lose more than FT_BFP_SLACK bits.
+ * or lose more than FT_BFP_SLACK bits. A kernel that writes over what it reads
+ * cannot compute rows again: it computes all sums twice, first for their bits.
  * Not for: values that need no product (int8 activations are as deployed). */
 #ifndef FT_KERNELS_BFP_H_
 #define FT_KERNELS_BFP_H_
@@ -18,6 +19,18 @@
 #include "kernels/kernel.h"
 
 enum { FT_BFP_BITS = 15, FT_BFP_SLACK = 3, FT_BFP_HEADROOM = 1 };
+
+/* What a call does. 0: everything, in one pass where that is enough. Else sums
+ * are computed once for their bits, which pass from call to call in the place
+ * of the exponent, and once more for the mantissas; a call does a part of that
+ * for some of the rows. */
+enum {
+  FT_BFP_FIRST = 1, /* no bits so far */
+  FT_BFP_BITS_OF = 2,
+  FT_BFP_WRITE = 4,
+  FT_BFP_LAST = 8, /* the exponent is known and takes the place of the bits */
+  FT_BFP_TWICE = 15
+};
 
 /* Fills acc[cols] with the exact sums of one output row, |sum| < 2^62. */
 typedef void (*ft_bfp_row_fn)(const void* context, int32_t row, int64_t* acc);
@@ -105,6 +118,8 @@ typedef struct {
   const void* context;
   void* acc; /* int64 or int32 */
   int32_t fills, cols, lanes, apart;
+  int32_t parts; /* FT_BFP_*; if not 0: */
+  int32_t* bits;
 } ft_bfp_matrix;
 
 /* Computes sums; the bits of all of them. */
@@ -193,37 +208,66 @@ static inline void ft_bfp_write_fill(const ft_bfp_matrix* m, int32_t at,
   }
 }
 
+/* The shift of sums of `need` + FT_BFP_BITS bits. */
+static inline int32_t ft_bfp_shift_for(int32_t need, int32_t first,
+                                       int32_t slack) {
+  return first < need || first > need + slack ? need : first;
+}
+
 /* Writes all rows; returns the shift: mantissa = round(sum / 2^shift).
  * `predicted`: NULL, or what the last step foresaw, renewed for the next.
  * Copied into its callers, so that they call no function by its address. */
 FT_BFP_COPIED int32_t ft_bfp_run(const ft_bfp_matrix* m, int32_t* predicted,
                                  int16_t* out) {
   int32_t first = predicted ? *predicted : -64;
+  const int32_t slack = predicted ? FT_BFP_SLACK : 0, parts = m->parts;
   int32_t shift, need = 0, again = 0, count = m->fills, pass, at;
   uint64_t all = 0;
   if (first < -64) first = -64;
   if (first > 64) first = 64;
   shift = first;
-  for (pass = 0; pass < 2; ++pass) {
+  if (parts & FT_BFP_FIRST) *m->bits = 0;
+  pass = parts && !(parts & FT_BFP_BITS_OF);
+  if (pass) shift = ft_bfp_shift_for(*m->bits - FT_BFP_BITS, first, slack);
+  for (; pass < 2; ++pass) {
     for (at = 0; at < count; ++at) {
       const uint64_t bits = ft_bfp_sums(m, at);
       all |= bits;
-      need = ft_bit_length(all) - FT_BFP_BITS;
-      if (need > shift && all != 0) {
-        shift = need;
-        again = at;
+      if (!parts) {
+        need = ft_bit_length(all) - FT_BFP_BITS;
+        if (need > shift && all != 0) {
+          shift = need;
+          again = at;
+        }
       }
-      ft_bfp_write_fill(m, at, bits, shift, out);
+      if (!parts || pass == 1) ft_bfp_write_fill(m, at, bits, shift, out);
     }
     if (pass == 1) break;
+    if (parts) {
+      const int32_t length = ft_bit_length(all);
+      if (*m->bits < length) *m->bits = length;
+      if (!(parts & FT_BFP_WRITE)) return 0;
+      shift = ft_bfp_shift_for(*m->bits - FT_BFP_BITS, first, slack);
+      continue;
+    }
     if (all == 0) return predicted ? first : 0;
     if (predicted) *predicted = need + FT_BFP_HEADROOM;
-    if (shift > need + (predicted ? FT_BFP_SLACK : 0)) again = m->fills;
+    if (shift > need + slack) again = m->fills;
     if (again == 0) break;
     count = again;
     shift = need;
   }
+  if (!(parts & FT_BFP_LAST)) return shift;
+  if (*m->bits == 0) return predicted ? first : 0;
+  if (predicted) *predicted = *m->bits - FT_BFP_BITS + FT_BFP_HEADROOM;
   return shift;
+}
+
+/* Where the exponent belongs, unless the bits stand there still. */
+static inline void ft_bfp_set_exponent(const ft_bfp_matrix* m, int64_t exponent,
+                                       int32_t* to) {
+  if (m->parts == 0 || (m->parts & FT_BFP_LAST) != 0)
+    *to = ft_clamp_exponent(exponent);
 }
 
 /* `rows` rows, one a fill. */
@@ -238,6 +282,8 @@ FT_BFP_COPIED ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
   m.fills = rows;
   m.cols = cols;
   m.lanes = m.apart = 1;
+  m.parts = 0;
+  m.bits = NULL;
   return m;
 }
 
@@ -245,16 +291,6 @@ FT_BFP_COPIED int32_t ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
                                   int32_t rows, int32_t cols, int64_t* acc,
                                   int32_t* predicted, int16_t* out) {
   const ft_bfp_matrix m = ft_bfp_matrix_of(fill, context, rows, cols, acc);
-  return ft_bfp_run(&m, predicted, out);
-}
-
-/* Sums that fit 32 bits. */
-FT_BFP_COPIED int32_t ft_bfp_rows_s32(ft_bfp_row_s32_fn fill,
-                                      const void* context, int32_t rows,
-                                      int32_t cols, int32_t* acc,
-                                      int32_t* predicted, int16_t* out) {
-  ft_bfp_matrix m = ft_bfp_matrix_of(NULL, context, rows, cols, acc);
-  m.fill_s32 = fill;
   return ft_bfp_run(&m, predicted, out);
 }
 

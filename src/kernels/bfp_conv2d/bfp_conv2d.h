@@ -16,6 +16,7 @@
  *   in:  x int8 or int16, dy int16, dy_exp, x_exp?, predicted? [1]
  *   out: dw int16 [out_c, k_h, k_w, in_c / groups], dw_exp
  *
+ * An input gradient of FT_BFP_TWICE may lie over dy (ops/overlap.h).
  * `predicted` is updated in place. Scratch: int64 for a row of the output (its
  * last dimension); with int8 x bfp_conv2d adds int16 [k_h, k_w, in_c / groups];
  * with int8 w the input gradient has int32 [in_c] and int16 [out_c]. The weight
@@ -39,6 +40,7 @@ typedef struct {
   int32_t exponent; /* of the operands' factors, added to y_exp */
   int32_t is_s8;    /* x (forward, weight gradient) or w (input gradient) */
   int32_t guard;
+  int32_t parts; /* FT_BFP_*, of input gradients */
 } ft_bfp_conv2d_params;
 
 enum { FT_WEIGHT_GRAD_LANES = 4, FT_WEIGHT_GRAD_PIXELS = 4 };

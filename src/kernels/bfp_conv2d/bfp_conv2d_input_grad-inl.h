@@ -124,27 +124,32 @@ static void fill_s16(const void* ctx, int32_t pixel, int64_t* acc) {
 void FT_BFP_ROW(ft_bfp_conv2d_input_grad)(const void* params,
                                           const ft_args* args) {
   const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
-  const int32_t* dy_exp = (const int32_t*)args->in[1];
   const int32_t* w_exp = (const int32_t*)args->in[3];
   const ft_conv_params* conv = &p->conv;
   const int32_t pixels = conv->batch * conv->in_h * conv->in_w;
   int32_t* predicted = (int32_t*)args->in[4];
+  int32_t* dx_exp = (int32_t*)args->out[1];
   int16_t* dx = (int16_t*)args->out[0];
   context c;
+  ft_bfp_matrix m =
+      ft_bfp_matrix_of(fill_s16, &c, pixels, conv->in_c, args->scratch);
   int32_t shift;
+  m.parts = p->parts;
+  m.bits = dx_exp;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.w = args->in[2];
   if (p->is_s8) {
-    int32_t* acc = (int32_t*)args->scratch;
+    ft_bfp_matrix narrow = m;
+    narrow.fill_s32 = fill_s8;
     c.share = (const int32_t*)args->aux[0];
-    c.scaled = (int16_t*)(acc + conv->in_c);
-    shift =
-        ft_bfp_rows_s32(fill_s8, &c, pixels, conv->in_c, acc, predicted, dx);
+    c.scaled = (int16_t*)((int32_t*)args->scratch + conv->in_c);
+    shift = ft_bfp_run(&narrow, predicted, dx);
   } else {
-    shift = ft_bfp_rows(fill_s16, &c, pixels, conv->in_c,
-                        (int64_t*)args->scratch, predicted, dx);
+    shift = ft_bfp_run(&m, predicted, dx);
   }
-  *(int32_t*)args->out[1] = ft_clamp_exponent(
-      (int64_t)*dy_exp + (w_exp ? *w_exp : p->guard) + shift + p->exponent);
+  ft_bfp_set_exponent(&m,
+                      (int64_t) * (const int32_t*)args->in[1] +
+                          (w_exp ? *w_exp : p->guard) + shift + p->exponent,
+                      dx_exp);
 }

@@ -73,8 +73,14 @@ void ft_bfp_conv2d_input_grad_armdsp(const void* params, const ft_args* args) {
   const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
   const ft_conv_params* conv = &p->conv;
   int32_t* acc = (int32_t*)args->scratch;
+  int32_t* dx_exp = (int32_t*)args->out[1];
   context c;
+  ft_bfp_matrix m = ft_bfp_matrix_of(
+      NULL, &c, conv->batch * conv->in_h * conv->in_w, conv->in_c, acc);
   int32_t shift;
+  m.fill_s32 = fill;
+  m.parts = p->parts;
+  m.bits = dx_exp;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.share = (const int32_t*)args->aux[0];
@@ -82,9 +88,9 @@ void ft_bfp_conv2d_input_grad_armdsp(const void* params, const ft_args* args) {
   c.out_c = (conv->out_c + 3) / 4 * 4;
   c.runs = (run*)(acc + conv->in_c + conv->in_c % 2);
   c.pixels = (int16_t*)(c.runs + conv->k_h * conv->k_w);
-  shift = ft_bfp_rows_s32(fill, &c, conv->batch * conv->in_h * conv->in_w,
-                          conv->in_c, acc, (int32_t*)args->in[4],
-                          (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = ft_clamp_exponent(
-      (int64_t) * (const int32_t*)args->in[1] + p->guard + shift + p->exponent);
+  shift = ft_bfp_run(&m, (int32_t*)args->in[4], (int16_t*)args->out[0]);
+  ft_bfp_set_exponent(
+      &m,
+      (int64_t) * (const int32_t*)args->in[1] + p->guard + shift + p->exponent,
+      dx_exp);
 }

@@ -62,6 +62,8 @@ void ft_conv2d_s8f32_hwy(const void* params, const ft_args* args);
 int ft_conv2d_s8_avx512vnni_available(void);
 /* One group, and image rows that are not too long. */
 int ft_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p);
+/* Output rows that are computed from one copy of their image rows. */
+int32_t ft_conv2d_s8_avx512vnni_strip_rows(const ft_conv_params* p);
 size_t ft_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p);
 size_t ft_conv2d_s8_avx512vnni_channels_bytes(const ft_conv_params* p);
 size_t ft_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p);

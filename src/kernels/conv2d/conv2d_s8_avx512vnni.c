@@ -60,6 +60,10 @@ int ft_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p) {
          width * p->in_c * p->k_h <= FT_CONV_MAX_STRIP_BYTES;
 }
 
+int32_t ft_conv2d_s8_avx512vnni_strip_rows(const ft_conv_params* p) {
+  return strip_of(p).out_rows;
+}
+
 size_t ft_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p) {
   return ft_s8_packed_bytes(p->out_c, num_runs(p), run_bytes(p));
 }
