@@ -92,7 +92,7 @@ TEST(Placement, OverlapCheckFindsABadPlan) {
 
 // Chains in which each output may roll over its input, beside other buffers.
 TEST(Placement, RollsOutputsOverInputsThatDie) {
-  constexpr int kSets = 300;
+  constexpr int kSets = 60;
   double sum = 0;
   for (uint64_t seed = 1; seed <= kSets; ++seed) {
     auto lifetimes = random_lifetimes(seed);
