@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   add_export(app, action);
   add_keygen(app, action);
   add_quantize(app, action);
+  add_sensitivity(app, action);
   add_compile(app, action);
   add_run(app, action);
   add_bench(app, action);

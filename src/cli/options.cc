@@ -280,7 +280,7 @@ Result<StepSettings> MethodOptions::step(const Graph& base,
         "mean over samples (use --accumulate {} for an update of as many)",
         batch, batch));
   StepSettings s;
-  FT_TRY(s.loss, loss_for(base, settings));
+  FT_TRY(s.loss, loss_for(loss, base, settings));
   FT_TRY(s.precision, parse_precision(precision));
   FT_TRY(s.recompute, parse_recompute(recompute));
   FT_TRY(s.ram_bytes, ram_bytes());
@@ -296,8 +296,8 @@ Result<size_t> MethodOptions::ram_bytes() const {
   return parse_bytes(ram);
 }
 
-Result<Loss> MethodOptions::loss_for(const Graph& base,
-                                     const MethodSettings& settings) const {
+Result<Loss> loss_for(const std::string& loss, const Graph& base,
+                      const MethodSettings& settings) {
   if (loss == "auto") return natural_loss(base, settings);
   if (loss == "cross-entropy" || loss == "ce")
     return Loss::kSoftmaxCrossEntropy;

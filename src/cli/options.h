@@ -73,12 +73,14 @@ struct MethodOptions {
                             const PlanOptions& plan) const;
   // The RAM budget; SIZE_MAX where none was given.
   Result<size_t> ram_bytes() const;
-  Result<Loss> loss_for(const Graph& base,
-                        const MethodSettings& settings) const;
 
  private:
   void add_own_settings(CLI::App& app);
 };
+
+// --loss: "auto" (natural_loss()), "cross-entropy" or "mse".
+Result<Loss> loss_for(const std::string& loss, const Graph& base,
+                      const MethodSettings& settings);
 
 // The tokens of --prompt-tuning-init-text, by the model's own tokenizer. Fails
 // where it has none.

@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/random.h"
 #include "cli/evaluate_job.h"
 #include "train/post_training.h"
 #include "train/step.h"
@@ -25,19 +24,6 @@ Status check_options(const QuantizeJob& job) {
     return usage_error(fmt::format(
         "--averaging {}: must lie above 0 and at most at 1", job.momentum));
   return ok_status();
-}
-
-// At most `limit` of the indices, drawn without replacement.
-std::vector<size_t> chosen(std::vector<size_t> indices, size_t limit,
-                           uint64_t seed) {
-  if (limit == 0 || indices.size() <= limit) return indices;
-  const Random random(seed, "calibration");
-  for (size_t i = 0; i < limit; ++i)
-    std::swap(indices[i],
-              indices[i + random.below(
-                              i, static_cast<uint32_t>(indices.size() - i))]);
-  indices.resize(limit);
-  return indices;
 }
 
 // Whether the samples say what the model should answer: labels, or targets or
@@ -70,7 +56,8 @@ Result<Json> run_quantize_job(const QuantizeJob& job) {
   EvaluationData data;
   FT_TRY(data.data, load_training_data(job.data, job.seed));
   const Split& split = data.data->split;
-  const auto samples = chosen(to_indices(split.train), job.samples, job.seed);
+  const auto samples = draw_samples(to_indices(split.train), job.samples,
+                                    job.seed, "calibration");
   FT_TRY(const Ranges ranges, observe_ranges(model, data.data->samples, samples,
                                              observer, job.kernels.plan()));
   FT_TRY(const auto file, quantized_tflite(original.bytes(), model, ranges));

@@ -16,12 +16,7 @@ StepSettings scoring(const StepSettings& settings, const AdaptableModule& m,
                      size_t steps) {
   StepSettings one = settings;
   one.method = every_entry_of(settings.method, m);
-  one.optimizer = {};
-  one.optimizer.optimizer = "sgd";
-  one.optimizer.lr = 1;
-  one.optimizer.momentum = 0;
-  one.optimizer.weight_decay = 0;
-  one.optimizer.schedule = "constant";
+  one.optimizer = plain_sgd(1);
   one.optimizer.accumulate = static_cast<int>(steps);
   one.recompute = Recompute::kIfNeeded;
   one.ram_bytes = SIZE_MAX;

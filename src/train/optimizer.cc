@@ -166,6 +166,15 @@ std::array<float, 4> hyper_values(const OptimizerSettings& s, int64_t step,
   return hyper;
 }
 
+OptimizerSettings plain_sgd(double lr) {
+  OptimizerSettings sgd;
+  sgd.optimizer = "sgd";
+  sgd.lr = lr;
+  sgd.momentum = 0;
+  sgd.schedule = "constant";
+  return sgd;
+}
+
 std::vector<std::pair<std::string, std::string>> describe(
     const OptimizerSettings& s) {
   const auto number = [](auto value) { return fmt::format("{}", value); };

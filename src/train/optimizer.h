@@ -45,6 +45,10 @@ struct OptimizerSettings {
   double clip_per_sample = 0;
 };
 
+// One step down the gradient and nothing else: at rate 1, values that start at
+// 0 are minus the gradient afterwards.
+OptimizerSettings plain_sgd(double lr);
+
 // The settings that decide what an update computes, by option name, as text.
 // Equal texts, equal updates: part of a checkpoint's fingerprint.
 std::vector<std::pair<std::string, std::string>> describe(

@@ -20,6 +20,7 @@ void add_export(CLI::App& app, Action& action);
 void add_keygen(CLI::App& app, Action& action);
 void add_methods(CLI::App& app, Action& action);
 void add_quantize(CLI::App& app, Action& action);
+void add_sensitivity(CLI::App& app, Action& action);
 void add_compile(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
