@@ -134,6 +134,9 @@ bench: build $(VENV)/.setup
 
 # Code and stack of every kernel on every device, for promises made without
 # a compiler at hand.
+calibrate-targets: build $(VENV)/.setup build/.setup-mcu
+	$(VENV)/bin/python tools/calibrate_targets.py
+
 kernel-sizes: build/.setup-mcu
 	tools/kernel_sizes.py
 

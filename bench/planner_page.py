@@ -10,6 +10,7 @@ objects, each with the name of its section as `part`.
 import sys
 from pathlib import Path
 
+from cost_page import SECTIONS as COSTS
 from pages import head, read, table, write
 from session import RESULTS, verdict
 
@@ -81,7 +82,7 @@ def regions():
 
 
 SECTIONS = {"placement": placement, "random_sets": random_sets,
-            "regions": regions, "plan_time": plan_time}  # fmt: skip
+            "regions": regions, "plan_time": plan_time, **COSTS}  # fmt: skip
 
 
 def main():

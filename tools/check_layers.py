@@ -11,7 +11,7 @@ import sys
 
 ORDER = [["base"], ["ir", "kernels"], ["ops"],
          ["autodiff", "methods", "quant", "passes", "formats"],
-         ["plan"], ["exec", "codegen"], ["train"], ["api"], ["cli"]]
+         ["plan"], ["exec", "codegen"], ["train"], ["api", "search"], ["cli"]]
 # Layers beside the row: what they may see, and who may see them.
 MAY_INCLUDE = {"kernels": {"base"}, "adapters": {"base", "ir", "formats"},
                "exchange": {"base", "ir", "methods", "formats", "adapters"},

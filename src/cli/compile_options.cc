@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "cli/plan_file.h"
 #include "plan/target.h"
 
 namespace ft::cli {
@@ -58,6 +59,7 @@ void CompileOptions::add_to(CLI::App& app) {
                  "memory; default: model for --program infer, else real");
   method.add_to(app);
   optimizer.add_to(app);
+  add_plan_file(app, plan);
   adapters.add_to(app);
   app.add_option("--adapter-mode", adapter_mode,
                  "of --program infer: side: the adapter computes beside the "
@@ -97,6 +99,9 @@ void CompileOptions::add_to(CLI::App& app) {
                  "of --flash: KEY.pub of 'fieldtune keygen'");
   app.add_flag("--unsigned", takes_unsigned,
                "of --flash: take images that nobody has signed");
+  app.add_flag("--costs", costs,
+               "in the JSON, what each call has to do: how rows of kernels are "
+               "priced (see plan --costs)");
   app.add_flag("--json", json, "one JSON object on stdout");
 }
 

@@ -10,7 +10,7 @@ namespace ft::cli {
 
 // What `fieldtune compile` was asked for.
 struct CompileOptions {
-  std::string model, out, target, program = "train", init_adapter, output;
+  std::string model, out, target, plan, program = "train", init_adapter, output;
   std::string front_end, arithmetic = "auto";
   MethodOptions method;
   OptimizerOptions optimizer;
@@ -21,6 +21,7 @@ struct CompileOptions {
   int flash_adapters = 0;
   std::string public_key;
   bool sliced = false, takes_unsigned = false, json = false;
+  bool costs = false;
 
   void add_to(CLI::App& app);
   // The first contradiction or unknown word.

@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/random.h"
 #include "cli/output.h"
 #include "data/npy.h"
 #include "data/token_windows.h"
@@ -217,18 +216,6 @@ void DataFlags::add_training_to(CLI::App& app) {
 
 std::vector<size_t> to_indices(const std::vector<uint32_t>& part) {
   return {part.begin(), part.end()};
-}
-
-std::vector<size_t> draw_samples(std::vector<size_t> indices, size_t limit,
-                                 uint64_t seed, std::string_view stream) {
-  if (limit == 0 || indices.size() <= limit) return indices;
-  const Random random(seed, stream);
-  for (size_t i = 0; i < limit; ++i)
-    std::swap(indices[i],
-              indices[i + random.below(
-                              i, static_cast<uint32_t>(indices.size() - i))]);
-  indices.resize(limit);
-  return indices;
 }
 
 TextReader::TextReader(const BaseModel& model)

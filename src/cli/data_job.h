@@ -85,9 +85,4 @@ void record_data(const DataFlags& flags, const LoadedData& data, uint64_t seed,
 
 std::vector<size_t> to_indices(const std::vector<uint32_t>& part);
 
-// At most `limit` of the indices (0: all), drawn without replacement; `stream`
-// names what for.
-std::vector<size_t> draw_samples(std::vector<size_t> indices, size_t limit,
-                                 uint64_t seed, std::string_view stream);
-
 }  // namespace ft::cli

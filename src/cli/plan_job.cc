@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "cli/plan_costs.h"
 #include "cli/report/program_map.h"
+#include "plan/cost.h"
 
 namespace ft::cli {
 namespace {
@@ -111,20 +113,33 @@ Json row_of(const Knob& knob, const Program& now,
   return row;
 }
 
+Result<BaseModel> base_of(const PlanJob& job, int batch) {
+  FT_TRY(const Precision precision, parse_precision(job.method.precision));
+  return load_base(job.model, precision, batch, job.method.seq_len);
+}
+
+Result<StepSettings> settings_of(const PlanJob& job, const BaseModel& base) {
+  FT_TRY(MethodSettings method, job.method.settings(0, 0));
+  FT_TRY_STATUS(read_init_text(base, method));
+  PlanOptions plan = job.kernels.plan();
+  if (job.target != nullptr) plan = plan_on(*job.target, plan);
+  return job.method.step(base.graph, method, job.optimizer.settings, plan);
+}
+
 }  // namespace
 
 Result<CompiledStep> plan_step(const PlanJob& job) {
-  FT_TRY(const Precision precision, parse_precision(job.method.precision));
-  FT_TRY(MethodSettings method, job.method.settings(0, 0));
-  FT_TRY(const BaseModel base,
-         load_base(job.model, precision, job.method.batch, job.method.seq_len));
-  FT_TRY_STATUS(read_init_text(base, method));
-  PlanOptions plan = job.kernels.plan();
-  if (job.target != nullptr && !job.target->runs_linux)
-    plan.device = job.target->kernels;
-  FT_TRY(const StepSettings settings,
-         job.method.step(base.graph, method, job.optimizer.settings, plan));
+  FT_TRY(const BaseModel base, base_of(job, job.method.batch));
+  FT_TRY(const StepSettings settings, settings_of(job, base));
   return compile_training(base.graph, settings);
+}
+
+// Inference is of one sample, whatever the batch is.
+Status add_target_costs(const PlanJob& job, const CompiledStep& step,
+                        bool with_rows, Json& fields) {
+  FT_TRY(const BaseModel single, base_of(job, 1));
+  FT_TRY(const StepSettings settings, settings_of(job, single));
+  return add_costs(*job.target, single, settings, step, with_rows, fields);
 }
 
 Json tensors_at_peak(const Program& program) {

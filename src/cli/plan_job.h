@@ -21,6 +21,10 @@ struct PlanJob {
 // kDoesNotFit where --ram is too small.
 Result<CompiledStep> plan_step(const PlanJob& job);
 
+// What `step` and inference cost on job.target; see plan_costs.h.
+Status add_target_costs(const PlanJob& job, const CompiledStep& step,
+                        bool with_rows, Json& fields);
+
 // Every buffer that is alive at the fullest call, largest first: what it is
 // for, its share of the arena, and the calls that make it and read it last.
 Json tensors_at_peak(const Program& program);

@@ -46,8 +46,9 @@ class Estimator {
     const Node& node = program_.graph.node(call.node);
     const NodeView view = view_of(program_.graph, node);
     const CostClass cost_class = node.op->cost_class;
+    const CallWork work = work_of(view);
     const auto model = find_cost(costs.kernels, kernel_costs(costs.kernels_of),
-                                 *call.kernel, cost_class);
+                                 *call.kernel, cost_class, work);
     if (!model)
       return invalid_input(
           fmt::format("target '{}': no cost of {}, nor of any {} op; run 'make "
@@ -56,7 +57,7 @@ class Estimator {
     CallCost out{.node = call.node,
                  .kernel = call.kernel,
                  .cost_class = cost_class,
-                 .work = work_of(view),
+                 .work = work,
                  .calibrated = model->fitted,
                  .bytes = bytes_of(call, view)};
     out.units = model->of(out.work);
@@ -108,6 +109,13 @@ void CostSum::add(const CallCost& call) {
   energy_pj += call.energy_pj;
   ++calls;
   calibrated += call.calibrated ? 1 : 0;
+}
+
+PlanOptions plan_on(const Target& target, PlanOptions options) {
+  if (target.name == "host") return options;
+  options.device = target.kernels;
+  options.exact = options.exact || !target.runs_linux;
+  return options;
 }
 
 Result<ProgramCost> cost_of(const Program& program, const Target& target) {

@@ -46,6 +46,10 @@ struct ProgramCost {
   double energy_mj() const { return all.energy_pj * 1e-9; }
 };
 
+// Kernel rows of the target, on a microcontroller those that are bit-equal to
+// C99 only; those of this machine for "host".
+PlanOptions plan_on(const Target& target, PlanOptions options);
+
 // Fails where the target states no costs, lacks a region "ram" or "flash", or
 // has neither a row nor a class for a kernel.
 Result<ProgramCost> cost_of(const Program& program, const Target& target);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <vector>
 
 #include "plan/kernel_costs_table.h"
@@ -85,6 +86,15 @@ const KernelCosts& kernel_costs(std::string_view target) {
   return found == all.end() ? none : found->second;
 }
 
+std::string_view variant_of(const CallWork& work) {
+  // Taps of the window; an adapter's products are no whole number of them.
+  const double taps = work.elements > 0 ? work.runs / work.elements : 0;
+  if (taps < 1) return "";
+  const bool whole = std::abs(taps - std::round(taps)) < 1e-9;
+  if (taps < 2) return whole ? ":point" : ":point+side";
+  return whole ? ":window" : ":window+side";
+}
+
 std::string class_key(CostClass cost_class, std::string_view signature) {
   const size_t end = std::min(signature.find_first_of(",-"), signature.size());
   return fmt::format("{}/{}", name_of(cost_class), signature.substr(0, end));
@@ -93,15 +103,19 @@ std::string class_key(CostClass cost_class, std::string_view signature) {
 std::optional<KernelCost> find_cost(const KernelCosts& own,
                                     const KernelCosts& shared,
                                     const KernelDef& kernel,
-                                    CostClass cost_class) {
+                                    CostClass cost_class,
+                                    const CallWork& work) {
+  const std::string by_work =
+      fmt::format("{}{}", kernel.symbol, variant_of(work));
   const std::string by_type = class_key(cost_class, kernel.signature);
   const std::string by_class(name_of(cost_class));
   for (const std::string_view key :
-       {kernel.symbol, std::string_view(by_type), std::string_view(by_class)})
+       {std::string_view(by_work), kernel.symbol, std::string_view(by_type),
+        std::string_view(by_class)})
     for (const KernelCosts* costs : {&own, &shared})
       if (const KernelCost* cost = find(*costs, key)) {
         KernelCost result = *cost;
-        result.fitted = key == kernel.symbol;
+        result.fitted = key.starts_with(kernel.symbol);
         return result;
       }
   return std::nullopt;

@@ -27,7 +27,7 @@ struct CallWork {
 CallWork work_of(const NodeView& node);
 
 struct KernelCost {
-  // Per call, element, product, row, run, read.
+  // Per call, element, product, row, run, read; none is negative.
   std::array<double, 6> units{};
   int samples = 0;     // calls that it was fitted from; 0: of its class
   double error = 0;    // largest |predicted - measured| / measured among them
@@ -41,14 +41,20 @@ using KernelCosts = std::map<std::string, KernelCost, std::less<>>;
 // The rows of targets/kernel_costs.txt of one target; empty: it has none.
 const KernelCosts& kernel_costs(std::string_view target);
 
+// How a row works on such a call, where that shows in its size: a product of
+// points or of windows, with an adapter beside it or without. "" or ":point",
+// ":window+side" and the like, behind the row's symbol.
+std::string_view variant_of(const CallWork& work);
+
 // How rows that nobody measured are priced: "class/s8", by class and by the
 // type that the row's signature begins with.
 std::string class_key(CostClass cost_class, std::string_view signature);
 
-// The row's own model in `own`, or in `shared`, or that of its class.
+// The row's model for such a call, or for any, or that of its class; each in
+// `own` before `shared`.
 std::optional<KernelCost> find_cost(const KernelCosts& own,
                                     const KernelCosts& shared,
                                     const KernelDef& kernel,
-                                    CostClass cost_class);
+                                    CostClass cost_class, const CallWork& work);
 
 }  // namespace ft

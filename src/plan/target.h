@@ -29,7 +29,7 @@ struct MemoryRegion {
 };
 
 struct ClassCost {
-  double cycles_per_unit = 0, pj_per_cycle = 0;
+  double cycles_per_unit = 0, pj_per_cycle = 0;  // NaN: not known
 };
 
 struct TargetCosts {

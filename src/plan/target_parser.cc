@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "plan/target.h"
 #define TOML_EXCEPTIONS 0
@@ -166,18 +167,26 @@ void read_memory(Table t, Target& target) {
   }
 }
 
-// "symbol = [call, element, product, row, run, read]"
+// "symbol = [call, element, product, row, run, read]", and behind them, if it
+// was measured, the number of calls and the largest error.
 void read_rows(Table t, KernelCosts& rows) {
   for (const auto& [key, node] : t.raw()) {
     KernelCost cost;
     const toml::array* array = node.as_array();
-    bool good = array != nullptr && array->size() == cost.units.size();
-    for (size_t i = 0; good && i < cost.units.size(); ++i) {
+    const size_t terms = cost.units.size();
+    bool good = array != nullptr &&
+                (array->size() == terms || array->size() == terms + 2);
+    std::vector<double> values;
+    for (size_t i = 0; good && i < array->size(); ++i) {
       const auto v = (*array)[i].value<double>();
       good = v && std::isfinite(*v) && *v >= 0 && *v <= kMost;
-      cost.units[i] = v.value_or(0);
+      values.push_back(v.value_or(0));
     }
-    if (!good) t.fail(key.str(), "a list of 6 numbers of at least 0");
+    if (!good) t.fail(key.str(), "a list of 6 (or 8) numbers of at least 0");
+    values.resize(terms + 2);
+    std::copy_n(values.begin(), terms, cost.units.begin());
+    cost.samples = static_cast<int>(std::min(values[terms], 1e9));
+    cost.error = values[terms + 1];
     rows[std::string(key.str())] = cost;
   }
 }
@@ -196,7 +205,9 @@ TargetCosts read_costs(Table t, const std::string& target) {
     Table c = t.table(name_of(static_cast<CostClass>(i)));
     c.only({"cycles_per_unit", "pj_per_cycle"});
     costs.classes[i] = {.cycles_per_unit = c.number("cycles_per_unit", 1e-6),
-                        .pj_per_cycle = c.number("pj_per_cycle")};
+                        .pj_per_cycle = c.has("pj_per_cycle")
+                                            ? c.number("pj_per_cycle")
+                                            : std::nan("")};
   }
   if (t.has("kernels")) read_rows(t.table("kernels"), costs.kernels);
   const std::vector<std::string> known = target_names();

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/random.h"
+
 namespace ft {
 
 // float32 holds integers up to here exactly.
@@ -48,6 +50,18 @@ void write_hyper(Session& session, const OptimizerSettings& settings,
   else
     std::ranges::copy(integer_hyper_values(settings, step, total_steps, seed),
                       session.input_as<int32_t>(kHyperInput).begin());
+}
+
+std::vector<size_t> draw_samples(std::vector<size_t> indices, size_t limit,
+                                 uint64_t seed, std::string_view stream) {
+  if (limit == 0 || indices.size() <= limit) return indices;
+  const Random random(seed, stream);
+  for (size_t i = 0; i < limit; ++i)
+    std::swap(indices[i],
+              indices[i + random.below(
+                              i, static_cast<uint32_t>(indices.size() - i))]);
+  indices.resize(limit);
+  return indices;
 }
 
 Status check_samples(const Program& program, const Samples& samples) {

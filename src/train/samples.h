@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "exec/session.h"
@@ -36,6 +37,11 @@ struct Samples {
 // the same where it has a scale (a target's grid), else (token ids) truncated.
 void write_features(std::span<std::byte> input, const TensorType& type,
                     size_t slot, std::span<const float> features);
+
+// At most `limit` of the indices (0: all), drawn without replacement; `stream`
+// names what for.
+std::vector<size_t> draw_samples(std::vector<size_t> indices, size_t limit,
+                                 uint64_t seed, std::string_view stream);
 
 // Inputs of a training program behind the model's own.
 inline constexpr size_t kTargetInput = 1, kHyperInput = 2;

@@ -2,14 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <filesystem>
 
-#include "base/random.h"
+#include "base/file.h"
+#include "cli/calibrate.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/plan_fields.h"
+#include "cli/timing.h"
 #include "exec/session.h"
+#include "plan/target.h"
 #include "train/adapted_model.h"
 
 namespace ft::cli {
@@ -23,12 +26,15 @@ struct Options {
   OptimizerOptions optimizer;
   KernelOptions kernels;
   int runs = 200;
-  bool profile = false, json = false;
+  bool profile = false, json = false, calibrate = false;
 
   void add_to(CLI::App& app) {
-    app.add_option("model", model,
-                   "model file (.tflite, llama2.c .bin) or Hugging Face folder")
-        ->required();
+    app.add_option(
+        "model", model,
+        "model file (.tflite, llama2.c .bin) or Hugging Face folder");
+    app.add_flag("--calibrate", calibrate,
+                 "measure this machine instead, about a minute: it becomes the "
+                 "target 'host' of plan, in the user's cache folder");
     adapters.add_to(app);
     app.add_flag("--train", train, "time a training step instead of inference");
     app.add_option("--runs", runs, "timed runs, after a tenth as warm-up")
@@ -41,61 +47,6 @@ struct Options {
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
-
-using Clock = std::chrono::steady_clock;
-
-double micros_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - start)
-      .count();
-}
-
-// Any bytes do for int8; floats must be finite and small.
-void fill_inputs(Session& session) {
-  const Random random(1, "bench");
-  for (size_t i = 0; i < session.program().inputs.size(); ++i) {
-    const TensorType& type = session.program().inputs[i].type;
-    const auto bytes = session.input(i);
-    std::ranges::fill(bytes, std::byte{0});
-    if (type.dtype == DType::kF32)
-      for (size_t k = 0; float& v : session.input_as<float>(i))
-        v = 0.01f * random.normal(k++);
-    if (type.dtype == DType::kS8)
-      for (size_t k = 0; std::byte & b : bytes)
-        b = static_cast<std::byte>(random.bits(k++));
-  }
-}
-
-struct Timing {
-  std::vector<double> micros;
-  std::vector<std::vector<double>> by_call;
-};
-
-double median(std::vector<double> values) {
-  const auto middle =
-      values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
-
-Timing time_runs(Session& session, int runs, bool profile) {
-  Timing timing;
-  timing.by_call.resize(session.program().calls.size());
-  for (int i = -runs / 10; i < runs; ++i) {
-    fill_inputs(session);
-    const auto start = Clock::now();
-    if (profile) {
-      for (size_t c = 0; c < timing.by_call.size(); ++c) {
-        const auto call_start = Clock::now();
-        session.run_call(c);
-        if (i >= 0) timing.by_call[c].push_back(micros_since(call_start));
-      }
-    } else {
-      session.run();
-    }
-    if (i >= 0) timing.micros.push_back(micros_since(start));
-  }
-  return timing;
-}
 
 Json profile_rows(const Program& program, const Timing& timing) {
   Json rows = Json::array();
@@ -128,7 +79,31 @@ Result<CompiledStep> compile(const Options& options) {
   return compile_training(base.graph, settings);
 }
 
+Status calibrate(const Options& options) {
+  if (!options.model.empty())
+    return usage_error("--calibrate measures the machine, not a model");
+  const std::string path = host_target_path();
+  if (path.empty())
+    return usage_error(
+        "--calibrate: neither XDG_CACHE_HOME nor HOME says where to keep what "
+        "it measures");
+  FT_TRY(const Calibration measured, calibrate_host(options.json));
+  FT_TRY_STATUS(parse_target(measured.toml, path).status());
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(),
+                                      error);
+  FT_TRY_STATUS(write_file_atomically(path, measured.toml));
+  print_result({{"target", path},
+                {"programs", measured.programs},
+                {"fitted_rows", measured.kernels},
+                {"copy_gb_per_s", measured.gb_per_s}},
+               options.json);
+  return ok_status();
+}
+
 Status run(const Options& options) {
+  if (options.calibrate) return calibrate(options);
+  if (options.model.empty()) return usage_error("give a model, or --calibrate");
   FT_TRY(const CompiledStep step, compile(options));
   FT_TRY(Session session, Session::create(step.program));
   const Timing timing = time_runs(session, options.runs, options.profile);

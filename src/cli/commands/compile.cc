@@ -7,9 +7,11 @@
 #include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/compile_job.h"
+#include "cli/cost_fields.h"
 #include "cli/data_job.h"
 #include "cli/merge_job.h"
 #include "cli/output.h"
+#include "cli/plan_file.h"
 #include "formats/tflite/import.h"
 #include "train/adapted_model.h"
 
@@ -60,6 +62,11 @@ Json fields_of(const CompileOptions& options, const Target& target,
       {"state_bytes",
        codegen::state_bytes(s.persistent_bytes, model.train != nullptr)}};
   add_interface(model, fields);
+  if (!options.costs) return fields;
+  fields["calls"] = work_rows(*model.infer, "infer");
+  if (model.train)
+    for (Json& row : work_rows(*model.train, "train"))
+      fields["calls"].push_back(std::move(row));
   return fields;
 }
 
@@ -114,7 +121,13 @@ Status write_inference(const CompileOptions& options, const Target& target) {
                 .base_sha256 = sha256_hex(file)});
 }
 
-Status run(const CompileOptions& options) {
+Status run(const CompileOptions& given) {
+  CompileOptions options = given;
+  if (!options.plan.empty()) {
+    FT_TRY(const TrainingPlan plan, load_plan_for(options.model, options.plan));
+    FT_TRY_STATUS(apply_plan(plan, true, options.method, options.optimizer));
+    if (options.target.empty()) options.target = plan.target;
+  }
   FT_TRY_STATUS(options.check());
   Target target;
   if (!options.target.empty()) {

@@ -1,5 +1,6 @@
 // fieldtune plan: what a training step needs, to the byte, before any data.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/file.h"
 #include "cli/commands/commands.h"
@@ -8,14 +9,17 @@
 #include "cli/plan_regions.h"
 #include "cli/report/pictures.h"
 #include "cli/report/program_map.h"
+#include "cli/search_job.h"
 
 namespace ft::cli {
 namespace {
 
 struct Options {
   PlanJob job;
+  SearchJob search;
   std::string picture, target;
   bool json = false, verbose = false, explain = false, place_regions = false;
+  bool costs = false;
 
   void add_to(CLI::App& app) {
     app.add_option("model", job.model,
@@ -29,8 +33,13 @@ struct Options {
                  "need with one option changed: recompute, precision, "
                  "optimizer, adapter-dtype, rank, batch, accumulate");
     app.add_option("--target", target,
-                   "plan with the kernels of this device: a name of targets/ "
-                   "or a .toml file");
+                   "plan with the kernels of this device, and what a step and "
+                   "inference cost there: instructions, time, energy (" +
+                       fmt::format("{}", fmt::join(target_names(), ", ")) +
+                       ", host after 'fieldtune bench --calibrate', or a .toml "
+                       "file)");
+    app.add_flag("--costs", costs,
+                 "of --target: by class of op and by call too");
     app.add_flag(
         "--place-regions", place_regions,
         "of --target: which buffer lies in which of its memories, what "
@@ -40,6 +49,8 @@ struct Options {
     app.add_flag("--verbose,-v", verbose,
                  "list the buffers that are alive at the fullest step");
     app.add_flag("--json", json, "one JSON object on stdout");
+    search.add_to(app, {"--ram", "--new-head", "--loss", "--seq-len",
+                        "--epochs", "--target", "--json"});
   }
 };
 
@@ -67,14 +78,30 @@ Status explain_what_does_not_fit(const Options& options, const PlanJob& given,
   return why;
 }
 
+Status search(const Options& options) {
+  SearchJob job = options.search;
+  job.model = options.job.model;
+  job.target = options.target;
+  job.new_head = options.job.method.new_head;
+  job.ram = options.job.method.ram;
+  job.loss = options.job.method.loss;
+  job.seq_len = options.job.method.seq_len;
+  job.epochs = options.job.optimizer.epochs;
+  FT_TRY(const Json result, run_search_job(job));
+  print_result(result, options.json);
+  return ok_status();
+}
+
 Status run(const Options& options) {
+  if (options.search.search) return search(options);
   PlanJob job = options.job;
   Target target;
   if (!options.target.empty()) {
     FT_TRY(target, load_target(options.target));
     job.target = &target;
-  } else if (options.place_regions) {
-    return usage_error("--place-regions needs a --target");
+  } else if (options.place_regions || options.costs) {
+    return usage_error(fmt::format(
+        "{} needs a --target", options.costs ? "--costs" : "--place-regions"));
   }
   if (job.method.new_head)
     return usage_error(
@@ -94,6 +121,11 @@ Status run(const Options& options) {
   Json result = fields_of(options, job, step);
   if (options.place_regions)
     FT_TRY_STATUS(add_regions(target, step.program, result));
+  if (!options.target.empty()) {
+    const Status priced = add_target_costs(job, step, options.costs, result);
+    if (!priced.ok() && options.costs) return priced;
+    if (!priced.ok()) result["no_costs"] = priced.message();
+  }
   print_result(result, options.json);
   return ok_status();
 }
@@ -103,8 +135,12 @@ Status run(const Options& options) {
 void add_plan(CLI::App& app, Action& action) {
   add_command<Options>(
       app, action, "plan",
-      "Say how many bytes a training step needs, without any data",
-      "fieldtune plan model.tflite --classes 10 --rank 4 --ram 256K --explain",
+      "Say what a training step needs and costs, and what to train in a budget",
+      "fieldtune plan model.tflite --classes 10 --rank 4 --ram 256K --explain\n"
+      "  fieldtune plan model.tflite --precision integer --target cortex-m4 "
+      "--costs\n"
+      "  fieldtune plan model.tflite --data recordings --front-end mlperf-kws "
+      "--new-head --search --target cortex-m4 --ram 96K --out plan.toml",
       run);
 }
 

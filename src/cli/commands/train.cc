@@ -1,6 +1,7 @@
 // fieldtune train: adapts a model to the user's data.
 #include "base/file.h"
 #include "cli/commands/commands.h"
+#include "cli/plan_file.h"
 #include "cli/progress.h"
 #include "cli/report_page.h"
 #include "cli/train_job.h"
@@ -10,7 +11,7 @@ namespace {
 
 struct Options {
   TrainJob job;
-  std::string report;
+  std::string report, plan;
   bool json = false;
 
   void add_to(CLI::App& app) {
@@ -21,6 +22,7 @@ struct Options {
     job.data.add_training_to(app);
     job.method.add_to(app);
     job.optimizer.add_to(app);
+    add_plan_file(app, plan);
     job.kernels.add_to(app);
     app.add_option("--seed", job.seed, "of everything random")
         ->capture_default_str();
@@ -52,10 +54,15 @@ struct Options {
 
 Status run(const Options& options) {
   catch_interrupts();
-  FT_TRY(const TrainOutcome outcome, run_train_job(options.job));
+  TrainJob job = options.job;
+  if (!options.plan.empty()) {
+    FT_TRY(const TrainingPlan plan, load_plan_for(job.model, options.plan));
+    FT_TRY_STATUS(apply_plan(plan, false, job.method, job.optimizer));
+  }
+  FT_TRY(const TrainOutcome outcome, run_train_job(job));
   if (!options.report.empty())
-    FT_TRY_STATUS(write_file_atomically(
-        options.report, render_train_report(options.job, outcome)));
+    FT_TRY_STATUS(write_file_atomically(options.report,
+                                        render_train_report(job, outcome)));
   print_result(outcome.fields, options.json);
   return ok_status();
 }

@@ -1,0 +1,79 @@
+"""Sections of docs/results/planner.md about costs, from what bench/cost_model.py
+and bench/cost_host.py left."""
+
+from pages import read, table
+from session import RESULTS, verdict
+
+CLASS_BAR, TOTAL_BAR, HOST_BAR = 20, 10, 25
+# A class with less than this of its program's instructions has no bar of its
+# own: its error is within the total's.
+SHARE = 0.02
+
+
+def with_share(rows):
+    totals = {(r["model"], r["target"], r["precision"], r["program"]):
+              r["measured_instructions"] for r in rows if r["class"] == "all"}
+    for row in rows:
+        key = row["model"], row["target"], row["precision"], row["program"]
+        row["share"] = round(row["measured_instructions"] / totals[key], 4)
+    return rows
+
+
+def bars(rows, what, bar):
+    """The worst of `rows` against `bar` percent."""
+    worst = max(rows, key=lambda r: abs(r["error_percent"]))
+    met = sum(abs(r["error_percent"]) <= bar for r in rows)
+    name = " ".join(worst[k] for k in ("model", "precision", "program", "class",
+                                       "target") if k in worst)
+    result = verdict(abs(worst["error_percent"]), bar, at_least=False)
+    return (f"- {what}: {met} of {len(rows)} within {bar} %; worst "
+            f"{worst['error_percent']:+} % ({name}): {result}")
+
+
+def cost_model():
+    rows = with_share(read(RESULTS / "cost_model.json"))
+    if not rows:
+        return [], []
+    classes = [r for r in rows if r["class"] != "all" and r["share"] >= SHARE]
+    totals = [r for r in rows if r["class"] == "all"]
+    lines = [
+        "## Cost model against counted instructions",
+        "",
+        "Instructions of MLPerf Tiny's models under QEMU (`python "
+        "bench/cost_model.py`) against what `fieldtune plan --target T --costs` "
+        "predicts from rows that were fitted to other networks "
+        "(`make calibrate-targets`). `step` is one LoRA training step of rank 4, "
+        "`infer` inference with the adapter beside the base, `merged infer` "
+        f"without. Classes below {SHARE:.0%} of a program are in the data only.",
+        "",
+        bars(totals, "whole programs", TOTAL_BAR),
+        bars(classes, "classes of ops", CLASS_BAR),
+        "",
+        *table(totals),
+        "",
+        "By class of op:",
+        "",
+        *table(classes),
+    ]
+    return lines, rows
+
+
+def cost_host():
+    rows = read(RESULTS / "cost_host.json")
+    if not rows:
+        return [], []
+    lines = [
+        "## Predicted time on this machine",
+        "",
+        "`fieldtune plan --target host` after `fieldtune bench --calibrate`, which "
+        "knows none of these models, against the median of `fieldtune bench "
+        "--train` (`python bench/cost_host.py`).",
+        "",
+        bars(rows, "steps and inferences", HOST_BAR),
+        "",
+        *table(rows),
+    ]
+    return lines, rows
+
+
+SECTIONS = {"cost_model": cost_model, "cost_host": cost_host}

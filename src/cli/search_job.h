@@ -1,0 +1,41 @@
+// fieldtune plan --search: which way of adapting a model to the user's data is
+// best within what a device has.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/data_job.h"
+#include "cli/output.h"
+#include "search/training_plan.h"
+
+namespace ft::cli {
+
+struct SearchJob {
+  std::string model, target, out;
+  DataFlags data;
+  bool search = false, new_head = false;
+  std::string ram, flash, loss = "auto";
+  double step_ms = 0, energy_mj = 0;
+  int epochs = 30, seq_len = 0;
+  std::vector<std::string> methods, precisions, optimizers;
+  std::vector<double> rates;
+  size_t finalists = 24;
+  int rounds = 3;
+  double minutes = 0;
+  uint64_t seed = 0;
+  bool quiet = false;
+
+  // The options that --search alone has; all others but `shared` exclude it.
+  void add_to(CLI::App& app, const std::vector<std::string>& shared);
+};
+
+// What `plan --search --json` prints: `chosen` and `front`, each plan with its
+// predicted costs and its accuracy on held-back samples. Writes job.out, if
+// given.
+Result<Json> run_search_job(const SearchJob& job);
+
+}  // namespace ft::cli

@@ -1,0 +1,135 @@
+#include "search/candidates.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+namespace ft {
+namespace {
+
+constexpr double kMostEnergy = 0.9;
+
+int max_rank_of(const LayerSensitivity& layer) {
+  return static_cast<int>(std::min(layer.rows, layer.columns));
+}
+
+int aligned(int r, int tile, const LayerSensitivity& layer, int most) {
+  const int up = (std::max(r, 1) + tile - 1) / tile * tile;
+  return std::min({up, most, max_rank_of(layer)});
+}
+
+// One tile for all, two, and as many as hold most of a layer's energy.
+std::vector<std::vector<int>> rank_choices(
+    const CandidateSpace& space, std::span<const LayerSensitivity> layers,
+    const std::vector<size_t>& chosen) {
+  std::set<std::vector<int>> all;
+  const auto add = [&](auto rank_of) {
+    std::vector<int> ranks;
+    for (const size_t i : chosen)
+      ranks.push_back(aligned(rank_of(layers[i]), space.rank_tile, layers[i],
+                              space.max_rank));
+    all.insert(std::move(ranks));
+  };
+  add([&](const LayerSensitivity&) { return space.rank_tile; });
+  add([&](const LayerSensitivity&) { return 2 * space.rank_tile; });
+  add([](const LayerSensitivity& l) {
+    return count_for(l.spectrum, kMostEnergy);
+  });
+  return {all.begin(), all.end()};
+}
+
+Candidate make(const CandidateSpace& space, const CandidateGroup& group,
+               std::span<const LayerSensitivity> layers,
+               const std::vector<size_t>& chosen,
+               const std::vector<int>& ranks) {
+  Candidate c{.plan = space.common};
+  c.plan.method = group.method;
+  c.plan.precision = group.precision;
+  c.plan.optimizer = group.optimizer;
+  for (size_t k = 0; k < chosen.size(); ++k) {
+    const LayerSensitivity& layer = layers[chosen[k]];
+    const int r = ranks.empty() ? 0 : ranks[k];
+    c.plan.layers.push_back({layer.module, r});
+    c.promise += r == 0 ? layer.fisher : energy_of_ranks(layer, r);
+  }
+  return c;
+}
+
+int sum_of_ranks(const Candidate& c) {
+  int sum = 0;
+  for (const LayerChoice& layer : c.plan.layers) sum += layer.r;
+  return sum;
+}
+
+void fill(const CandidateSpace& space, std::span<const LayerSensitivity> layers,
+          CandidateGroup& group) {
+  const bool takes_layers = group.method != "head";
+  const auto method = find_method(group.method);
+  const bool ranked = method.ok() && (*method)->default_rank > 0;
+  if (!takes_layers) {
+    group.candidates.push_back(make(space, group, layers, {}, {}));
+    return;
+  }
+  for (const auto& chosen : layer_sets(layers)) {
+    if (!ranked)
+      group.candidates.push_back(make(space, group, layers, chosen, {}));
+    else
+      for (const auto& ranks : rank_choices(space, layers, chosen))
+        group.candidates.push_back(make(space, group, layers, chosen, ranks));
+  }
+  std::ranges::stable_sort(
+      group.candidates, [](const Candidate& a, const Candidate& b) {
+        return a.promise != b.promise ? a.promise > b.promise
+                                      : sum_of_ranks(a) < sum_of_ranks(b);
+      });
+}
+
+}  // namespace
+
+std::vector<std::vector<size_t>> layer_sets(
+    std::span<const LayerSensitivity> layers) {
+  const size_t n = layers.size();
+  std::vector<size_t> order(n);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::vector<size_t> by_worth = order;
+  std::ranges::stable_sort(by_worth, std::greater<>(), [&](size_t i) {
+    return layers[i].fisher / static_cast<double>(layers[i].bytes_of_rank());
+  });
+  std::vector<std::vector<size_t>> sets = {order};
+  const auto add = [&](std::vector<size_t> chosen) {
+    std::ranges::sort(chosen);
+    if (std::ranges::find(sets, chosen) == sets.end())
+      sets.push_back(std::move(chosen));
+  };
+  for (size_t k = 1; k < n; k *= 2) {
+    add({order.end() - static_cast<ptrdiff_t>(k), order.end()});
+    add({by_worth.begin(), by_worth.begin() + static_cast<ptrdiff_t>(k)});
+  }
+  return sets;
+}
+
+double energy_of_ranks(const LayerSensitivity& layer, int r) {
+  double part = 0;
+  for (size_t i = 0; i < layer.spectrum.size() && i < static_cast<size_t>(r);
+       ++i)
+    part += layer.spectrum[i];
+  return layer.fisher * part;
+}
+
+std::vector<CandidateGroup> make_candidates(
+    const CandidateSpace& space, std::span<const LayerSensitivity> layers) {
+  std::vector<CandidateGroup> groups;
+  for (const std::string& method : space.methods)
+    for (const Precision precision : space.precisions)
+      for (const std::string& optimizer : space.optimizers) {
+        CandidateGroup group{.method = method,
+                             .precision = precision,
+                             .optimizer = optimizer,
+                             .candidates = {}};
+        fill(space, layers, group);
+        groups.push_back(std::move(group));
+      }
+  return groups;
+}
+
+}  // namespace ft

@@ -1,0 +1,154 @@
+#include "search/finalists.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/random.h"
+#include "train/evaluate.h"
+#include "train/trainer.h"
+
+namespace ft {
+namespace {
+
+// Indices dealt out to `folds`, those of one label evenly.
+std::vector<std::vector<size_t>> deal(const MaskSamples& data, int folds,
+                                      uint64_t seed) {
+  std::vector<size_t> order = data.indices;
+  const Random random(seed, "folds");
+  for (size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[random.below(i, static_cast<uint32_t>(i))]);
+  if (data.task == Task::kClassification && data.samples.label_size == 1)
+    std::ranges::stable_sort(order, {},
+                             [&](size_t i) { return data.samples.labels[i]; });
+  std::vector<std::vector<size_t>> parts(static_cast<size_t>(folds));
+  for (size_t i = 0; i < order.size(); ++i)
+    parts[i % parts.size()].push_back(order[i]);
+  return parts;
+}
+
+class Halving {
+ public:
+  Halving(std::span<const TrainingPlan> plans, SearchedModel& model,
+          const MaskSamples& data, const HalvingSettings& settings)
+      : plans_(plans),
+        model_(model),
+        data_(data),
+        settings_(settings),
+        parts_(deal(data, settings.folds, model.options().seed)),
+        results_(plans.size()),
+        total_(count_trainings(plans.size(), settings)) {}
+
+  Result<std::vector<FinalistResult>> run() {
+    std::vector<size_t> alive(plans_.size());
+    std::iota(alive.begin(), alive.end(), size_t{0});
+    for (int round = 0; round < settings_.rounds && !stopped_; ++round) {
+      for (const size_t i : alive) {
+        FT_TRY_STATUS(judge(i, round));
+        if (stopped_) break;
+      }
+      std::ranges::stable_sort(alive, [&](size_t a, size_t b) {
+        return better(results_[a], results_[b]);
+      });
+      alive.resize((alive.size() + 1) / 2);
+    }
+    return std::move(results_);
+  }
+
+ private:
+  int folds_of(int round) const {
+    const int rest = settings_.rounds - 1 - round;
+    return std::max(1, settings_.folds >> rest);
+  }
+
+  int epochs_of(const TrainingPlan& plan, int round) const {
+    return std::max(1, plan.epochs >> (settings_.rounds - 1 - round));
+  }
+
+  Status judge(size_t i, int round) {
+    FinalistResult sum{.epochs = epochs_of(plans_[i], round), .refused = {}};
+    for (int fold = 0; fold < folds_of(round); ++fold) {
+      stopped_ = !settings_.keep_going(plans_[i], done_++, total_);
+      if (stopped_) return ok_status();
+      const auto one = train_one(plans_[i], sum.epochs, fold);
+      if (!one.ok()) {
+        if (one.status().code() == Code::kIo) return one.status();
+        results_[i] = {.refused = one.status().message()};
+        return ok_status();
+      }
+      const double mse = -one->mse;
+      sum.quality += data_.task == Task::kClassification ? one->accuracy : mse;
+      sum.loss += one->loss;
+      ++sum.folds;
+    }
+    sum.quality /= sum.folds;
+    sum.loss /= sum.folds;
+    results_[i] = std::move(sum);
+    return ok_status();
+  }
+
+  Result<Evaluation> train_one(const TrainingPlan& plan, int epochs, int fold) {
+    FT_TRY(const BaseModel* base, model_.base(plan.precision));
+    FT_TRY(const StepSettings settings, model_.step(plan, {}, SIZE_MAX));
+    FT_TRY(const CompiledStep step, compile_training(base->graph, settings));
+    FT_TRY(const CompiledStep inference,
+           compile_inference(base->graph, settings.method, {}, plan.precision));
+    FT_TRY(Session session, Session::create(step.program));
+    std::vector<Session> eval;
+    FT_TRY(Session shared, Session::create_sharing(inference.program, session));
+    eval.push_back(std::move(shared));
+    std::vector<size_t> seen;
+    for (size_t p = 0; p < parts_.size(); ++p)
+      if (p != static_cast<size_t>(fold))
+        seen.insert(seen.end(), parts_[p].begin(), parts_[p].end());
+    Trainer trainer(session, {}, data_.samples, std::move(seen), {}, data_.task,
+                    {.epochs = epochs,
+                     .seed = model_.options().seed,
+                     .optimizer = settings.optimizer});
+    FT_TRY_STATUS(trainer.check());
+    FT_TRY_STATUS(trainer.run([](const Progress&) { return true; }).status());
+    return evaluate(eval, data_.samples, parts_[static_cast<size_t>(fold)],
+                    data_.task);
+  }
+
+  std::span<const TrainingPlan> plans_;
+  SearchedModel& model_;
+  const MaskSamples& data_;
+  const HalvingSettings& settings_;
+  std::vector<std::vector<size_t>> parts_;
+  std::vector<FinalistResult> results_;
+  int64_t total_, done_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+bool better(const FinalistResult& a, const FinalistResult& b) {
+  if (a.folds != b.folds) return a.folds > b.folds;
+  if (a.quality != b.quality) return a.quality > b.quality;
+  return a.loss < b.loss;
+}
+
+int64_t count_trainings(size_t plans, const HalvingSettings& settings) {
+  int64_t count = 0;
+  for (int round = 0; round < settings.rounds; ++round) {
+    count += static_cast<int64_t>(plans) *
+             std::max(1, settings.folds >> (settings.rounds - 1 - round));
+    plans = (plans + 1) / 2;
+  }
+  return count;
+}
+
+Result<std::vector<FinalistResult>> successive_halving(
+    std::span<const TrainingPlan> plans, SearchedModel& model,
+    const MaskSamples& data, const HalvingSettings& settings) {
+  if (data.indices.size() < static_cast<size_t>(settings.folds))
+    return invalid_input(
+        fmt::format("{} training samples are too few to hold {} parts back",
+                    data.indices.size(), settings.folds));
+  return Halving(plans, model, data, settings).run();
+}
+
+}  // namespace ft

@@ -1,0 +1,45 @@
+// Short trainings that decide between plans: successive halving over growing
+// numbers of epochs, each judged on samples that it did not see.
+//
+// Source: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and
+// Hyperparameter Optimization", 2016.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "search/plan_costs.h"
+#include "train/gradient_mask.h"
+#include "train/samples.h"
+
+namespace ft {
+
+struct FinalistResult {
+  double quality = 0;  // accuracy, or -mse, on held-back samples
+  double loss = 0;     // on the same: decides between equals
+  int folds = 0;       // that were averaged; 0: refused or diverged
+  int epochs = 0;
+  std::string refused;  // why it could not be trained
+};
+
+// Whether `a` is the better one: more epochs and folds first, as later rounds
+// keep the better.
+bool better(const FinalistResult& a, const FinalistResult& b);
+
+struct HalvingSettings {
+  int rounds = 3;  // epochs double from round to round, up to the plan's
+  int folds = 4;   // of the last round; the first has one
+  // Told a training's plan before it; false: stop, keeping what is known.
+  std::function<bool(const TrainingPlan&, int64_t done, int64_t total)>
+      keep_going;
+};
+
+// Trainings that halving will make: rounds of n, n/2, ... plans times folds.
+int64_t count_trainings(size_t plans, const HalvingSettings& settings);
+
+// One result for each plan, of the last round that it was in.
+Result<std::vector<FinalistResult>> successive_halving(
+    std::span<const TrainingPlan> plans, SearchedModel& model,
+    const MaskSamples& data, const HalvingSettings& settings);
+
+}  // namespace ft

@@ -1,0 +1,62 @@
+#include "search/search.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace ft {
+namespace {
+
+LayerSensitivity layer(const std::string& name, int64_t rows, int64_t columns,
+                       double fisher, std::vector<double> spectrum) {
+  LayerSensitivity s;
+  s.module = name;
+  s.kind = "fully_connected";
+  s.rows = rows;
+  s.columns = columns;
+  s.fisher = fisher;
+  s.spectrum = std::move(spectrum);
+  return s;
+}
+
+std::vector<LayerSensitivity> three_layers() {
+  return {layer("a", 64, 64, 1, {0.5, 0.3, 0.2}),
+          layer("b", 8, 8, 4, {0.95, 0.05}), layer("c", 2, 64, 2, {1.0})};
+}
+
+TEST(Candidates, SetsAreNestedFromTheEndAndByWorth) {
+  const auto sets = layer_sets(three_layers());
+  const std::vector<std::vector<size_t>> want = {{0, 1, 2}, {2}, {1}, {1, 2}};
+  EXPECT_EQ(sets, want);
+}
+
+TEST(Candidates, RanksFollowTilesAndSpectra) {
+  CandidateSpace space{.methods = {"lora", "bitfit", "head"},
+                       .precisions = {Precision::kMixed},
+                       .optimizers = {"sgd"},
+                       .common = {}};
+  const auto groups = make_candidates(space, three_layers());
+  ASSERT_EQ(groups.size(), 3u);
+  for (const Candidate& c : groups[0].candidates)
+    for (const LayerChoice& choice : c.plan.layers) {
+      EXPECT_LE(choice.r, choice.module == "c" ? 2 : 8);
+      EXPECT_TRUE(choice.r % 4 == 0 || choice.module == "c");
+    }
+  for (size_t i = 1; i < groups[0].candidates.size(); ++i)
+    EXPECT_GE(groups[0].candidates[i - 1].promise,
+              groups[0].candidates[i].promise);
+  EXPECT_EQ(groups[1].candidates.size(), 4u);  // one for each set
+  EXPECT_EQ(groups[1].candidates[0].plan.layers[0].r, 0);
+  EXPECT_EQ(groups[2].candidates.size(), 1u);
+  EXPECT_TRUE(groups[2].candidates[0].plan.layers.empty());
+  EXPECT_DOUBLE_EQ(energy_of_ranks(three_layers()[0], 2), 0.8);
+  EXPECT_DOUBLE_EQ(energy_of_ranks(three_layers()[0], 9), 1.0);
+}
+
+TEST(Finalists, CountsTrainings) {
+  const HalvingSettings settings{.rounds = 3, .folds = 4, .keep_going = {}};
+  EXPECT_EQ(count_trainings(8, settings), 8 * 1 + 4 * 2 + 2 * 4);
+}
+
+}  // namespace
+}  // namespace ft
