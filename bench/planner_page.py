@@ -81,7 +81,18 @@ def regions():
         "(`fieldtune plan --target cortex-m7 --place-regions`).")  # fmt: skip
 
 
-SECTIONS = {"placement": placement, "random_sets": random_sets,
+def searched():
+    return section(
+        "Searched plans against fixed choices", "planner_search.json",
+        "Accuracy on test samples that neither the search nor the trainings saw, "
+        "of the plan that `fieldtune plan --search --target cortex-m7` chooses "
+        "in a budget, and of choices one would make without it, each with the "
+        "best of its precisions, optimizers and rates by that test "
+        "(`bench/planner_search.py`). `met`: the searched plan is best or within "
+        "half a point.")  # fmt: skip
+
+
+SECTIONS = {"searched": searched, "placement": placement, "random_sets": random_sets,
             "regions": regions, "plan_time": plan_time, **COSTS}  # fmt: skip
 
 

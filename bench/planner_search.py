@@ -34,10 +34,11 @@ def run(*args):
     return {"refused": done.stderr.strip().splitlines()[-1]}
 
 
-def accuracy(task, model, options):
+def accuracy(task, model, options, has_plan=False):
     """On the task's test, and what training says of itself."""
     adapter = WORK / "search.safetensors"
-    figures = run("train", model, *task.train, *options, "--seed", 1, "--out", adapter)
+    data = [o for o in task.train if not (has_plan and o == "--new-head")]
+    figures = run("train", model, *data, *options, "--seed", 1, "--out", adapter)
     if "refused" in figures:
         return figures, None
     tested = run("eval", model, "--adapter", adapter, *task.test)
@@ -70,13 +71,12 @@ def fixed_rows(task, budget):
 
 def searched_row(task, budget):
     plan = WORK / "search.toml"
-    options = [o for o in task.train if o not in ("--train",)]
-    found = run("plan", task.int8_model, *options, "--search", "--target", "cortex-m7",
+    found = run("plan", task.int8_model, *task.train, "--search", "--target", "cortex-m7",
                 "--ram", f"{budget}K", "--epochs", task.epochs, "--seed", 1,
                 "--out", plan)  # fmt: skip
     if "refused" in found:
         return {"choice": SEARCHED, "plan": found["refused"]}
-    _, score = accuracy(task, task.int8_model, ["--plan", plan])
+    _, score = accuracy(task, task.int8_model, ["--plan", plan], True)
     return {"choice": SEARCHED, "accuracy": score, "ram_bytes": found["ram_bytes"],
             "plan": found["plan"]}  # fmt: skip
 

@@ -143,7 +143,7 @@ class Job {
     space.methods = job_.methods;
     if (space.methods.empty()) {
       space.methods = {"lora", "lora-fa", "bitfit", "ia3", "sparse"};
-      if (job_.new_head) space.methods.push_back("head");
+      if (job_.new_head) space.methods.emplace_back("head");
     }
     for (const std::string& m : space.methods)
       FT_TRY_STATUS(find_method(m).status());

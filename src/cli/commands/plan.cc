@@ -122,7 +122,7 @@ Status run(const Options& options) {
   if (options.place_regions)
     FT_TRY_STATUS(add_regions(target, step.program, result));
   if (!options.target.empty()) {
-    const Status priced = add_target_costs(job, step, options.costs, result);
+    Status priced = add_target_costs(job, step, options.costs, result);
     if (!priced.ok() && options.costs) return priced;
     if (!priced.ok()) result["no_costs"] = priced.message();
   }
