@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <vector>
 
 namespace ft::cli {
 namespace {
@@ -29,6 +31,40 @@ std::string readable(const std::string& key, const Json& value) {
   return value.dump();
 }
 
+// The last characters of long names say most.
+std::string shortened(const std::string& text) {
+  constexpr size_t kLongest = 44;
+  if (text.size() <= kLongest) return text;
+  return "..." + text.substr(text.size() - kLongest + 3);
+}
+
+// Aligned columns, one for each field that any row has.
+void print_table(const Json& rows) {
+  std::vector<std::string> names;
+  for (const Json& row : rows)
+    for (const auto& [name, cell] : row.items())
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  std::vector<size_t> widths;
+  for (const std::string& name : names) {
+    size_t width = name.size();
+    for (const Json& row : rows)
+      if (row.contains(name))
+        width = std::max(width, shortened(readable(name, row[name])).size());
+    widths.push_back(width);
+  }
+  const auto print_line = [&](const auto& cell_of) {
+    std::string line;
+    for (size_t c = 0; c < names.size(); ++c)
+      line += fmt::format("  {:<{}}", cell_of(names[c]), widths[c]);
+    std::printf("%s\n", line.substr(0, line.find_last_not_of(' ') + 1).c_str());
+  };
+  print_line([](const std::string& name) { return name; });
+  for (const Json& row : rows)
+    print_line([&](const std::string& name) {
+      return row.contains(name) ? shortened(readable(name, row[name])) : "";
+    });
+}
+
 }  // namespace
 
 void print_result(const Json& result, bool as_json) {
@@ -46,12 +82,7 @@ void print_result(const Json& result, bool as_json) {
       continue;
     }
     std::printf("%s\n", key.c_str());
-    for (const Json& row : value) {
-      std::string line;
-      for (const auto& [name, cell] : row.items())
-        line += fmt::format("  {} {}", name, readable(name, cell));
-      std::printf("  %s\n", line.c_str());
-    }
+    print_table(value);
   }
 }
 
