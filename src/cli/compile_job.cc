@@ -10,6 +10,7 @@
 #include "codegen/size_report.h"
 #include "data/front_end.h"
 #include "passes/dead_code.h"
+#include "plan/cost.h"
 #include "train/adapted_model.h"
 
 namespace ft::cli {
@@ -66,7 +67,7 @@ Result<std::optional<codegen::AudioFrontEnd>> chosen_front_end(
 
 Result<DevicePrograms> compile_both(const CompileOptions& options,
                                     const Target& target, size_t ram_bytes) {
-  const PlanOptions plan = plan_for(target);
+  const PlanOptions plan = plan_on(target);
   DevicePrograms out;
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
   out.integer = precision == Precision::kInteger;
@@ -96,11 +97,6 @@ Result<DevicePrograms> compile_both(const CompileOptions& options,
 }
 
 }  // namespace
-
-// Exact rows only: the device computes what this machine would.
-PlanOptions plan_for(const Target& target) {
-  return {.device = target.kernels, .exact = true};
-}
 
 // Inference that computes the model's own output only.
 Result<Program> with_model_output(const Program& infer,

@@ -16,9 +16,6 @@ struct DevicePrograms {
   bool integer = false;
 };
 
-// Exact rows only: the device computes what this machine would.
-PlanOptions plan_for(const Target& target);
-
 // Training with as much computed again as --ram and the target's memory ask
 // for.
 Result<DevicePrograms> compile_training_for(const CompileOptions& options,

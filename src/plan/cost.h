@@ -47,8 +47,9 @@ struct ProgramCost {
 };
 
 // Kernel rows of the target, on a microcontroller those that are bit-equal to
-// C99 only; those of this machine for "host".
-PlanOptions plan_on(const Target& target, PlanOptions options);
+// C99 only, so that it computes what this machine would; those of this machine
+// for "host".
+PlanOptions plan_on(const Target& target, PlanOptions options = {});
 
 // Fails where the target states no costs, lacks a region "ram" or "flash", or
 // has neither a row nor a class for a kernel.

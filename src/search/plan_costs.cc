@@ -8,7 +8,7 @@ namespace ft {
 namespace {
 
 PlanOptions options_for(const std::optional<Target>& target) {
-  return target ? plan_on(*target, {}) : PlanOptions{};
+  return target ? plan_on(*target) : PlanOptions{};
 }
 
 size_t stack_of(const std::optional<Target>& target) {
@@ -70,18 +70,11 @@ Result<PlanCosts> costs_of(const TrainingPlan& plan, SearchedModel& model,
   if (limits.ram_bytes <= stack)
     return does_not_fit(
         fmt::format("the stack alone needs {} bytes", kStackBytes));
-  FT_TRY(StepSettings settings,
-         model.step(plan, options_for(target), SIZE_MAX));
+  FT_TRY(const StepSettings settings,
+         model.step(plan, options_for(target), limits.ram_bytes - stack));
   FT_TRY(const BaseModel* base, model.base(plan.precision));
-  FT_TRY(CompiledStep step, compile_training(base->graph, settings));
-  const bool too_large = step.program.ram_bytes() + stack > limits.ram_bytes;
-  if (too_large) {
-    settings.ram_bytes = limits.ram_bytes - stack;
-    FT_TRY(step, compile_training(base->graph, settings));
-  }
-  FT_TRY(PlanCosts costs, costs_of_program(step.program, target));
-  costs.recomputes = too_large;
-  return costs;
+  FT_TRY(const CompiledStep step, compile_training(base->graph, settings));
+  return costs_of_program(step.program, target);
 }
 
 Result<PlanCosts> least_costs_of(const TrainingPlan& plan, SearchedModel& model,

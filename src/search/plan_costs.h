@@ -25,8 +25,7 @@ struct PlanCosts {
   // Of one run of the step, and of an update (`accumulate` runs); 0: the target
   // states no costs.
   double step_ms = 0, step_mj = 0;
-  int64_t macs = 0;         // of a run
-  bool recomputes = false;  // to meet the limit
+  int64_t macs = 0;  // of a run
 
   bool meets(const Limits& limits, int64_t accumulate) const;
 };

@@ -99,7 +99,7 @@ class Search {
         if (costs->ram_bytes >= smallest) continue;
         smallest = costs->ram_bytes;
         ++fitting;
-        fitting_.push_back({c.plan, c.promise, *costs, {}});
+        fitting_.push_back({c.plan, *costs, {}});
       }
     }
     return ok_status();

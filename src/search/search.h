@@ -36,7 +36,6 @@ struct SearchSettings {
 
 struct SearchedPlan {
   TrainingPlan plan;
-  double promise = 0;
   PlanCosts costs;
   FinalistResult result;
 };

@@ -1,6 +1,4 @@
 // fieldtune sensitivity: which layers are worth adapting to the user's data.
-#include <fmt/format.h>
-
 #include "cli/commands/commands.h"
 #include "cli/progress.h"
 #include "cli/sensitivity_job.h"
@@ -55,36 +53,15 @@ struct Options {
   }
 };
 
-void print_table(const Json& result) {
-  size_t width = 5;
-  for (const Json& layer : result["layers"])
-    width =
-        std::max(width, layer["module"].get_ref<const std::string&>().size());
-  fmt::print("{:<{}}  {:<16} {:>9} {:>8} {:>10} {:>14}\n", "layer", width,
-             "kind", "Fisher", "rank 90%", "outputs 90%", "update/byte");
-  for (const Json& layer : result["layers"])
-    fmt::print("{:<{}}  {:<16} {:>7.2f} % {:>8} {:>11} {:>14.4g}\n",
-               layer["module"].get<std::string>(), width,
-               layer["kind"].get<std::string>(),
-               100 * layer["fisher_share"].get<double>(),
-               layer["rank_90"].get<int>(),
-               fmt::format("{}/{}", layer["channels_90"].get<int>(),
-                           layer["rows"].get<int>()),
-               layer["update_per_byte"].get<double>());
-  for (const Json& layer : result["left_out"])
-    fmt::print("left out: {}\n", layer["why"].get<std::string>());
-  fmt::print("{} samples in {} round(s), {}\n", result["samples"].get<size_t>(),
-             result["rounds"].get<int>(),
-             readable_bytes(result["ram_bytes"].get<size_t>()));
-}
-
 Status run(const Options& options) {
   catch_interrupts();
-  FT_TRY(const Json result, run_sensitivity_job(options.job));
-  if (options.json)
-    print_result(result, true);
-  else
-    print_table(result);
+  FT_TRY(Json result, run_sensitivity_job(options.job));
+  if (!options.json)  // lists as long as a layer are for programs
+    for (Json& layer : result["layers"]) {
+      layer.erase("spectrum");
+      layer.erase("channels");
+    }
+  print_result(result, options.json);
   return ok_status();
 }
 
