@@ -34,7 +34,6 @@ Status write_all(int fd, std::span<const std::byte> bytes,
     if (n < 0) return errno_error("cannot write", path);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
-  if (::fsync(fd) != 0) return errno_error("cannot sync", path);
   return ok_status();
 }
 
@@ -83,21 +82,45 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+AtomicFile::AtomicFile(int fd, std::string path, std::string temp)
+    : fd_(fd), path_(std::move(path)), temp_(std::move(temp)) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      path_(std::move(other.path_)),
+      temp_(std::exchange(other.temp_, {})) {}
+
+AtomicFile::~AtomicFile() {
+  if (!temp_.empty()) (void)::unlink(temp_.c_str());
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<AtomicFile> AtomicFile::create(const std::string& path) {
+  std::string temp = path + ".XXXXXX";
+  const int fd = ::mkstemp(temp.data());
+  if (fd < 0) return errno_error("cannot create", temp);
+  (void)::fchmod(fd, 0644);
+  return AtomicFile(fd, path, std::move(temp));
+}
+
+Status AtomicFile::write(std::span<const std::byte> bytes) {
+  return write_all(fd_, bytes, path_);
+}
+
+Status AtomicFile::commit() {
+  if (::fsync(fd_) != 0) return errno_error("cannot sync", path_);
+  if (::rename(temp_.c_str(), path_.c_str()) != 0)
+    return errno_error("cannot replace", path_);
+  temp_.clear();
+  sync_parent(path_);
+  return ok_status();
+}
+
 Status write_file_atomically(const std::string& path,
                              std::span<const std::byte> bytes) {
-  std::string temp = path + ".XXXXXX";
-  Fd fd{::mkstemp(temp.data())};
-  if (fd.fd < 0) return errno_error("cannot create", temp);
-  (void)::fchmod(fd.fd, 0644);
-  Status status = write_all(fd.fd, bytes, path);
-  if (status.ok() && ::rename(temp.c_str(), path.c_str()) != 0)
-    status = errno_error("cannot replace", path);
-  if (!status.ok()) {
-    (void)::unlink(temp.c_str());
-    return status;
-  }
-  sync_parent(path);
-  return ok_status();
+  FT_TRY(AtomicFile file, AtomicFile::create(path));
+  FT_TRY_STATUS(file.write(bytes));
+  return file.commit();
 }
 
 Status write_file_atomically(const std::string& path, std::string_view text) {

@@ -30,6 +30,25 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// A file that is written piece by piece and takes the place of `path` whole or
+// not at all: commit() syncs and renames; without it nothing is left.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Status write(std::span<const std::byte> bytes);
+  Status commit();
+
+ private:
+  AtomicFile(int fd, std::string path, std::string temp);
+
+  int fd_;
+  std::string path_, temp_;  // temp_ is empty once renamed
+};
+
 // Writes `path` whole or not at all: temporary file beside it, write, fsync,
 // rename, fsync of the folder. On any failure the old file is untouched and
 // the temporary one removed.

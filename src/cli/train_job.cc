@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/below_adapters.h"
+#include "cli/feature_job.h"
 #include "cli/measure.h"
 #include "cli/plan_fields.h"
 #include "cli/progress.h"
@@ -80,9 +81,8 @@ class Job {
                                      static_cast<size_t>(job_.method.batch),
                                      job_.optimizer.settings.accumulate,
                                      job_.optimizer.epochs));
-    FT_TRY(const BaseModel base,
-           load_base(job_.model, precision_, job_.method.batch,
-                     job_.method.seq_len));
+    FT_TRY(BaseModel base, load_base(job_.model, precision_, job_.method.batch,
+                                     job_.method.seq_len));
     base_sha256_ = base.sha256;
     FT_TRY(below_, BelowAdapters::open(job_.on_top_of, base, precision_,
                                        data_->set.classes));
@@ -94,11 +94,15 @@ class Job {
     outcome_.task =
         settings.loss == Loss::kMse ? Task::kRegression : Task::kClassification;
     FT_TRY_STATUS(choose_masks(base.graph, settings));
-    FT_TRY(step_, compile_training(base.graph, settings));
-    FT_TRY(const BaseModel single,
+    FT_TRY(BaseModel single,
            load_base(job_.model, precision_, 1, job_.method.seq_len));
     std::vector<MethodSettings> methods = settings.below;
     methods.push_back(settings.method);
+    FT_TRY(features_,
+           train_on_features(
+               {job_.feature_cache, job_.kernels.plan(), job_.quiet}, base,
+               single, methods, *data_));
+    FT_TRY(step_, compile_training(base.graph, settings));
     settings_ = std::move(settings);
     FT_TRY(inference_,
            compile_inference(single.graph, methods, job_.kernels.plan(),
@@ -346,6 +350,7 @@ class Job {
       f["perplexity_before"] = number_or_null(std::exp(outcome_.before.loss));
       f["perplexity"] = number_or_null(std::exp(outcome_.after.loss));
     }
+    if (!features_.empty()) f["features"] = features_;
     f["trainable"] = trainable_values(step_);
     if (mask_bytes_ > 0) f["mask_bytes"] = mask_bytes_;
     f["adapter"] = job_.out;
@@ -371,6 +376,7 @@ class Job {
   BelowAdapters below_;
   CompiledStep step_, inference_;
   std::vector<Session> train_, eval_;  // train_ has one
+  Json features_;                      // of --feature-cache
   size_t mask_bytes_ = 0;              // of choosing masks by gradients
   size_t arena_used_ = 0, adapter_bytes_ = 0;
   StopReason stop_ = StopReason::kFinished;

@@ -26,6 +26,7 @@ struct TrainJob {
   uint64_t seed = 0;
   std::string init_adapter;            // start from these values
   std::vector<std::string> on_top_of;  // frozen adapters, in order
+  std::string feature_cache;           // file of the frozen layers' answers
   std::string loss_log;                // CSV file to write of each step's loss
   std::string checkpoint;              // default: out + ".checkpoint"
   bool resume = false;

@@ -43,6 +43,11 @@ struct Options {
     app.add_option("--stop-after", job.stop_after,
                    "stop as Ctrl-C does after this many steps (0: never)")
         ->check(CLI::NonNegativeNumber);
+    app.add_option("--feature-cache", job.feature_cache,
+                   "compute what the frozen layers in front answer to each "
+                   "sample once, keep it in this file and skip them from then "
+                   "on; same bits")
+        ->type_name("FILE");
     app.add_option("--loss-log", job.loss_log,
                    "write the loss of each step of this call (.csv)");
     app.add_option("--report", report,
