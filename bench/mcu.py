@@ -40,6 +40,10 @@ LAST = {"kws": ["conv2d_3", "conv2d_4", "dense"],
         "vww": ["conv2d_12", "conv2d_13"]}  # its classifier has rank 2
 
 
+# Without the classifier, which not all of them have behind their last convolution.
+LATE = {model: modules[:2] for model, modules in LAST.items()}
+
+
 def random_adapter(model, precision, modules=()):
     """LoRA of rank 4 after a few steps on noise: its values are not zero. Beside
     `modules`, or beside every layer."""
@@ -85,6 +89,9 @@ COUNTED = {"infer+lora": "infer_instructions", "infer": "infer_instructions", "t
 
 # What a microcontroller with 64 KB of RAM trains, stack included.
 IN_64K = ["--optimizer", "sgd", "--ram", "64K"]
+# What one with 512 KB does where a step that keeps everything needs more.
+IN_512K = ["--ram", "512K"]
+ON_FEATURES = ["--feature-cache"]
 
 
 def row_of(model, target, program, method, precision, options, plan, run):
@@ -170,6 +177,13 @@ def main():
                 rows += measure(model, ["cortex-m4"], "slice", "lora", precision)
         if args.program != "infer" and model == "kws":
             rows += measure(model, TRAIN, "train", "lora", "integer", IN_64K)
+        if args.program != "infer" and model == "vww":
+            rows += measure(model, ["cortex-m4"], "train", "lora", "mixed", IN_512K)
+        if args.program != "infer" and model != "ad":
+            late = ["--target-modules", ",".join(LATE[model])]
+            for more in [], ON_FEATURES:
+                rows += measure(model, ["cortex-m4"], "train", "lora", "integer",
+                                [*late, *more])
         keep(rows)
     return 0
 

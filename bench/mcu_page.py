@@ -3,9 +3,11 @@
     python bench/mcu_page.py FOLDER
 """
 
+import collections
 import sys
 from pathlib import Path
 
+import mcu_parity
 from pages import head, read, table, write
 from session import RESULTS, verdict
 
@@ -67,18 +69,34 @@ def training_bars(rows):
     if head:
         out.append(check("head 64->12, a step of SGD on cortex-m4, instructions",
                          head["instructions"], 10000))
-    tight = [r for r in rows if r.get("options") and r["target"] == "cortex-m4"
-             and r["program"] == "train"]
+    tight = [r for r in rows if "--ram" in r.get("options", "")
+             and r["target"] == "cortex-m4" and r["program"] == "train"]
     for row in tight:
-        out.append(check(f"{row['model']}, training in integer with "
+        kilobytes = int(row["options"].split("--ram ")[1].split("K")[0])
+        out.append(check(f"{row['model']}, training in {row['precision']} with "
                          f"{row['options']}, RAM bytes with stack",
-                         row["ram_bytes"], 65536))
+                         row["ram_bytes"], 1024 * kilobytes))
     for model in ("kws", "resnet8", "vww"):
         row = by_key.get((model, "cortex-m4", "integer"))
         if row:
             out.append(check(f"{model}, training in integer, RAM bytes with "
                              "stack", row["ram_bytes"], 524288))
     return out
+
+
+def feature_rows(rows):
+    """Steps of late layers on samples, and on what the frozen layers answered."""
+    train = {(r["model"], r["options"]): r for r in rows
+             if r["program"] == "train" and r["target"] == "cortex-m4"}
+    flag = " --feature-cache"
+    return [{"model": model, "options": options.removesuffix(flag),
+             "instructions on samples": whole["instructions"],
+             "on features": kept["instructions"],
+             "ratio": round(kept["instructions"] / whole["instructions"], 3),
+             "same adapter": "yes" if kept["adapter_sha256"] ==
+                             whole["adapter_sha256"] else "no"}
+            for (model, options), kept in train.items() if options.endswith(flag)
+            for whole in [train.get((model, options.removesuffix(flag)))] if whole]
 
 
 def parity(rows):
@@ -99,19 +117,23 @@ def parity(rows):
 
 
 def parity_after_fifty(rows):
-    """A line for each model, method and precision: how many processors agree."""
+    """A line for each model, method and precision: how many processors agree,
+    and which were not asked."""
+    verdicts = {mcu_parity.key(r): r["verdict"] for r in rows}
+    targets = collections.defaultdict(list)
+    for *cell, target in mcu_parity.cells(mcu_parity.INT8, mcu_parity.METHODS,
+                                          mcu_parity.PRECISIONS):
+        targets[tuple(cell)].append(target)
     out = []
-    for here in (r for r in rows if r["target"] == "host"):
-        key = ("model", "method", "precision")
-        there = [r for r in rows if r["target"] != "host"
-                 and all(r[k] == here[k] for k in key)]
-        equal = [r["target"] for r in there if r["verdict"] == "equal"]
-        other = [f"{r['target']}: {r['verdict']}" for r in there
-                 if r["verdict"] != "equal"]
-        if here["verdict"] != "equal":
-            other = [here["verdict"]]
-        out.append({k: here[k] for k in key} |
-                   {"equal_bytes_on": ", ".join(equal),
+    for (model, method, precision), all_targets in targets.items():
+        said = {t: verdicts.get((model, method, precision, t), "not run")
+                for t in ["host", *all_targets]}
+        other = [f"{t}: {v}" for t, v in said.items() if v != "equal"]
+        if len(other) == len(said) and "not run" in said.values():
+            other = ["not run"]
+        out.append({"model": model, "method": method, "precision": precision,
+                    "equal_bytes_on": ", ".join(t for t in all_targets
+                                                if said[t] == "equal"),
                     "verdict": "; ".join(other) or "met"})
     return out
 
@@ -174,6 +196,10 @@ def main():
     shown = [{k: v for k, v in r.items() if not k.endswith("sha256")}
              for r in rows if r["target"] != "host"]
     lines += table(shown)
+    lines += ["", "## Late layers alone", "", "A step of LoRA in integer on samples, "
+              "and on what the frozen layers in front answered to them once "
+              "(`compile --feature-cache`).", ""]
+    lines += table(feature_rows(rows))
     lines += ["", "## RAM as promised", ""]
     lines += table(ram_checks(rows))
     lines += ["", "## Equal bits", "", "Adapter after two steps, and answers, "

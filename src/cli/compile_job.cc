@@ -12,6 +12,7 @@
 #include "passes/dead_code.h"
 #include "plan/cost.h"
 #include "train/adapted_model.h"
+#include "train/feature_cache.h"
 
 namespace ft::cli {
 namespace {
@@ -73,7 +74,7 @@ Result<DevicePrograms> compile_both(const CompileOptions& options,
   out.integer = precision == Precision::kInteger;
   FT_TRY(MethodSettings method, options.method.settings(0, options.seed));
   fill_total_updates(method, options.steps);
-  FT_TRY(const BaseModel base,
+  FT_TRY(BaseModel base,
          load_base(options.model, precision, options.method.batch,
                    options.method.seq_len));
   out.base_sha256 = base.sha256;
@@ -82,11 +83,17 @@ Result<DevicePrograms> compile_both(const CompileOptions& options,
          options.method.step(base.graph, method, options.optimizer.settings,
                              plan));
   settings.ram_bytes = ram_bytes;
-  FT_TRY(out.train, compile_training(base.graph, settings));
-  FT_TRY(const BaseModel single,
+  FT_TRY(BaseModel single,
          load_base(options.model, precision, 1, options.method.seq_len));
   FT_TRY(out.infer, compile_inference(single.graph, settings.method, plan,
                                       precision, settings.storage));
+  if (options.on_features) {
+    const std::span methods(&settings.method, 1);
+    FT_TRY_STATUS(take_frozen_trunk(base, methods).status());
+    FT_TRY(Graph trunk, take_frozen_trunk(single, methods));
+    FT_TRY(out.features, build_program(std::move(trunk), plan));
+  }
+  FT_TRY(out.train, compile_training(base.graph, settings));
   if (options.init_adapter.empty()) return out;
   FT_TRY(LoadedAdapter start, open_adapter({options.init_adapter}));
   FT_TRY_STATUS(fit_to_base(base, start));
@@ -128,6 +135,7 @@ Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
       options, target, both.front_end,
       {.infer = &both.infer.program,
        .train = &both.train.program,
+       .features = both.features ? &*both.features : nullptr,
        .schedule = schedule_of(options.optimizer.settings, options.steps),
        .seed = options.seed,
        .integer = both.integer,

@@ -11,6 +11,7 @@ namespace ft::cli {
 // The programs of a training, with the values that it starts from.
 struct DevicePrograms {
   CompiledStep train, infer;
+  std::optional<Program> features;  // of --feature-cache
   std::string base_sha256;
   std::string front_end;  // that the adapter records, as TOML; or none
   bool integer = false;

@@ -89,6 +89,10 @@ void CompileOptions::add_to(CLI::App& app) {
   app.add_flag("--rtos", sliced,
                "training in slices: ft_train_poll does a bounded part of a "
                "step, and inference may come in between");
+  app.add_flag("--feature-cache", on_features,
+               "training reads what the frozen layers in front answered: "
+               "ft_features computes it once for each sample, to be kept in "
+               "flash, and no step computes it again; same bits");
   app.add_option("--flash", flash_adapters,
                  "ft_store.h keeps this many adapters (and training states) "
                  "in flash: takes images of 'fieldtune export --to "
@@ -116,8 +120,9 @@ Status CompileOptions::check() const {
   if (trains() && !adapters.paths.empty())
     return usage_error(
         "--adapter is of --program infer; training starts from --init-adapter");
-  if (!trains() && (sliced || !init_adapter.empty()))
-    return usage_error("--rtos and --init-adapter are of --program train");
+  if (!trains() && (sliced || on_features || !init_adapter.empty()))
+    return usage_error(
+        "--rtos, --feature-cache and --init-adapter are of --program train");
   if (arithmetic != "float" && arithmetic != "fixed" && arithmetic != "auto")
     return usage_error(fmt::format(
         "--front-end-arithmetic '{}': there are: float, fixed, auto",

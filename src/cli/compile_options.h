@@ -21,7 +21,7 @@ struct CompileOptions {
   int flash_adapters = 0;
   std::string public_key;
   bool sliced = false, takes_unsigned = false, json = false;
-  bool costs = false;
+  bool costs = false, on_features = false;
 
   void add_to(CLI::App& app);
   // The first contradiction or unknown word.

@@ -8,6 +8,7 @@
 #include "cli/plan_costs.h"
 #include "cli/report/program_map.h"
 #include "plan/cost.h"
+#include "train/feature_cache.h"
 
 namespace ft::cli {
 namespace {
@@ -39,6 +40,9 @@ class Knobs {
 
   std::vector<Knob> all() {
     add_recompute();
+    if (!job_.on_features)
+      knobs_.push_back(
+          {"feature-cache", "yes", [](PlanJob& j) { j.on_features = true; }});
     add_words("precision", job_.method.precision, {"f32", "mixed", "integer"},
               [](PlanJob& j) -> std::string& { return j.method.precision; });
     add_words("optimizer", job_.optimizer.settings.optimizer,
@@ -129,8 +133,11 @@ Result<StepSettings> settings_of(const PlanJob& job, const BaseModel& base) {
 }  // namespace
 
 Result<CompiledStep> plan_step(const PlanJob& job) {
-  FT_TRY(const BaseModel base, base_of(job, job.method.batch));
+  FT_TRY(BaseModel base, base_of(job, job.method.batch));
   FT_TRY(const StepSettings settings, settings_of(job, base));
+  if (job.on_features)
+    FT_TRY_STATUS(
+        take_frozen_trunk(base, std::span(&settings.method, 1)).status());
   return compile_training(base.graph, settings);
 }
 

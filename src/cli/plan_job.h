@@ -15,6 +15,7 @@ struct PlanJob {
   MethodOptions method;
   OptimizerOptions optimizer;
   KernelOptions kernels;
+  bool on_features = false;        // of the frozen layers, instead of samples
   const Target* target = nullptr;  // whose kernel rows are planned with
 };
 

@@ -98,10 +98,9 @@ class Job {
            load_base(job_.model, precision_, 1, job_.method.seq_len));
     std::vector<MethodSettings> methods = settings.below;
     methods.push_back(settings.method);
-    FT_TRY(features_,
-           train_on_features(
-               {job_.feature_cache, job_.kernels.plan(), job_.quiet}, base,
-               single, methods, *data_));
+    FT_TRY(features_, train_on_features(
+                          {job_.feature_cache, job_.kernels.plan(), job_.quiet},
+                          base, single, methods, *data_));
     FT_TRY(step_, compile_training(base.graph, settings));
     settings_ = std::move(settings);
     FT_TRY(inference_,

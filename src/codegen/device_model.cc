@@ -99,6 +99,16 @@ constexpr std::string_view kReadmeTraining = R"(
 if (ft_train_step(&model) != FT_OK) { /* the loss was not finite */ }
 )";
 
+constexpr std::string_view kReadmeFeatures = R"(
+/* once for each sample: fill ft_features_input(&model) */
+ft_features(&model);
+memcpy(kept[i], ft_features_output(&model), FT_FEATURE_BYTES);
+
+/* as often as you like: copy kept[i] to ft_train_input(&model),
+ * fill ft_train_target(&model) */
+if (ft_train_step(&model) != FT_OK) { /* the loss was not finite */ }
+)";
+
 constexpr std::string_view kReadmeFrontEnd = R"(
 `ft_frontend.h` turns 16-bit audio into the model's input:
 
@@ -120,7 +130,9 @@ std::string readme(const DeviceModel& model, const DeviceSizes& s) {
       fmt::arg("flags", flags.empty() ? "" : " " + flags),
       fmt::arg("answer", model.infer->outputs.size() > 1 ? "ft_infer_answer"
                                                          : "ft_infer_output"),
-      fmt::arg("training", model.train ? kReadmeTraining : ""),
+      fmt::arg("training", model.features ? kReadmeFeatures
+                           : model.train  ? kReadmeTraining
+                                          : ""),
       fmt::arg("front_end", model.front_end ? kReadmeFrontEnd : ""),
       fmt::arg("memory", memory_table(s)),
       fmt::arg("stack", s.stack_bytes > 0 ? kReadmeStack : kReadmeNoStack));

@@ -22,6 +22,8 @@ namespace ft::codegen {
 struct DeviceModel {
   const Program* infer = nullptr;
   const Program* train = nullptr;  // nullptr: inference only
+  // What frozen layers answer to a sample, if `train` reads that instead.
+  const Program* features = nullptr;
   // Of the training program: what the optimizer is told, and where integer
   // training's random numbers come from.
   ft_schedule schedule = {};
@@ -34,6 +36,13 @@ struct DeviceModel {
   std::string base_sha256 = {};  // of the model's file
   Target target = {};            // without a name: any C99 compiler
   StoreSettings store = {};      // adapters in flash
+
+  std::vector<const Program*> programs() const {
+    std::vector<const Program*> all;
+    for (const Program* program : {infer, train, features})
+      if (program != nullptr) all.push_back(program);
+    return all;
+  }
 };
 
 // Bytes that the printed code has. What depends on the device's compiler is

@@ -55,6 +55,14 @@ ft_status ft_swap_adapter(ft_model *m, const void *adapter);
 
 )";
 
+constexpr std::string_view kFeatures = R"(
+/* What the layers that training leaves as they are answer to the sample in the
+ * features' input: FT_FEATURE_BYTES of output, which stay the same for good.
+ * Keep them (flash will do) and copy them to ft_train_input for each step. */
+#define FT_FEATURE_BYTES {bytes}
+void ft_features(ft_model *m);
+)";
+
 constexpr std::string_view kTraining = R"(
 /* One step of training on the sample in the training inputs, which it
  * overwrites. */
@@ -179,6 +187,12 @@ std::string print_model_header(const DeviceModel& model,
                           describe(*a.binding));
   };
   add(accessors(*model.infer, "ft_infer", false));
+  if (model.features) {
+    text += fmt::format(
+        kFeatures,
+        fmt::arg("bytes", model.features->outputs[0].type.num_bytes()));
+    add(accessors(*model.features, "ft_features", false));
+  }
   if (model.train) {
     text += kTraining;
     add(accessors(*model.train, "ft_train", true));

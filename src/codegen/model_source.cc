@@ -161,6 +161,7 @@ class Printer {
     if (sizes_.adapter_bytes > 0) body_ += kSwap;
     body_ += sequence("void ft_infer(ft_model *m) {\n", infer.names) + "}\n\n";
     body_ += print_accessors(accessors(*model_.infer, "ft_infer", false), 0);
+    if (model_.features) FT_TRY_STATUS(print_features(out.kernels));
     int64_t longest = 0;
     if (model_.train) FT_TRY_STATUS(print_training(out.kernels, longest));
     FT_TRY(const std::string includes, print_includes(out.kernels));
@@ -181,10 +182,23 @@ class Printer {
     return text;
   }
 
+  Status print_features(std::set<std::string>& kernels) {
+    FT_TRY(const PrintedCalls calls,
+           print_calls(*model_.features,
+                       {.prefix = "features", .persistent = "m->persistent"},
+                       constants_));
+    kernels.insert(calls.kernels.begin(), calls.kernels.end());
+    body_ +=
+        calls.functions +
+        sequence("void ft_features(ft_model *m) {\n", calls.names) + "}\n\n" +
+        print_accessors(accessors(*model_.features, "ft_features", false), 0);
+    return ok_status();
+  }
+
   Status print_training(std::set<std::string>& kernels, int64_t& longest) {
     const Program& train = *model_.train;
     const size_t offset =
-        model_.sliced ? infer_region(model_.infer->arena_bytes) : 0;
+        model_.sliced ? infer_region(idle_arena_bytes(model_)) : 0;
     FT_TRY(
         const PrintedCalls calls,
         print_calls(
@@ -192,7 +206,7 @@ class Printer {
             {.prefix = "train",
              .arena_offset = offset,
              .scratch_offset =
-                 model_.sliced ? infer_region(model_.infer->scratch_bytes) : 0,
+                 model_.sliced ? infer_region(idle_scratch_bytes(model_)) : 0,
              .persistent = "m->persistent"},
             constants_));
     kernels.insert(calls.kernels.begin(), calls.kernels.end());

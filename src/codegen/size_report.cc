@@ -70,10 +70,10 @@ Result<Deepest> deepest_call(const Program& program, const KernelSizes& known,
 Result<Deepest> deepest_stack(const DeviceModel& model,
                               const KernelSizes& known) {
   const size_t pointer = pointer_bytes(model.target);
-  FT_TRY(Deepest deepest, deepest_call(*model.infer, known, pointer));
-  if (model.train) {
-    FT_TRY(Deepest train, deepest_call(*model.train, known, pointer));
-    if (train.bytes > deepest.bytes) deepest = std::move(train);
+  Deepest deepest;
+  for (const Program* program : model.programs()) {
+    FT_TRY(Deepest of, deepest_call(*program, known, pointer));
+    if (of.bytes > deepest.bytes) deepest = std::move(of);
   }
   deepest.bytes += pointer * kSavedRegisters;
   return deepest;
@@ -149,8 +149,8 @@ Result<DeviceSizes> sizes_of(const DeviceModel& model) {
     const auto both = [&model](size_t a, size_t b) {
       return model.sliced ? infer_region(a) + b : std::max(a, b);
     };
-    sizes.arena_bytes = both(infer.arena_bytes, train.arena_bytes);
-    sizes.scratch_bytes = both(infer.scratch_bytes, train.scratch_bytes);
+    sizes.arena_bytes = both(idle_arena_bytes(model), train.arena_bytes);
+    sizes.scratch_bytes = both(idle_scratch_bytes(model), train.scratch_bytes);
   }
   sizes.model_bytes = model_bytes(sizes, model.target);
   if (const auto known = kernel_sizes(model.target.arch)) {
@@ -172,6 +172,16 @@ Result<size_t> stack_of(const std::set<std::string>& kernels,
   return bytes + 2 * kSavedRegisters * pointer_bytes(target);
 }
 
+size_t idle_arena_bytes(const DeviceModel& model) {
+  return std::max(model.infer->arena_bytes,
+                  model.features ? model.features->arena_bytes : 0);
+}
+
+size_t idle_scratch_bytes(const DeviceModel& model) {
+  return std::max(model.infer->scratch_bytes,
+                  model.features ? model.features->scratch_bytes : 0);
+}
+
 size_t infer_region(size_t bytes) { return round_up(bytes, 64); }
 
 size_t code_bytes(const DeviceModel& model,
@@ -184,10 +194,9 @@ size_t code_bytes(const DeviceModel& model,
         found != known->code.end())
       bytes += found->second;
   // Each call is a constant struct, and two instructions for each address.
-  for (const Program* program : {model.infer, model.train})
-    if (program != nullptr)
-      for (const KernelCall& call : program->calls)
-        bytes += call.params.size() + 8 * num_pointers(call);
+  for (const Program* program : model.programs())
+    for (const KernelCall& call : program->calls)
+      bytes += call.params.size() + 8 * num_pointers(call);
   return bytes;
 }
 

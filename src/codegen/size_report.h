@@ -20,6 +20,11 @@ Result<DeviceSizes> sizes_of(const DeviceModel& model);
 Result<size_t> stack_of(const std::set<std::string>& kernels,
                         const Target& target);
 
+// Of what may run between two slices of a step: inference and features, one
+// after the other.
+size_t idle_arena_bytes(const DeviceModel& model);
+size_t idle_scratch_bytes(const DeviceModel& model);
+
 // Bytes that inference's part of a region has where training's lies behind it.
 size_t infer_region(size_t bytes);
 

@@ -26,7 +26,7 @@ namespace ft {
 // and returns it. Fails as split_frozen_trunk() does, and where the methods do
 // not suit the model.
 Result<Graph> take_frozen_trunk(BaseModel& base,
-                                     std::span<const MethodSettings> methods);
+                                std::span<const MethodSettings> methods);
 
 class FeatureCache {
  public:

@@ -1,7 +1,8 @@
 /* Trains and infers a model that 'fieldtune compile' printed, on a board or,
  * with FT_HOST, here. samples.h has the data: SAMPLES of INPUT_BYTES and
  * TARGET_BYTES each, used in turns for STEPS steps (0: inference only). A model
- * for slices trains in the shortest there are, and infers in between. Leaves
+ * for slices trains in the shortest there are, and infers in between; one that
+ * trains on features gets those of each sample. Leaves
  * the adapter's values in adapter.bin and the answer for the first sample in
  * answer.bin. */
 #include <string.h>
@@ -54,13 +55,29 @@ static ft_status train_step(void) {
 }
 #endif
 
+#if STEPS > 0
+static void fill_train_input(const unsigned char *sample) {
+#ifdef FT_FEATURE_BYTES
+  static unsigned char kept[FT_FEATURE_BYTES];
+  memcpy(ft_features_input(&model), sample, INPUT_BYTES);
+  ft_mark_begin("features");
+  ft_features(&model);
+  ft_mark_end();
+  memcpy(kept, ft_features_output(&model), FT_FEATURE_BYTES);
+  memcpy(ft_train_input(&model), kept, FT_FEATURE_BYTES);
+#else
+  memcpy(ft_train_input(&model), sample, INPUT_BYTES);
+#endif
+}
+#endif
+
 int main(void) {
   int status = 0;
   ft_init(&model);
 #if STEPS > 0
   int step;
   for (step = 0; step < STEPS; ++step) {
-    memcpy(ft_train_input(&model), inputs[step % SAMPLES], INPUT_BYTES);
+    fill_train_input(inputs[step % SAMPLES]);
     memcpy(ft_train_target(&model), targets[step % SAMPLES], TARGET_BYTES);
     if (train_step() != FT_OK) status = 1;
   }

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from mcu_boards import target_or_skip
+from mcu.model import run_model
 from fieldtune_cli import MODELS, run, run_json
 from safetensors import safe_open
 
@@ -90,3 +92,31 @@ def test_what_it_cannot_do(tmp_path):
         assert done.returncode in (2, 3)
         assert words in done.stderr.strip().splitlines()[-1]
         assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("precision, options", [("integer", ["--rtos"]), ("mixed", [])])
+def test_a_board_trains_on_features_to_the_same_bits(tmp_path, precision, options):
+    board = target_or_skip("cortex-m4")
+    common = [KWS, "--classes", 4, "--precision", precision, "--target-modules", "conv2d_4",
+              "--target", "cortex-m4", *options]  # fmt: skip
+    plain = run_json("compile", *common, "--out", tmp_path / "plain")
+    kept = run_json("compile", *common, "--feature-cache", "--out", tmp_path / "kept")
+    here = run_model(plain, 3, board)
+    there = run_model(kept, 3, board)
+    assert there.adapter_sha256 == here.adapter_sha256 != ""
+    assert there.answer_sha256 == here.answer_sha256
+    assert kept["feature_layer"] and kept["ram_bytes"] <= plain["ram_bytes"]
+    assert there.model_bytes == kept["model_bytes"]
+    assert 0 < there.stack_bytes <= kept["stack_bytes"]
+    steps = [run.train_instructions or sum(
+        s.instructions for n, s in run.sections if n == "slice") for run in (here, there)]
+    assert steps[1] < steps[0] / 2
+
+
+def test_plan_says_what_a_step_on_features_needs(tmp_path):
+    common = ["plan", KWS, "--classes", 4, "--target-modules", "conv2d_4"]
+    whole, kept = run_json(*common, "--explain"), run_json(*common, "--feature-cache")
+    assert kept["macs"] < whole["macs"] / 4
+    knob = next(k for k in whole["knobs"] if k["knob"] == "feature-cache")
+    assert knob["macs"] == kept["macs"]
+    assert kept["features"]["bytes"] == 64 * 25 * 5

@@ -21,11 +21,16 @@ namespace {
 // What a caller puts in and takes out, for tools that drive the code.
 void add_interface(const codegen::DeviceModel& model, Json& fields) {
   const Program& program = model.train ? *model.train : *model.infer;
-  const TensorType& input = program.inputs[0].type;
+  const TensorType& input =
+      (model.features ? *model.features : program).inputs[0].type;
   const bool is_real = model.infer->outputs.size() > 1;
   const TensorType& answer = model.infer->outputs[is_real ? 1 : 0].type;
   fields["input_dtype"] = name_of(input.dtype);
   fields["input_bytes"] = input.num_bytes();
+  if (model.features) {
+    fields["feature_layer"] = model.features->outputs[0].name;
+    fields["feature_bytes"] = model.features->outputs[0].type.num_bytes();
+  }
   fields["answer"] = is_real ? "ft_infer_answer" : "ft_infer_output";
   fields["answer_bytes"] = answer.num_bytes();
   if (!model.train) return;

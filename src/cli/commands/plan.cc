@@ -32,6 +32,9 @@ struct Options {
                  "say which tensors make the peak, and what the step would "
                  "need with one option changed: recompute, precision, "
                  "optimizer, adapter-dtype, rank, batch, accumulate");
+    app.add_flag("--feature-cache", job.on_features,
+                 "of training on what the frozen layers in front answered once "
+                 "(train --feature-cache)");
     app.add_option("--target", target,
                    "plan with the kernels of this device, and what a step and "
                    "inference cost there: instructions, time, energy (" +
@@ -61,6 +64,13 @@ Json fields_of(const Options& options, const PlanJob& job,
   if (call < step.program.calls.size())
     result["fullest_step"] =
         step.program.graph.node(step.program.calls[call].node).name;
+  if (options.job.on_features) {
+    const Binding& feature = step.program.inputs[0];
+    result["features"] = {
+        {"layer", feature.name},
+        {"bytes", feature.type.num_bytes() /
+                      static_cast<size_t>(options.job.method.batch)}};
+  }
   if (options.verbose || options.explain)
     result["buffers_at_peak"] = tensors_at_peak(step.program);
   if (options.explain) result["knobs"] = explain_knobs(job, step);
