@@ -8,6 +8,7 @@
 
 #include "kernels/conv2d/im2col_s8.h"
 #include "kernels/quant/s8_pairs.h"
+#include "kernels/side_conv2d/helium_scratch.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
@@ -165,16 +166,11 @@ bool accepts_helium(const LowerContext& context, const Lowered&) {
   return has_constant_weights(context);
 }
 
-// h of four pixels and what rows of A begin with, in whole vectors; windows of
-// four pixels where they are not whole vectors of the image.
 Status prepare_helium(const LowerContext& context, Lowered& lowered) {
   const auto side = lowered.params_as<ft_side_conv2d_params>();
-  const ft_conv_params& p = side.conv;
   pack_rows_of_16(context, device_weights(side), 0, lowered);
-  const auto rank = static_cast<size_t>(p.rank);
-  lowered.scratch_bytes = rank * 16 + (rank + 3) / 4 * 16;
-  if (ft_is_pointwise(&p) == 0 || p.in_c % 16 != 0)
-    lowered.scratch_bytes += 4 * static_cast<size_t>(ft_side_row(&p));
+  lowered.scratch_bytes =
+      static_cast<size_t>(ft_side_helium_scratch(&side.conv));
   return ok_status();
 }
 

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "kernels/quant/s8_device.h"
+#include "kernels/wide_depthwise_conv2d/helium_blocks.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
 #include "ops/linear_examples.h"
@@ -113,15 +114,14 @@ std::vector<OpExample> examples() {
 }
 
 // Whole words of channels, one output for each input channel.
-bool accepts_device(const LowerContext&, const Lowered& lowered) {
+bool accepts_armdsp(const LowerContext&, const Lowered& lowered) {
   const auto& p = lowered.params_as<ft_conv_params>();
   return p.out_c == p.in_c && p.out_c % 4 == 0;
 }
 
 // Sums are divided by 2^FT_WIDE_BITS before they are requantized, so that all
-// are small enough for a plain formula. Pointers of 4 bytes to the taps, and a
-// row of zero points.
-Status prepare_device(const LowerContext&, Lowered& lowered) {
+// are small enough for a plain formula.
+std::vector<std::byte> channels_of(const Lowered& lowered) {
   const auto p = lowered.params_as<ft_conv_params>();
   const ft_device_layer layer{.out_c = p.out_c,
                               .x_zero_point = 0,
@@ -140,17 +140,49 @@ Status prepare_device(const LowerContext&, Lowered& lowered) {
       &layer, &no_weights, nullptr, as_int32(lowered.aux[0].bytes),
       as_int32(lowered.aux[1].bytes),
       reinterpret_cast<ft_device_channels*>(channels.data()));
-  lowered.aux = {{std::move(channels)}};
+  return channels;
+}
+
+// Pointers of 4 bytes to the taps, and a row of zero points.
+Status prepare_armdsp(const LowerContext&, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  lowered.aux = {{channels_of(lowered)}};
   lowered.scratch_bytes =
       static_cast<size_t>(p.k_h * p.k_w) * 4 + static_cast<size_t>(p.in_c);
   return ok_status();
 }
 
+bool accepts_helium(const LowerContext&, const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  const std::vector<std::byte> channels = channels_of(lowered);
+  return p.out_c == p.in_c &&
+         reinterpret_cast<const ft_device_channels*>(channels.data())
+                 ->is_plain != 0;
+}
+
+Status prepare_helium(const LowerContext&, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  const std::vector<std::byte> channels = channels_of(lowered);
+  const ft_device_channel* list = ft_channel_list(
+      reinterpret_cast<const ft_device_channels*>(channels.data()));
+  std::vector<ft_wide_constants> blocks(static_cast<size_t>(p.out_c + 7) / 8);
+  for (size_t c = 0; c < static_cast<size_t>(p.out_c); ++c) {
+    ft_wide_constants& block = blocks[c / 8];
+    block.multiplier[c % 2][c % 8 / 2] = list[c].multiplier;
+    block.offset[c % 2][c % 8 / 2] = list[c].offset;
+    block.left[c % 2][c % 8 / 2] = -list[c].right;
+  }
+  lowered.aux.clear();
+  lowered.add_aux<ft_wide_constants>(blocks);
+  lowered.scratch_bytes = static_cast<size_t>(ft_wide_helium_scratch(&p));
+  return ok_status();
+}
+
 constexpr KernelDef kKernels[] = {
     {"ft_wide_depthwise_conv2d_s8_helium", Isa::kHelium, "s8,s16->s8", nullptr,
-     accepts_device, prepare_device},
+     accepts_helium, prepare_helium},
     {"ft_wide_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s16->s8", nullptr,
-     accepts_device, prepare_device},
+     accepts_armdsp, prepare_armdsp},
     {"ft_wide_depthwise_conv2d_s8_c99", Isa::kC99, "s8,s16->s8",
      &ft_wide_depthwise_conv2d_s8_c99},
 };

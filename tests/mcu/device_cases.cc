@@ -142,20 +142,30 @@ OpExample int8_layer(const TensorType& x, const TensorType& w, int64_t out_c,
           .out_quant = quant_of_output(y_scale, -128)};
 }
 
-// With a side of rank 4.
-OpExample side_layer(const TensorType& x, const TensorType& w,
+OpExample side_layer(const TensorType& x, const TensorType& w, int64_t rank,
                      const Attrs& attrs, float y_scale) {
   OpExample layer = int8_layer(x, w, w.shape[0], attrs, y_scale);
   const int64_t k = w.shape.num_elements() / w.shape[0];
-  layer.inputs.push_back(s8({4, (k + 15) / 16 * 16}, 1, 0));
-  layer.inputs.push_back(s32({4}));
+  layer.inputs.push_back(s8({rank, (k + 15) / 16 * 16}, 1, 0));
+  layer.inputs.push_back(s32({rank}));
   layer.inputs.push_back(
-      {.dtype = DType::kS16, .shape = {w.shape[0], 4}, .quant = {}});
+      {.dtype = DType::kS16, .shape = {w.shape[0], rank}, .quant = {}});
   return layer;
 }
 
 TensorType weights(const Shape& shape, int axis) {
   return s8_per_channel(shape, axis);
+}
+
+// 3 x 3, with 16-bit weights.
+OpExample wide_layer(const Shape& x, const Attrs& attrs) {
+  const int64_t padded = (x[3] + 3) / 4 * 4;
+  OpExample wide = int8_layer(s8(x, 0.05f, -128), weights({padded, 9}, 0), x[3],
+                              attrs, 60.0f);
+  wide.inputs[1].dtype = DType::kS16;
+  wide.attrs.set("k_h", int64_t{3});
+  wide.attrs.set("k_w", int64_t{3});
+  return wide;
 }
 
 // Small layers of every width that a device row has a loop of its own for.
@@ -185,6 +195,20 @@ std::vector<OpExample> small_layers_of(const OpDef& op) {
             pointwise(170, 8),
             int8_layer(s8({1, 7, 6, 3}, 0.05f, -9), weights({8, 3, 3, 3}, 0), 8,
                        relu6, 0.04f)};
+  if (&op == &ops::kWideDepthwiseConv2d)
+    return {wide_layer({1, 7, 5, 8}, kSame), wide_layer({1, 4, 3, 12}, relu6),
+            wide_layer({1, 3, 6, 5}, kSame)};
+  if (&op == &ops::kSideConv2d) {
+    const auto side = [](const Shape& x, int64_t out_c, int64_t rank) {
+      return side_layer(s8(x, 0.05f, 9), weights({out_c, 1, 1, x[3]}, 0), rank,
+                        {{"act", FT_ACT_RELU}}, 2.0f);
+    };
+    return {side({1, 3, 3, 8}, 16, 4),   side({1, 2, 5, 30}, 12, 2),
+            side({1, 3, 3, 128}, 8, 4),  side({1, 1, 7, 33}, 4, 4),
+            side({1, 3, 3, 16}, 6, 8),   side({1, 3, 2, 64}, 8, 8),
+            side({1, 3, 5, 170}, 4, 12), side({1, 3, 3, 16}, 8, 16),
+            side({1, 1, 1, 40}, 12, 8),  side({1, 1, 3, 16}, 8, 4)};
+  }
   if (&op == &ops::kDepthwiseConv2d)
     return {with(depthwise({1, 4, 5, 12}, kSame), {f32({1, 3, 3, 12})}),
             depthwise({1, 4, 7, 8}, kSame), depthwise({2, 3, 9, 4}, relu6),
@@ -227,16 +251,14 @@ std::vector<OpExample> layers_of(const OpDef& op) {
                        {"pad_bottom", 1},
                        {"pad_right", 1}}}};
   if (&op == &ops::kSideConv2d)
-    return {side_layer(x, weights({64, 1, 1, 64}, 0), {}, 2.0f),
+    return {side_layer(x, weights({64, 1, 1, 64}, 0), 4, {}, 2.0f),
             side_layer(s8({1, 9, 7, 64}, 0.05f, 3), weights({64, 3, 3, 64}, 0),
-                       kSame, 4.0f)};
-  if (&op == &ops::kWideDepthwiseConv2d) {
-    OpExample wide = int8_layer(x, weights({64, 9}, 0), 64, kSame, 60.0f);
-    wide.inputs[1].dtype = DType::kS16;
-    wide.attrs.set("k_h", int64_t{3});
-    wide.attrs.set("k_w", int64_t{3});
-    return {wide};
-  }
+                       4, kSame, 4.0f),
+            side_layer(x, weights({64, 1, 1, 64}, 0), 2, {}, 2.0f),
+            side_layer(x, weights({64, 1, 1, 64}, 0), 8, {}, 2.0f),
+            side_layer(x, weights({64, 1, 1, 64}, 0), 16, {}, 2.0f)};
+  if (&op == &ops::kWideDepthwiseConv2d)
+    return {wide_layer({1, 25, 5, 64}, kSame)};
   if (&op == &ops::kBinary)
     return {{.inputs = {s8({1, 16, 16, 16}, 0.05f, -128),
                         s8({1, 16, 16, 16}, 0.03f, 4)},

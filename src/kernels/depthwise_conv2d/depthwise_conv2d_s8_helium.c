@@ -6,11 +6,10 @@
  * block of 16 channels; those of several pixels repeat (depthwise_lanes.h).
  * scratch: ft_depthwise_lanes_scratch(). */
 #include <arm_mve.h>
-#include <string.h>
 
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
 #include "kernels/depthwise_conv2d/depthwise_lanes.h"
-#include "kernels/depthwise_conv2d/tap_rows.h"
+#include "kernels/depthwise_conv2d/helium_walk.h"
 #include "kernels/quant/s8_lanes.h"
 
 typedef struct {
@@ -160,75 +159,6 @@ static void one_vector(const ft_conv_params* p, const ft_args* args,
   if (c < bytes) last_block(p, taps, c, bytes, w, block, y);
 }
 
-/* Of the vector at `at`: where its taps stand, and whether they are all in the
- * image's columns. */
-typedef struct {
-  const int8_t** taps;
-  int32_t* deltas; /* from one vector to the next */
-  int8_t *outside, *copies;
-  int32_t words; /* of taps and deltas, a multiple of 4 */
-  int is_inside;
-} walk;
-
-static walk walk_of(const ft_conv_params* p, const ft_args* args) {
-  walk w;
-  w.words = ft_depthwise_lanes_words(p);
-  w.taps = (const int8_t**)args->scratch;
-  w.deltas = (int32_t*)args->scratch + w.words;
-  w.outside = (int8_t*)(w.deltas + w.words);
-  w.copies = w.outside + ft_depthwise_lanes_row(p);
-  w.is_inside = 0;
-  memset(args->scratch, 0, (size_t)w.words * 8);
-  memset(w.outside, p->x_zero_point, (size_t)ft_depthwise_lanes_row(p));
-  return w;
-}
-
-/* Rows of zero points stay where they are. */
-static void begin_row(const ft_conv_params* p, const ft_cursor* at,
-                      int32_t pixels, walk* w) {
-  const ft_window win = ft_cursor_window(p, at);
-  int32_t ky, kx;
-  for (ky = 0; ky < p->k_h; ++ky)
-    for (kx = 0; kx < p->k_w; ++kx)
-      w->deltas[ky * p->k_w + kx] = ky >= win.ky_begin && ky < win.ky_end
-                                        ? pixels * p->stride_w * p->in_c
-                                        : 0;
-  w->is_inside = 0;
-}
-
-/* Copies the taps of `pixels` pixels, some outside of the image. */
-static void copy_taps(const ft_conv_params* p, const int8_t* x,
-                      const ft_cursor* at, int32_t pixels, walk* w) {
-  const int32_t count = p->k_h * p->k_w;
-  ft_cursor one = *at;
-  int32_t i, j;
-  for (j = 0; j < pixels; ++j, ++one.ox) {
-    ft_tap_rows(p, x, &one, w->outside, w->taps);
-    for (i = 0; i < count; ++i)
-      memcpy(w->copies + i * FT_LANES + j * p->in_c, w->taps[i],
-             (size_t)p->in_c);
-  }
-  for (i = 0; i < count; ++i) w->taps[i] = w->copies + i * FT_LANES;
-}
-
-static void move_to(const ft_conv_params* p, const int8_t* x,
-                    const ft_cursor* at, int32_t pixels, walk* w) {
-  const int32_t x0 = at->ox * p->stride_w - p->pad_left;
-  const int32_t last = x0 + (p->k_w - 1) * p->dilation_w + pixels - 1;
-  const int is_inside = x0 >= 0 && last < p->in_w;
-  uint32_t* taps = (uint32_t*)(void*)w->taps;
-  int32_t i;
-  if (is_inside && w->is_inside)
-    for (i = 0; i < w->words; i += 4)
-      vst1q_u32(taps + i, vaddq_u32(vld1q_u32(taps + i),
-                                    vld1q_u32((uint32_t*)w->deltas + i)));
-  else if (is_inside || pixels == 1)
-    ft_tap_rows(p, x, at, w->outside, w->taps);
-  else
-    copy_taps(p, x, at, pixels, w);
-  w->is_inside = is_inside;
-}
-
 void ft_depthwise_conv2d_s8_helium(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
@@ -236,14 +166,14 @@ void ft_depthwise_conv2d_s8_helium(const void* params, const ft_args* args) {
   const int32_t rows = p->batch * p->out_h;
   const int32_t pixels = ft_depthwise_lanes_pixels(p);
   ft_cursor at = {0, 0, 0};
-  walk w = walk_of(p, args);
+  ft_mve_walk w = ft_mve_walk_of(p, args->scratch);
   int32_t row, left;
   for (row = 0; row < rows; ++row) {
-    begin_row(p, &at, pixels, &w);
+    ft_mve_walk_row(p, x, &at, pixels, &w);
     for (left = p->out_w; left > 0; left -= pixels, at.ox += pixels) {
       const int32_t count = left < pixels ? left : pixels;
-      move_to(p, x, &at, pixels, &w);
-      one_vector(p, args, w.taps, count * p->out_c, y);
+      one_vector(p, args, ft_mve_walk_next(p, x, &at, pixels, &w),
+                 count * p->out_c, y);
       y += count * p->out_c;
     }
     at.ox = 0;

@@ -23,11 +23,12 @@ static inline int32_t ft_depthwise_lanes_row(const ft_conv_params* p) {
   return (p->in_c + FT_LANES - 1) / FT_LANES * FT_LANES;
 }
 
-/* Pointers of 4 bytes and their steps, zero points, copies of taps. */
+/* Pointers of 4 bytes, their steps, those at the border; zero points; copies of
+ * taps. */
 static inline int32_t ft_depthwise_lanes_scratch(const ft_conv_params* p) {
   const int32_t copies =
       ft_depthwise_lanes_pixels(p) > 1 ? p->k_h * p->k_w * FT_LANES : 0;
-  return ft_depthwise_lanes_words(p) * 8 + ft_depthwise_lanes_row(p) + copies;
+  return ft_depthwise_lanes_words(p) * 12 + ft_depthwise_lanes_row(p) + copies;
 }
 
 /* weights [k_h * k_w, out_c] to [blocks][k_h * k_w][16] for `channels` lanes,

@@ -13,16 +13,17 @@
 
 /* 16 products for each of four rows at `x0` .. `x3`. `mla`: vmladav for the
  * first ones, vmladava to add to them. `at`: where the rows stand, "], #16" to
- * move on. */
-#define FT_MVE_GROUP(mla, at)        \
-  "vldrb.8 q0, [%[w]], #16\n\t"      \
-  "vldrb.8 q1, [%[x0]" at "\n\t" mla \
-  ".s8 %[s0], q0, q1\n\t"            \
-  "vldrb.8 q2, [%[x1]" at "\n\t" mla \
-  ".s8 %[s1], q0, q2\n\t"            \
-  "vldrb.8 q1, [%[x2]" at "\n\t" mla \
-  ".s8 %[s2], q0, q1\n\t"            \
-  "vldrb.8 q2, [%[x3]" at "\n\t" mla ".s8 %[s3], q0, q2\n\t"
+ * move on. Two vectors are all that it needs: rows of x and of weights, the
+ * latter in the one that the sums are for. */
+#define FT_MVE_GROUP(mla, at)           \
+  "vldrb.8 %q[sums], [%[w]], #16\n\t"   \
+  "vldrb.8 %q[v], [%[x0]" at "\n\t" mla \
+  ".s8 %[s0], %q[sums], %q[v]\n\t"      \
+  "vldrb.8 %q[v], [%[x1]" at "\n\t" mla \
+  ".s8 %[s1], %q[sums], %q[v]\n\t"      \
+  "vldrb.8 %q[v], [%[x2]" at "\n\t" mla \
+  ".s8 %[s2], %q[sums], %q[v]\n\t"      \
+  "vldrb.8 %q[v], [%[x3]" at "\n\t" mla ".s8 %[s3], %q[sums], %q[v]\n\t"
 #define FT_MVE_NEXT_GROUP FT_MVE_GROUP("vmladava", "], #16")
 #define FT_MVE_SUMS                                 \
   "vmov %q[sums][2], %q[sums][0], %[s0], %[s2]\n\t" \
@@ -33,7 +34,7 @@ static inline int32x4_t ft_mve_dot_4x1(const int8_t* w, const int8_t* const* x,
                                        int32_t groups) {
   const int8_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-  int32x4_t sums;
+  int32x4_t sums, v;
   __asm volatile(
       "lsr lr, %[n], #2\n\t"
       "wls lr, lr, 2f\n"
@@ -48,32 +49,34 @@ static inline int32x4_t ft_mve_dot_4x1(const int8_t* w, const int8_t* const* x,
       "4:\n\t" FT_MVE_SUMS
       : [w] "+r"(w), [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2), [x3] "+r"(x3),
         [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2), [s3] "+Te"(s3),
-        [sums] "=w"(sums)
+        [sums] "=&w"(sums), [v] "=&w"(v)
       : [n] "r"(groups)
-      : "lr", "q0", "q1", "q2", "memory");
+      : "lr", "memory");
   return sums;
 }
 
-#define FT_MVE_FIXED(name, steps)                                           \
-  static inline int32x4_t name(const int8_t** w, const int8_t* x0,          \
-                               const int8_t* x1, const int8_t* x2,          \
-                               const int8_t* x3) {                          \
-    int32_t s0, s1, s2, s3;                                                 \
-    int32x4_t sums;                                                         \
-    __asm volatile(steps FT_MVE_SUMS                                        \
-                   : [w] "+r"(*w), [s0] "=&Te"(s0), [s1] "=&Te"(s1),        \
-                     [s2] "=&Te"(s2), [s3] "=&Te"(s3), [sums] "=w"(sums)    \
-                   : [x0] "r"(x0), [x1] "r"(x1), [x2] "r"(x2), [x3] "r"(x3) \
-                   : "q0", "q1", "q2", "memory");                           \
-    return sums;                                                            \
+#define FT_MVE_FIXED(name, steps)                                          \
+  static inline int32x4_t name(const int8_t** w, const int8_t* x0,         \
+                               const int8_t* x1, const int8_t* x2,         \
+                               const int8_t* x3) {                         \
+    int32_t s0, s1, s2, s3;                                                \
+    int32x4_t sums, v;                                                     \
+    __asm volatile(                                                        \
+        steps FT_MVE_SUMS                                                  \
+        : [w] "+r"(*w), [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), \
+          [s3] "=&Te"(s3), [sums] "=&w"(sums), [v] "=&w"(v)                \
+        : [x0] "r"(x0), [x1] "r"(x1), [x2] "r"(x2), [x3] "r"(x3)           \
+        : "memory");                                                       \
+    return sums;                                                           \
   }
 
-/* 2, 4 and 8 groups, without a loop; *w moves on. */
+/* 1, 2, 4 and 8 groups, without a loop; *w moves on. */
 #define FT_MVE_AT(at) FT_MVE_GROUP("vmladava", ", #" at "]")
 #define FT_MVE_2 FT_MVE_GROUP("vmladav", "]") FT_MVE_AT("16")
 #define FT_MVE_4 FT_MVE_2 FT_MVE_AT("32") FT_MVE_AT("48")
 #define FT_MVE_MORE FT_MVE_AT("64") FT_MVE_AT("80") FT_MVE_AT("96")
 #define FT_MVE_8 FT_MVE_4 FT_MVE_MORE FT_MVE_AT("112")
+FT_MVE_FIXED(ft_mve_dot_one, FT_MVE_GROUP("vmladav", "]"))
 FT_MVE_FIXED(ft_mve_dot_2, FT_MVE_2)
 FT_MVE_FIXED(ft_mve_dot_4, FT_MVE_4)
 FT_MVE_FIXED(ft_mve_dot_8, FT_MVE_8)

@@ -33,10 +33,9 @@ static inline ft_side_layer ft_side_layer_of(const void* params,
   return l;
 }
 
-/* The sums of a plain layer with a side of rank 4 can be finished in a loop of
- * their own. */
+/* The sums of a plain layer can be finished in a loop of their own. */
 static inline int ft_side_is_plain(const ft_side_layer* l) {
-  return l->channels->is_plain && !l->round_once && l->p->rank == 4;
+  return l->channels->is_plain && !l->round_once;
 }
 
 /* Output channel c of a pixel from its sum and from B h. */

@@ -15,7 +15,7 @@ typedef struct {
   ft_side_layer l;
   int32_t* wide;
   int32_t* start; /* of each row of A */
-  int16_t* h;     /* [2][rank] */
+  int32_t* h;     /* pairs of halfwords; those of two pixels alternate */
   int32_t k4, row;
 } side_layer;
 
@@ -40,11 +40,21 @@ static void start_rows(const side_layer* s) {
   }
 }
 
-static inline int16_t scaled(int32_t sum, int32_t factor) {
+static inline int32_t scaled(int32_t sum, int32_t factor) {
   int32_t v;
   __asm("smmulr %0, %1, %2" : "=r"(v) : "r"(sum), "r"(factor));
   __asm("ssat %0, #16, %1" : "=r"(v) : "r"(v));
-  return (int16_t)v;
+  return v;
+}
+
+/* h of rows i and i + 1. */
+static inline int32_t scaled_pair(const side_layer* s, int32_t i, int32_t sum,
+                                  int32_t next) {
+  const int32_t low = scaled(sum, s->l.a_factor[i]);
+  const int32_t high = scaled(next, s->l.a_factor[i + 1]);
+  int32_t pair;
+  __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(low), "r"(high));
+  return pair;
 }
 
 #define FT_ROWS_STEP                    \
@@ -91,35 +101,31 @@ static void h_of_two(const side_layer* s) {
             [w0] "=&r"(w0), [w1] "=&r"(w1), [t] "=&r"(t)
           :
           : "memory");
-    s->h[i] = scaled(s0, s->l.a_factor[i]);
-    s->h[rank + i] = scaled(s1, s->l.a_factor[i]);
-    s->h[i + 1] = scaled(u0, s->l.a_factor[i + 1]);
-    s->h[rank + i + 1] = scaled(u1, s->l.a_factor[i + 1]);
+    s->h[i] = scaled_pair(s, i, s0, u0);
+    s->h[i + 1] = scaled_pair(s, i, s1, u1);
   }
 }
 
-/* h of one pixel, whose pairs follow one another at `wide`. */
-static void h_of_one(const side_layer* s) {
-  const int8_t* a = s->l.a;
-  int32_t i, j;
-  for (i = 0; i < s->l.p->rank; ++i, a += s->row) {
-    int32_t sum = s->start[i];
-    for (j = 0; j < s->k4; j += 4) {
-      const int32_t v = ft_dsp_load(a + j);
-      sum = two_products(ft_dsp_even(v), s->wide[j / 2], sum);
-      sum = two_products(ft_dsp_odd(v), s->wide[j / 2 + 1], sum);
-    }
-    s->h[i] = scaled(sum, s->l.a_factor[i]);
+/* The sum of one pixel with row i of A. */
+static int32_t sum_of_one(const side_layer* s, int32_t i) {
+  const int8_t* a = s->l.a + i * s->row;
+  int32_t sum = s->start[i], j;
+  for (j = 0; j < s->k4; j += 4) {
+    const int32_t v = ft_dsp_load(a + j);
+    sum = two_products(ft_dsp_even(v), s->wide[j / 2], sum);
+    sum = two_products(ft_dsp_odd(v), s->wide[j / 2 + 1], sum);
   }
+  return sum;
 }
 
-static int8_t finish(const side_layer* s, int32_t c, const int16_t* h,
-                     int32_t sum) {
+/* From h on, whose pairs are `step` apart. */
+static int8_t finish(const side_layer* s, int32_t c, const int32_t* h,
+                     int32_t step, int32_t sum) {
   const int16_t* b = s->l.b + c * s->l.p->rank;
-  int32_t side = 0, i;
-  for (i = 0; i < s->l.p->rank; i += 2)
-    side = two_products(ft_dsp_load((const int8_t*)(b + i)),
-                        ft_dsp_load((const int8_t*)(h + i)), side);
+  const int16_t* end = b + s->l.p->rank;
+  int32_t side = 0;
+  for (; b != end; b += 2, h += step)
+    side = two_products(ft_dsp_load((const int8_t*)b), *h, side);
   return ft_side_finish(&s->l, c, side, sum);
 }
 
@@ -131,9 +137,10 @@ static void any_pixels(const side_layer* s, int8_t* y) {
     ft_dsp_sums sum[2] = {{0, 0}, {0, 0}};
     w = ft_dsp_dot_all_2x2(w, s->wide, s->k4, &sum[0], &sum[1]);
     for (i = 0; i < 2; ++i) {
-      const int16_t* h = s->h + i * s->l.p->rank;
-      y[i * out_c + c] = finish(s, c, h, sum[i].s0);
-      if (c + 1 < out_c) y[i * out_c + c + 1] = finish(s, c + 1, h, sum[i].s1);
+      const int32_t* h = s->h + i;
+      y[i * out_c + c] = finish(s, c, h, 2, sum[i].s0);
+      if (c + 1 < out_c)
+        y[i * out_c + c + 1] = finish(s, c + 1, h, 2, sum[i].s1);
     }
   }
 }
@@ -149,12 +156,12 @@ static void any_pixels(const side_layer* s, int8_t* y) {
   "smlad %[t], %[b1], %[h3], %[t]\n\t" \
   "add %[" second "], %[" second "], %[t], asr #8\n\t"
 
-static inline const int16_t* add_side_4(const int16_t* b, const int16_t* h,
+static inline const int16_t* add_side_4(const int16_t* b, const int32_t* h,
                                         ft_dsp_sums* p0, ft_dsp_sums* p1) {
   int32_t h0, h1, h2, h3, b0, b1, t;
   __asm volatile(
-      "ldrd %[h0], %[h1], [%[h]]\n\t"
-      "ldrd %[h2], %[h3], [%[h], #8]\n\t" FT_ADD_SIDE("s0", "u0")
+      "ldrd %[h0], %[h2], [%[h]]\n\t"
+      "ldrd %[h1], %[h3], [%[h], #8]\n\t" FT_ADD_SIDE("s0", "u0")
           FT_ADD_SIDE("s1", "u1")
       : [b] "+r"(b), [s0] "+r"(p0->s0), [s1] "+r"(p0->s1), [u0] "+r"(p1->s0),
         [u1] "+r"(p1->s1), [h0] "=&r"(h0), [h1] "=&r"(h1), [h2] "=&r"(h2),
@@ -164,22 +171,69 @@ static inline const int16_t* add_side_4(const int16_t* b, const int16_t* h,
   return b;
 }
 
-/* A plain layer with an even number of channels and a side of rank 4. */
-FT_DSP_COPIED void plain_pixels(const side_layer* s, int is_byte, int8_t* y) {
+/* Products of one pair of h for two channels (t, u) and two pixels. */
+#define FT_SIDE_PAIR(b, c)            \
+  "ldrd %[h0], %[h1], [%[h]], #8\n\t" \
+  "smlad %[t0], %[" b                 \
+  "], %[h0], %[t0]\n\t"               \
+  "smlad %[t1], %[" b                 \
+  "], %[h1], %[t1]\n\t"               \
+  "smlad %[u0], %[" c                 \
+  "], %[h0], %[u0]\n\t"               \
+  "smlad %[u1], %[" c "], %[h1], %[u1]\n\t"
+#define FT_SIDE_OPERANDS                                               \
+  [b] "+r"(b), [c] "+r"(c), [h] "+r"(h), [t0] "+r"(t0), [t1] "+r"(t1), \
+      [u0] "+r"(u0), [u1] "+r"(u1), [b0] "=&r"(b0), [b1] "=&r"(b1),    \
+      [c0] "=&r"(c0), [c1] "=&r"(c1), [h0] "=&r"(h0), [h1] "=&r"(h1)
+
+/* B h of the two channels from b on, of any rank, in units of the accumulator:
+ * where the sums of two pixels begin. Returns the next channel's. */
+static inline const int16_t* side_of_2x2(const side_layer* s, const int16_t* b,
+                                         ft_dsp_sums* p0, ft_dsp_sums* p1) {
+  const int32_t rank = s->l.p->rank;
+  const int16_t *c = b + rank, *end = b + rank / 4 * 4;
+  const int32_t* h = s->h;
+  int32_t t0 = 0, t1 = 0, u0 = 0, u1 = 0, b0, b1, c0, c1, h0, h1;
+  while (b != end)
+    __asm volatile(
+        "ldrd %[b0], %[b1], [%[b]], #8\n\t"
+        "ldrd %[c0], %[c1], [%[c]], #8\n\t" FT_SIDE_PAIR("b0", "c0")
+            FT_SIDE_PAIR("b1", "c1")
+        : FT_SIDE_OPERANDS
+        :
+        : "memory");
+  if (rank % 4)
+    __asm volatile(
+        "ldr %[b0], [%[b]], #4\n\t"
+        "ldr %[c0], [%[c]], #4\n\t" FT_SIDE_PAIR("b0", "c0")
+        : FT_SIDE_OPERANDS
+        :
+        : "memory");
+  p0->s0 = t0 >> FT_SIDE_BITS;
+  p1->s0 = t1 >> FT_SIDE_BITS;
+  p0->s1 = u0 >> FT_SIDE_BITS;
+  p1->s1 = u1 >> FT_SIDE_BITS;
+  return c;
+}
+
+/* A plain layer with an even number of channels; `rank`: 4, or 0 for any. */
+FT_DSP_COPIED void plain_pixels(const side_layer* s, int is_byte, int32_t rank,
+                                int8_t* y) {
   const int32_t low = s->l.p->q_low, high = s->l.p->q_high, k4 = s->k4;
   const int8_t* end = y + s->l.p->out_c;
   int8_t* z = y + s->l.p->out_c;
   const ft_device_channel* c = ft_channel_list(s->l.channels);
   const int32_t* w = (const int32_t*)s->l.w;
-  const int16_t *b = s->l.b, *h = s->h;
+  const int16_t* b = s->l.b;
   for (; y != end; c += 2, y += 2, z += 2) {
     ft_dsp_sums s0 = {0, 0}, s1 = {0, 0};
     const int32_t* x = s->wide;
     int32_t left = k4;
+    if (rank == 0) b = side_of_2x2(s, b, &s0, &s1);
     for (; left > FT_DSP_CHUNK; left -= FT_DSP_CHUNK, x += FT_DSP_CHUNK)
       w = ft_dsp_dot_2x2(w, x, FT_DSP_CHUNK / 4, &s0, &s1);
     w = ft_dsp_dot_2x2(w, x, left / 4, &s0, &s1);
-    b = add_side_4(b, h, &s0, &s1);
+    if (rank == 4) b = add_side_4(b, s->h, &s0, &s1);
     y[0] = ft_dsp_requantize(s0.s0, c, is_byte, low, high);
     z[0] = ft_dsp_requantize(s1.s0, c, is_byte, low, high);
     y[1] = ft_dsp_requantize(s0.s1, c + 1, is_byte, low, high);
@@ -187,15 +241,27 @@ FT_DSP_COPIED void plain_pixels(const side_layer* s, int is_byte, int8_t* y) {
   }
 }
 
+/* Apart, so that the loops of rank 4 keep their registers. */
+static __attribute__((noinline)) void any_rank(const side_layer* s, int is_byte,
+                                               int8_t* y) {
+  if (is_byte)
+    plain_pixels(s, 1, 0, y);
+  else
+    plain_pixels(s, 0, 0, y);
+}
+
 static void two_pixels(const side_layer* s, int8_t* y) {
   const ft_conv_params* p = s->l.p;
+  const int is_byte = p->q_low == -128 && p->q_high == 127;
   h_of_two(s);
   if (!ft_side_is_plain(&s->l) || p->out_c % 2)
     any_pixels(s, y);
-  else if (p->q_low == -128 && p->q_high == 127)
-    plain_pixels(s, 1, y);
+  else if (p->rank != 4)
+    any_rank(s, is_byte, y);
+  else if (is_byte)
+    plain_pixels(s, 1, 4, y);
   else
-    plain_pixels(s, 0, y);
+    plain_pixels(s, 0, 4, y);
 }
 
 /* Two pairs of channels at a time; the last two may be alone, and are summed
@@ -204,7 +270,8 @@ static void one_pixel(const side_layer* s, int8_t* y) {
   const int32_t out_c = s->l.p->out_c, k4 = s->k4;
   const int32_t* w = (const int32_t*)s->l.w;
   int32_t c, first, i;
-  h_of_one(s);
+  for (i = 0; i < s->l.p->rank; i += 2)
+    s->h[i / 2] = scaled_pair(s, i, sum_of_one(s, i), sum_of_one(s, i + 1));
   for (c = 0; c < out_c; c += 4, w += k4) {
     const int32_t* v = c + 2 < out_c ? w + k4 / 2 : w;
     ft_dsp_sums sum[2] = {{0, 0}, {0, 0}};
@@ -215,7 +282,8 @@ static void one_pixel(const side_layer* s, int8_t* y) {
                      count / 4, &sum[0], &sum[1]);
     }
     for (i = 0; i < 4 && c + i < out_c; ++i)
-      y[c + i] = finish(s, c + i, s->h, i % 2 ? sum[i / 2].s1 : sum[i / 2].s0);
+      y[c + i] =
+          finish(s, c + i, s->h, 1, i % 2 ? sum[i / 2].s1 : sum[i / 2].s0);
   }
 }
 
@@ -227,8 +295,8 @@ void ft_side_conv2d_s8_armdsp(const void* params, const ft_args* args) {
   const int32_t pixels = ft_num_pixels(p), k = p->k_h * p->k_w * p->in_c;
   const int32_t k4 = (k + 3) / 4 * 4;
   int32_t *wide = (int32_t*)args->scratch, *start = wide + k4;
-  int16_t* h = (int16_t*)(start + p->rank);
-  int8_t* bytes = (int8_t*)(h + 2 * p->rank);
+  int32_t* h = start + p->rank;
+  int8_t* bytes = (int8_t*)(h + p->rank);
   const side_layer s = {l, wide, start, h, k4, ft_side_row(p)};
   ft_cursor at = ft_cursor_at(p, 0);
   int32_t pixel;
