@@ -86,7 +86,7 @@ def test_what_is_refused_leaves_nothing(tmp_path):
         (2, "--program 'both': there are: train, infer", ["--program", "both"]),
         (2, "--output 'both': there are: model, real", ["--output", "both"]),
         (2, "--new-head needs data to count classes", ["--new-head"]),
-        (2, "--rtos and --init-adapter are of --program train",
+        (2, "--rtos, --feature-cache and --init-adapter are of --program train",
          ["--program", "infer", "--rtos"]),
         (2, "--adapter is of --program infer", ["--adapter", "a.safetensors"]),
         (3, "cannot", ["--target", tmp_path / "none.toml"])]
