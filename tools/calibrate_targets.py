@@ -43,6 +43,12 @@ JOBS = [  # network, options of compile
     ("wide", ["--program", "infer"]),
     ("wide", [*LORA, "--rank", 4, "--precision", "integer"]),
     ("wide", [*LORA, "--rank", 4, "--precision", "mixed"]),
+    ("tiles", ["--program", "infer"]),
+    ("tiles", [*LORA, "--rank", 4, "--precision", "integer"]),
+    ("tiles", [*LORA, "--rank", 4, "--precision", "mixed"]),
+    ("ends", ["--program", "infer"]),
+    ("ends", [*LORA, "--rank", 4, "--precision", "integer"]),
+    ("ends", [*LORA, "--rank", 8, "--precision", "mixed"]),
     ("deep", ["--method", "full", "--precision", "f32"]),
     ("photo", ["--method", "ia3", "--precision", "integer"]),
     ("sound", ["--method", "bitfit", "--precision", "mixed"]),
@@ -51,7 +57,8 @@ HEAD = """\
 # What calls of kernel rows cost, by target. Made by tools/calibrate_targets.py (make
 # calibrate-targets): instructions under QEMU, fitted to the calls of the networks in
 # tools/calibration_nets.py. x86-64 is `fieldtune bench --calibrate`, in nanoseconds.
-# target row calls error per-call per-element per-product per-row per-run per-read
+# target row calls error, and units per call element product row run read, product
+# outside of the image, and block of products (src/plan/kernel_costs.h)
 """
 
 
@@ -62,8 +69,10 @@ def measure(target, net, path, options):
     lines = []
     for call in calls:
         numbers = [call[k] for k in ("instructions", "elements", "macs", "rows",
-                                     "runs", "reads")]
-        for key in (call["kernel"], call["class_key"], call["class"]):
+                                     "runs", "reads", "outside", "blocks")]
+        keys = {call["kernel"], call["kernel"] + call["variant"], call["class_key"],
+                call["class"]}
+        for key in sorted(keys):
             lines.append(" ".join(map(str, [key, *numbers])))
     return lines
 

@@ -23,6 +23,13 @@ IMAGES = {  # name: input, layers (kind, channels, filter, stride)
         ("conv", 16, 3, 1), ("conv", 16, 3, 1), ("twice", 0, 0, 0),
         ("conv", 28, 3, 2), ("conv", 48, 3, 1), ("depthwise", 0, 3, 1),
         ("conv", 8, 1, 1)]),
+    "tiles": ([1, 36, 30, 4], [  # mostly inside
+        ("conv", 8, 3, 1), ("depthwise", 0, 3, 1), ("conv", 16, 1, 1),
+        ("depthwise", 0, 3, 2), ("conv", 20, 3, 1), ("conv", 36, 3, 2),
+        ("conv", 160, 1, 1), ("conv", 64, 1, 1)]),
+    "ends": ([1, 7, 5, 96], [  # mostly edges
+        ("depthwise", 0, 3, 1), ("conv", 144, 1, 1), ("depthwise", 0, 3, 2),
+        ("conv", 200, 1, 1), ("depthwise", 0, 3, 1), ("conv", 40, 3, 1)]),
 }
 VECTORS = {"wide": [320, 96, 24, 8, 48, 160], "deep": [64, 32, 32, 12]}
 

@@ -119,16 +119,16 @@ class Measurer {
     for (size_t c = 0; c < program.calls.size(); ++c) {
       const Node& node = program.graph.node(program.calls[c].node);
       const KernelDef& kernel = *program.calls[c].kernel;
+      const NodeView view = view_of(program.graph, node);
       const MeasuredCall call{
-          .work = work_of(view_of(program.graph, node)),
+          .work = work_of(view),
           .units = std::max(1e3 * median(timing.by_call[c]) - clock_ns_, 1.0)};
       for (const std::string& key :
            {std::string(kernel.symbol),
             class_key(node.op->cost_class, kernel.signature),
             std::string(name_of(node.op->cost_class))})
         calls_[key].push_back(call);
-      if (const std::string_view variant = variant_of(call.work);
-          !variant.empty())
+      if (const std::string_view variant = variant_of(view); !variant.empty())
         calls_[fmt::format("{}{}", kernel.symbol, variant)].push_back(call);
       isas_.insert(name_of(kernel.isa));
     }
@@ -156,12 +156,13 @@ class Measurer {
       text += fmt::format("[costs.{}]\ncycles_per_unit = 1\n\n",
                           name_of(static_cast<CostClass>(c)));
     text +=
-        "# Nanoseconds per call, result, product, row, run and element read; "
-        "then calls\n# that were measured, and the largest error among them.\n"
+        "# Nanoseconds per call, result, product, row, run, element read, "
+        "product "
+        "outside of\n# the image and block of products.\n"
         "[costs.kernels]\n";
     for (const auto& [key, cost] : costs)
       text +=
-          fmt::format("\"{}\" = [{:.4g}, {}, {:.3f}]\n", key,
+          fmt::format("\"{}\" = [{:.4g}]  # {} calls, error {:.3f}\n", key,
                       fmt::join(cost.units, ", "), cost.samples, cost.error);
     return text;
   }

@@ -21,7 +21,8 @@ Json work_rows(const Program& program, const std::string& name) {
   for (size_t c = 0; c < program.calls.size(); ++c) {
     const KernelCall& call = program.calls[c];
     const Node& node = program.graph.node(call.node);
-    const CallWork work = work_of(view_of(program.graph, node));
+    const NodeView view = view_of(program.graph, node);
+    const CallWork work = work_of(view);
     rows.push_back(
         {{"program", name},
          {"call", c},
@@ -34,7 +35,10 @@ Json work_rows(const Program& program, const std::string& name) {
          {"macs", work.macs},
          {"rows", work.rows},
          {"runs", work.runs},
-         {"reads", work.reads}});
+         {"reads", work.reads},
+         {"outside", work.outside},
+         {"blocks", work.blocks},
+         {"variant", variant_of(view)}});
   }
   return rows;
 }

@@ -48,7 +48,7 @@ class Estimator {
     const CostClass cost_class = node.op->cost_class;
     const CallWork work = work_of(view);
     const auto model = find_cost(costs.kernels, kernel_costs(costs.kernels_of),
-                                 *call.kernel, cost_class, work);
+                                 *call.kernel, cost_class, variant_of(view));
     if (!model)
       return invalid_input(
           fmt::format("target '{}': no cost of {}, nor of any {} op; run 'make "

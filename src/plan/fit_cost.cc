@@ -9,15 +9,11 @@
 namespace ft {
 namespace {
 
-constexpr size_t kTerms = 6;
-using Terms = std::array<double, kTerms>;
+constexpr size_t kTerms = kCostTerms;
+using Terms = CostTerms;
 
 // A term more must take this much off the mean squared relative error.
 constexpr double kWorth = 1e-6;
-
-Terms terms_of(const CallWork& work) {
-  return {1, work.elements, work.macs, work.rows, work.runs, work.reads};
-}
 
 // Relative errors: rows are terms / units, the right side is 1. Terms are
 // scaled to their largest, which keeps the equations well conditioned.
@@ -29,7 +25,7 @@ struct Equations {
 Equations equations_of(std::span<const MeasuredCall> calls) {
   Equations out;
   for (const MeasuredCall& call : calls) {
-    Terms row = terms_of(call.work);
+    Terms row = call.work.terms();
     for (double& v : row) v /= call.units;
     for (size_t k = 0; k < kTerms; ++k)
       out.scale[k] = std::max(out.scale[k], row[k]);

@@ -1,7 +1,7 @@
 // Fits a kernel row's linear model to calls that were measured.
 //
 // Non-negative least squares of relative errors, so that small and large calls
-// count alike, over every subset of the six terms: they are few, and a term
+// count alike, over every subset of the terms: they are few, and a term
 // that the calls do not show stays 0 instead of taking another's part.
 #pragma once
 

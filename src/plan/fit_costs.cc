@@ -1,14 +1,13 @@
 // fit_costs: measured calls on stdin, fitted rows on stdout.
 //
-// A kernel's calls (KEY starts with "ft_") are fitted together and by variant.
-// In, a line a call: KEY UNITS ELEMENTS PRODUCTS ROWS RUNS READS. Out, a line a
-// key: KEY SAMPLES ERROR and the six terms of plan/kernel_costs.h, as
-// targets/kernel_costs.txt has them. tools/calibrate_targets.py calls it.
+// In, a line a call: KEY UNITS ELEMENTS MACS ROWS RUNS READS OUTSIDE BLOCKS,
+// see plan/kernel_costs.h. Out, a line a key: KEY SAMPLES ERROR and units of
+// each term, as targets/kernel_costs.txt has them. tools/calibrate_targets.py
+// calls it.
 #include <cstdio>
 #include <iostream>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "plan/fit_cost.h"
@@ -19,13 +18,8 @@ int main() {
   ft::MeasuredCall call;
   ft::CallWork& w = call.work;
   while (std::cin >> key >> call.units >> w.elements >> w.macs >> w.rows >>
-         w.runs >> w.reads)
-    if (call.units > 0) {
-      calls[key].push_back(call);
-      const std::string_view variant = ft::variant_of(w);
-      if (key.starts_with("ft_") && !variant.empty())
-        calls[key + std::string(variant)].push_back(call);
-    }
+         w.runs >> w.reads >> w.outside >> w.blocks)
+    if (call.units > 0) calls[key].push_back(call);
   for (const auto& [name, measured] : calls) {
     if (name.find(':') != std::string::npos && measured.size() < 3) continue;
     const ft::KernelCost cost = ft::fit_cost(measured);

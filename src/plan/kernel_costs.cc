@@ -4,19 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "plan/kernel_costs_table.h"
 
 namespace ft {
 namespace {
-
-double last_dimension(const Shape& shape) {
-  return shape.rank() > 0
-             ? static_cast<double>(std::max<int64_t>(shape.back(), 1))
-             : 1;
-}
 
 std::vector<std::string_view> words_of(std::string_view line) {
   std::vector<std::string_view> words;
@@ -34,7 +28,7 @@ double number(std::string_view word) {
   return value;
 }
 
-// "TARGET KEY SAMPLES ERROR CALL ELEMENT PRODUCT ROW RUN READ"
+// "TARGET KEY SAMPLES ERROR" and a number for each of CallWork::terms()
 using AllCosts = std::map<std::string, KernelCosts, std::less<>>;
 AllCosts read_table(std::string_view text) {
   AllCosts all;
@@ -42,7 +36,7 @@ AllCosts read_table(std::string_view text) {
     const size_t end = std::min(text.find('\n'), text.size());
     const auto words = words_of(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (words.size() != 10 || words[0] == "#") continue;
+    if (words.size() != 4 + kCostTerms || words[0] == "#") continue;
     KernelCost cost{.samples = static_cast<int>(number(words[2])),
                     .error = number(words[3])};
     for (size_t i = 0; i < cost.units.size(); ++i)
@@ -59,24 +53,9 @@ const KernelCost* find(const KernelCosts& costs, std::string_view key) {
 
 }  // namespace
 
-CallWork work_of(const NodeView& node) {
-  const bool has_output = !node.outputs.empty();
-  const bool has_input = node.has(0);
-  if (!has_output && !has_input) return {};
-  const Shape& result = has_output ? node.out(0).shape : node.shape(0);
-  CallWork work{.elements = static_cast<double>(result.num_elements())};
-  work.macs =
-      node.op->macs ? static_cast<double>(node.op->macs(node)) : work.elements;
-  work.rows = work.elements / last_dimension(result);
-  if (!has_input) return work;
-  work.runs = work.macs / last_dimension(node.shape(0));
-  work.reads = static_cast<double>(node.shape(0).num_elements());
-  return work;
-}
-
 double KernelCost::of(const CallWork& work) const {
-  return units[0] + units[1] * work.elements + units[2] * work.macs +
-         units[3] * work.rows + units[4] * work.runs + units[5] * work.reads;
+  const CostTerms terms = work.terms();
+  return std::inner_product(units.begin(), units.end(), terms.begin(), 0.0);
 }
 
 const KernelCosts& kernel_costs(std::string_view target) {
@@ -84,15 +63,6 @@ const KernelCosts& kernel_costs(std::string_view target) {
   static const KernelCosts none;
   const auto found = all.find(target);
   return found == all.end() ? none : found->second;
-}
-
-std::string_view variant_of(const CallWork& work) {
-  // Taps of the window; an adapter's products are no whole number of them.
-  const double taps = work.elements > 0 ? work.runs / work.elements : 0;
-  if (taps < 1) return "";
-  const bool whole = std::abs(taps - std::round(taps)) < 1e-9;
-  if (taps < 2) return whole ? ":point" : ":point+side";
-  return whole ? ":window" : ":window+side";
 }
 
 std::string class_key(CostClass cost_class, std::string_view signature) {
@@ -104,9 +74,8 @@ std::optional<KernelCost> find_cost(const KernelCosts& own,
                                     const KernelCosts& shared,
                                     const KernelDef& kernel,
                                     CostClass cost_class,
-                                    const CallWork& work) {
-  const std::string by_work =
-      fmt::format("{}{}", kernel.symbol, variant_of(work));
+                                    std::string_view variant) {
+  const std::string by_work = fmt::format("{}{}", kernel.symbol, variant);
   const std::string by_type = class_key(cost_class, kernel.signature);
   const std::string by_class(name_of(cost_class));
   for (const std::string_view key :

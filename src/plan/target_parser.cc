@@ -167,26 +167,20 @@ void read_memory(Table t, Target& target) {
   }
 }
 
-// "symbol = [call, element, product, row, run, read]", and behind them, if it
-// was measured, the number of calls and the largest error.
+// "symbol = [...]", a number for each of CallWork::terms().
 void read_rows(Table t, KernelCosts& rows) {
   for (const auto& [key, node] : t.raw()) {
     KernelCost cost;
     const toml::array* array = node.as_array();
-    const size_t terms = cost.units.size();
-    bool good = array != nullptr &&
-                (array->size() == terms || array->size() == terms + 2);
-    std::vector<double> values;
-    for (size_t i = 0; good && i < array->size(); ++i) {
+    bool good = array != nullptr && array->size() == kCostTerms;
+    for (size_t i = 0; good && i < kCostTerms; ++i) {
       const auto v = (*array)[i].value<double>();
       good = v && std::isfinite(*v) && *v >= 0 && *v <= kMost;
-      values.push_back(v.value_or(0));
+      cost.units[i] = v.value_or(0);
     }
-    if (!good) t.fail(key.str(), "a list of 6 (or 8) numbers of at least 0");
-    values.resize(terms + 2);
-    std::copy_n(values.begin(), terms, cost.units.begin());
-    cost.samples = static_cast<int>(std::min(values[terms], 1e9));
-    cost.error = values[terms + 1];
+    if (!good)
+      t.fail(key.str(),
+             fmt::format("a list of {} numbers of at least 0", kCostTerms));
     rows[std::string(key.str())] = cost;
   }
 }

@@ -70,7 +70,7 @@ hz = 10_000_000
 unit = "instructions"
 kernels_of = "cortex-m4"
 [costs.kernels]
-ft_matmul_f32_c99 = [100, 2, 3.5, 0, 0, 0]
+ft_matmul_f32_c99 = [100, 2, 3.5, 0, 0, 0, 0, 0]
 [costs.matrix]
 cycles_per_unit = 1.5
 pj_per_cycle = 400
@@ -130,7 +130,7 @@ TEST(Target, NamesTheLineOfWhatIsWrong) {
       {"unit = \"instructions\"", "unit = \"s\"",
        ":30: 'costs.unit' must be one"},
       {"hz = 10_000_000", "hz = true", ":29: 'costs.hz' must be a number"},
-      {"[100, 2, 3.5, 0, 0, 0]", "[100, 2]",
+      {"[100, 2, 3.5, 0, 0, 0, 0, 0]", "[100, 2]",
        ":33: 'costs.kernels.ft_matmul_f32_c99' must"},
       {"kernels_of = \"cortex-m4\"", "kernels_of = \"m4\"",
        ":31: 'costs.kernels_of'"},
