@@ -140,6 +140,7 @@ Result<codegen::DeviceModel> device_model_of(const CompileOptions& options,
        .seed = options.seed,
        .integer = both.integer,
        .sliced = options.sliced,
+       .steps_per_day = options.steps_per_day,
        .title = fmt::format("with {} in {}", options.method.method,
                             options.method.precision),
        .base_sha256 = both.base_sha256});

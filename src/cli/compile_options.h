@@ -17,6 +17,7 @@ struct CompileOptions {
   AdapterOptions adapters;
   uint64_t seed = 0;
   int64_t steps = 0;
+  int64_t steps_per_day = 0;  // of the plan's schedule; 0: it has none
   std::string adapter_mode = "side";
   int flash_adapters = 0;
   std::string public_key;

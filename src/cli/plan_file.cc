@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "plan/target.h"
-#include "search/plan_costs.h"
 #include "search/training_plan.h"
 #include "train/base_model.h"
 
@@ -38,6 +37,23 @@ Result<TrainingPlan> load_plan_for(const std::string& model,
       plan.base_sha256, model, base.sha256));
 }
 
+int64_t steps_per_day(const TrainingPlan& plan) {
+  return plan.schedule ? plan.schedule->updates_per_day * plan.accumulate : 0;
+}
+
+Status apply_schedule(const TrainingPlan& plan, int64_t& stop_after) {
+  const int64_t most = steps_per_day(plan);
+  if (most == 0) return ok_status();
+  FT_TRY(const Target target, load_target(plan.target));
+  if (!target.runs_linux) return ok_status();  // the device's days, not ours
+  if (stop_after > most)
+    return usage_error(fmt::format(
+        "--stop-after {}: the plan's energy pays for {} steps a day",
+        stop_after, most));
+  if (stop_after == 0) stop_after = most;
+  return ok_status();
+}
+
 Status apply_plan(const TrainingPlan& plan, bool on_device,
                   MethodOptions& method, OptimizerOptions& optimizer) {
   method.method = plan.method;
@@ -52,8 +68,9 @@ Status apply_plan(const TrainingPlan& plan, bool on_device,
   method.precision = name_of(plan.precision);
   size_t budget = plan.ram_bytes;
   if (budget > 0 && !on_device && !plan.target.empty()) {
+    // A microcontroller's kernels need other scratch than this machine's.
     FT_TRY(const Target target, load_target(plan.target));
-    budget -= stack_of(target);
+    if (!target.runs_linux) budget = 0;
   }
   if (budget > 0) method.ram = fmt::format("{}", budget);
   optimizer.settings.optimizer = plan.optimizer;

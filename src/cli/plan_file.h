@@ -19,9 +19,16 @@ void add_plan_file(CLI::App& app, std::string& path);
 Result<TrainingPlan> load_plan_for(const std::string& model,
                                    const std::string& path);
 
-// The plan's budget becomes --ram: with the stack for a device (`on_device`,
-// whose --ram is all RAM), without it for training here.
+// The plan's budget becomes --ram, for training here (not `on_device`) only
+// where its target runs Linux, as this machine does.
 Status apply_plan(const TrainingPlan& plan, bool on_device,
                   MethodOptions& method, OptimizerOptions& optimizer);
+
+// Steps that the plan's schedule has for a day; 0: it has none.
+int64_t steps_per_day(const TrainingPlan& plan);
+
+// Training on a machine that runs Linux stops after a day's steps, as
+// --stop-after does, and refuses more than those.
+Status apply_schedule(const TrainingPlan& plan, int64_t& stop_after);
 
 }  // namespace ft::cli

@@ -7,9 +7,11 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "cli/energy_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "search/search.h"
+#include "train/trainer.h"
 
 namespace ft::cli {
 namespace {
@@ -122,11 +124,7 @@ class Job {
     FT_TRY(s.limits.flash_bytes,
            limit_of(job_.flash, "--flash", target_, "flash"));
     s.limits.step_ms = job_.step_ms;
-    s.limits.update_mj = job_.energy_mj;
-    const bool costs = target_ && target_->costs;
-    if (!costs && (job_.step_ms > 0 || job_.energy_mj > 0))
-      return usage_error(
-          "--step-ms and --energy-mj need a --target that states its costs");
+    FT_TRY(s.limits.update_mj, energy_limit());
     FT_TRY_STATUS(fill_space(s.space));
     if (!job_.rates.empty()) s.rates = job_.rates;
     s.finalists = job_.finalists;
@@ -137,6 +135,23 @@ class Job {
       return stages_.update(stage, done, total, detail);
     };
     return s;
+  }
+
+  // Of an update: a day must have the energy of one.
+  Result<double> energy_limit() const {
+    const bool costs = target_ && target_->costs;
+    if (!costs && job_.step_ms > 0)
+      return usage_error("--step-ms needs a --target that states its costs");
+    const double update = job_.energy_mj, day = job_.energy_mj_per_day;
+    if (update == 0 && day == 0) return 0.0;
+    FT_TRY_STATUS(
+        check_states_energy(target_, "--energy-mj and --energy-mj-per-day"));
+    if (day > 0 && update > day)
+      return usage_error(
+          fmt::format("--energy-mj {:g}: an update may not take more than the "
+                      "--energy-mj-per-day {:g} of a day",
+                      update, day));
+    return update > 0 ? update : day;
   }
 
   Status fill_space(CandidateSpace& space) const {
@@ -171,7 +186,7 @@ class Job {
 
   bool limited() const {
     return !job_.ram.empty() || !job_.flash.empty() || job_.step_ms > 0 ||
-           job_.energy_mj > 0;
+           job_.energy_mj > 0 || job_.energy_mj_per_day > 0;
   }
 
   void predict(SearchedPlan& p) const {
@@ -184,6 +199,22 @@ class Job {
     }
     const bool classes = loss_ != Loss::kMse;
     predicted[classes ? "accuracy" : "mse"] = std::abs(p.result.quality);
+  }
+
+  int64_t updates_of_epoch(const TrainingPlan& plan) const {
+    return count_updates(data_->split.train.size(), 1, plan.accumulate, 1);
+  }
+
+  // Those that were searched are within a day's energy; time may refuse.
+  Status schedule(SearchedPlan& p) const {
+    if (job_.energy_mj_per_day == 0) return ok_status();
+    const auto runs = static_cast<double>(p.plan.accumulate);
+    FT_TRY(
+        p.plan.schedule,
+        energy_schedule(
+            {.mj = runs * p.costs.step_mj, .ms = runs * p.costs.step_ms},
+            job_.energy_mj_per_day, updates_of_epoch(p.plan), p.plan.epochs));
+    return ok_status();
   }
 
   Json fields_of(SearchedPlan p) const {
@@ -204,8 +235,12 @@ class Job {
     if (interrupted()) return io_error("interrupted; no plan was chosen");
     if (stages_.out_of_time())
       warn("--budget-minutes ran out; the best of what was tried so far");
-    SearchedPlan chosen = result.trained[limited() ? result.best : result.knee];
+    SearchedPlan chosen = result.trained[limited() ? 0 : result.knee];
+    FT_TRY_STATUS(schedule(chosen));
     Json json = fields_of(chosen);
+    if (chosen.plan.schedule)
+      add_schedule_fields(*chosen.plan.schedule, updates_of_epoch(chosen.plan),
+                          json);
     json["candidates"] = result.candidates;
     json["priced"] = result.priced;
     json["trained"] = result.trained.size();

@@ -19,7 +19,7 @@ struct SearchJob {
   DataFlags data;
   bool search = false, new_head = false;
   std::string ram, flash, loss = "auto";
-  double step_ms = 0, energy_mj = 0;
+  double step_ms = 0, energy_mj = 0, energy_mj_per_day = 0;
   int epochs = 30, seq_len = 0;
   std::vector<std::string> methods, precisions, optimizers;
   std::vector<double> rates;

@@ -31,6 +31,8 @@ struct DeviceModel {
   bool integer = false;
   // Inference may come between any two slices of a training step.
   bool sliced = false;
+  // That the plan's energy budget pays for; 0: any number.
+  int64_t steps_per_day = 0;
   std::optional<AudioFrontEnd> front_end = {};  // in front of the input
   std::string title = {};        // "kws.tflite with lora for cortex-m4"
   std::string base_sha256 = {};  // of the model's file

@@ -123,6 +123,17 @@ std::string quantizer_of(const Binding& b) {
       c_literal(q.scale[0]), q.zero_point.empty() ? 0 : q.zero_point[0]);
 }
 
+std::string about_training(const DeviceModel& model) {
+  if (model.train == nullptr) return "";
+  std::string text = fmt::format("#define FT_TRAIN_PLAN_HASH \"{}\"\n",
+                                 plan_hash(*model.train));
+  if (model.steps_per_day > 0)
+    text += fmt::format(
+        "#define FT_STEPS_PER_DAY {} /* that the plan's energy pays for */\n",
+        model.steps_per_day);
+  return text;
+}
+
 std::string region(const char* name, size_t bytes) {
   if (bytes == 0) return "";
   return fmt::format("  FT_ALIGNED unsigned char {}[{}];\n", name, bytes);
@@ -166,10 +177,7 @@ std::string print_model_header(const DeviceModel& model,
       fmt::arg("stack", print_stack(sizes, model.target)),
       fmt::arg("base", model.base_sha256),
       fmt::arg("plan", model.store.plan_hash),
-      fmt::arg("train_plan",
-               model.train ? fmt::format("#define FT_TRAIN_PLAN_HASH \"{}\"\n",
-                                         plan_hash(*model.train))
-                           : std::string()),
+      fmt::arg("train_plan", about_training(model)),
       fmt::arg("as_planned", sizes.stack_bytes > 0 ? kAsPlanned : ""),
       fmt::arg("output", quantizer_of(model.infer->outputs[0])),
       fmt::arg("members", region("arena", sizes.arena_bytes) +

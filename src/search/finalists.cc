@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "base/random.h"
 #include "train/evaluate.h"
@@ -12,6 +14,14 @@
 
 namespace ft {
 namespace {
+
+// A round trains twice as long on twice as many folds: with a third of the
+// plans rounds cost about the same. Below kFewest methods would have one each.
+constexpr size_t kKeepOneOf = 3, kFewest = 12;
+
+size_t kept_of(size_t plans) {
+  return std::min(plans, std::max(plans / kKeepOneOf, kFewest));
+}
 
 // Indices dealt out to `folds`, those of one label evenly.
 std::vector<std::vector<size_t>> deal(const MaskSamples& data, int folds,
@@ -49,15 +59,31 @@ class Halving {
         FT_TRY_STATUS(judge(i, round));
         if (stopped_) break;
       }
-      std::ranges::stable_sort(alive, [&](size_t a, size_t b) {
-        return better(results_[a], results_[b]);
-      });
-      alive.resize((alive.size() + 1) / 2);
+      if (round + 1 < settings_.rounds) alive = survivors(alive);
     }
     return std::move(results_);
   }
 
  private:
+  // The best of each method, then the second of each, and so on: short
+  // trainings flatter methods that learn fast.
+  std::vector<size_t> survivors(const std::vector<size_t>& alive) const {
+    std::vector<FinalistResult> results;
+    for (const size_t i : alive) results.push_back(results_[i]);
+    std::map<std::string, size_t> seen;            // plans of a method so far
+    std::vector<std::pair<size_t, size_t>> order;  // place in its method, index
+    for (const size_t i : ranked(results)) {
+      const std::string& method = plans_[alive[i]].method;
+      order.emplace_back(seen[method]++, alive[i]);
+    }
+    std::ranges::stable_sort(order, {}, &std::pair<size_t, size_t>::first);
+    std::vector<size_t> kept;
+    for (size_t i = 0; i < kept_of(order.size()); ++i)
+      kept.push_back(order[i].second);
+    std::ranges::sort(kept);
+    return kept;
+  }
+
   int folds_of(int round) const {
     const int rest = settings_.rounds - 1 - round;
     return std::max(1, settings_.folds >> rest);
@@ -81,6 +107,7 @@ class Halving {
       const double mse = -one->mse;
       sum.quality += data_.task == Task::kClassification ? one->accuracy : mse;
       sum.loss += one->loss;
+      if (data_.task == Task::kClassification) sum.samples += one->samples;
       ++sum.folds;
     }
     sum.quality /= sum.folds;
@@ -91,7 +118,8 @@ class Halving {
 
   Result<Evaluation> train_one(const TrainingPlan& plan, int epochs, int fold) {
     FT_TRY(const BaseModel* base, model_.base(plan.precision));
-    FT_TRY(const StepSettings settings, model_.step(plan, {}, SIZE_MAX));
+    FT_TRY(StepSettings settings, model_.step(plan, {}, SIZE_MAX));
+    settings.method.seed += static_cast<uint64_t>(fold);
     FT_TRY(const CompiledStep step, compile_training(base->graph, settings));
     FT_TRY(const CompiledStep inference,
            compile_inference(base->graph, settings.method, {}, plan.precision));
@@ -105,7 +133,7 @@ class Halving {
         seen.insert(seen.end(), parts_[p].begin(), parts_[p].end());
     Trainer trainer(session, {}, data_.samples, std::move(seen), {}, data_.task,
                     {.epochs = epochs,
-                     .seed = model_.options().seed,
+                     .seed = settings.method.seed,
                      .optimizer = settings.optimizer});
     FT_TRY_STATUS(trainer.check());
     FT_TRY_STATUS(trainer.run([](const Progress&) { return true; }).status());
@@ -131,12 +159,43 @@ bool better(const FinalistResult& a, const FinalistResult& b) {
   return a.loss < b.loss;
 }
 
+namespace {
+
+// Of an accuracy, with two right and two wrong answers added: all right of a
+// few says little. Source: Agresti and Coull, 1998.
+double standard_error(const FinalistResult& r) {
+  const double n = static_cast<double>(r.samples) + 4;
+  const double p = (r.quality * static_cast<double>(r.samples) + 2) / n;
+  return std::sqrt(p * (1 - p) / n);
+}
+
+}  // namespace
+
+std::vector<size_t> ranked(std::span<const FinalistResult> results) {
+  std::vector<size_t> order(results.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
+    return better(results[a], results[b]);
+  });
+  if (order.empty() || results[order[0]].samples == 0) return order;
+  const FinalistResult& best = results[order[0]];
+  const double error = standard_error(best);
+  const auto apart = std::ranges::find_if(order, [&](size_t i) {
+    return results[i].folds < best.folds ||
+           results[i].quality < best.quality - error;
+  });
+  std::stable_sort(order.begin(), apart, [&](size_t a, size_t b) {
+    return results[a].loss < results[b].loss;
+  });
+  return order;
+}
+
 int64_t count_trainings(size_t plans, const HalvingSettings& settings) {
   int64_t count = 0;
   for (int round = 0; round < settings.rounds; ++round) {
     count += static_cast<int64_t>(plans) *
              std::max(1, settings.folds >> (settings.rounds - 1 - round));
-    plans = (plans + 1) / 2;
+    plans = kept_of(plans);
   }
   return count;
 }

@@ -1,5 +1,6 @@
-// Short trainings that decide between plans: successive halving over growing
-// numbers of epochs, each judged on samples that it did not see.
+// Short trainings that decide between plans: successive halving (here, thirds)
+// over growing numbers of epochs, each judged on samples that it did not see.
+// The best of each method go on together, as methods learn at different speeds.
 //
 // Source: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and
 // Hyperparameter Optimization", 2016.
@@ -18,6 +19,7 @@ struct FinalistResult {
   double quality = 0;  // accuracy, or -mse, on held-back samples
   double loss = 0;     // on the same: decides between equals
   int folds = 0;       // that were averaged; 0: refused or diverged
+  size_t samples = 0;  // answers that the accuracy counts; 0: none counts any
   int epochs = 0;
   std::string refused;  // why it could not be trained
 };
@@ -25,6 +27,11 @@ struct FinalistResult {
 // Whether `a` is the better one: more epochs and folds first, as later rounds
 // keep the better.
 bool better(const FinalistResult& a, const FinalistResult& b);
+
+// Indices of `results`, best first. A few samples cannot tell accuracies apart
+// that differ by less than the standard error of the best one's; among those
+// the loss, which varies less, decides.
+std::vector<size_t> ranked(std::span<const FinalistResult> results);
 
 struct HalvingSettings {
   int rounds = 3;  // epochs double from round to round, up to the plan's
@@ -34,7 +41,8 @@ struct HalvingSettings {
       keep_going;
 };
 
-// Trainings that halving will make: rounds of n, n/2, ... plans times folds.
+// Trainings that halving will make: rounds of n, n/3, ... plans, at least
+// twelve, times folds.
 int64_t count_trainings(size_t plans, const HalvingSettings& settings);
 
 // One result for each plan, of the last round that it was in.

@@ -167,12 +167,12 @@ class Search {
       }
     FT_TRY(const auto results,
            successive_halving(plans, model_, data_, halving()));
-    for (size_t i = 0; i < results.size(); ++i)
-      result_.trained[i].result = results[i];
-    std::ranges::stable_sort(result_.trained,
-                             [](const SearchedPlan& a, const SearchedPlan& b) {
-                               return better(a.result, b.result);
-                             });
+    std::vector<SearchedPlan> trained;
+    for (const size_t i : ranked(results)) {
+      trained.push_back(std::move(result_.trained[i]));
+      trained.back().result = results[i];
+    }
+    result_.trained = std::move(trained);
     if (result_.trained[0].result.folds == 0)
       return invalid_input(fmt::format(
           "none of the plans that fit could be trained; the last one: {}",
@@ -190,8 +190,6 @@ class Search {
     }
     result_.front = pareto_front(merits);
     result_.knee = knee(merits, result_.front);
-    result_.best = *std::ranges::max_element(
-        result_.front, {}, [&](size_t i) { return merits[i].quality; });
   }
 
   void keep_smallest(const PlanCosts& costs, const TrainingPlan& plan) {

@@ -43,9 +43,9 @@ struct SearchedPlan {
 struct SearchResult {
   Sensitivity sensitivity;
   size_t candidates = 0, priced = 0;
-  std::vector<SearchedPlan> trained;  // all that were, by number of round
+  std::vector<SearchedPlan> trained;  // all that were, best first: see ranked()
   std::vector<size_t> front;          // of those of the last round, by RAM
-  size_t best = 0, knee = 0;          // indices into `trained`
+  size_t knee = 0;                    // index into `trained`
 };
 
 // The front's knee where no limit was given, else its best.

@@ -55,7 +55,31 @@ TEST(Candidates, RanksFollowTilesAndSpectra) {
 
 TEST(Finalists, CountsTrainings) {
   const HalvingSettings settings{.rounds = 3, .folds = 4, .keep_going = {}};
-  EXPECT_EQ(count_trainings(8, settings), 8 * 1 + 4 * 2 + 2 * 4);
+  EXPECT_EQ(count_trainings(72, settings), 72 * 1 + 24 * 2 + 12 * 4);
+  EXPECT_EQ(count_trainings(20, settings), 20 * 1 + 12 * 2 + 12 * 4);
+  EXPECT_EQ(count_trainings(3, settings), 3 * 1 + 3 * 2 + 3 * 4);
+}
+
+FinalistResult judged(double quality, double loss, int folds = 4,
+                      size_t samples = 96) {
+  FinalistResult r;
+  r.quality = quality;
+  r.loss = loss;
+  r.folds = folds;
+  r.samples = samples;
+  return r;
+}
+
+// One standard error of 96 right answers of 96 is 1.4 points.
+TEST(Finalists, TheLossDecidesBetweenAccuraciesThatSamplesCannotTellApart) {
+  const std::vector<FinalistResult> close = {
+      judged(0.98, 0.3), judged(1.0, 0.2), judged(0.99, 0.1),
+      judged(0.99, 0.05, 2)};
+  EXPECT_EQ(ranked(close), (std::vector<size_t>{2, 1, 0, 3}));
+  const std::vector<FinalistResult> errors = {judged(-2, 2, 4, 0),
+                                              judged(-1, 1, 4, 0)};
+  EXPECT_EQ(ranked(errors), (std::vector<size_t>{1, 0}));
+  EXPECT_TRUE(ranked({}).empty());
 }
 
 }  // namespace

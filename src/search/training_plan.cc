@@ -87,6 +87,34 @@ void read_layers(const toml::table& table, const std::string& source,
   }
 }
 
+void read_schedule(const toml::table& table, const std::string& source,
+                   Reader& reader, std::optional<EnergySchedule>& schedule) {
+  reader.know("schedule");
+  const toml::node* node = table.get("schedule");
+  if (node == nullptr) return;
+  if (!node->is_table())
+    return reader.fail(*node, "'schedule' must be a table [schedule]");
+  Reader one(*node->as_table(), source);
+  EnergySchedule s;
+  one.read("energy_mj_per_day", s.energy_mj_per_day, "a number");
+  one.read("update_mj", s.update_mj, "a number");
+  one.read("epoch_mj", s.epoch_mj, "a number");
+  one.read_count("updates_per_day", s.updates_per_day, 1);
+  one.read_count("days", s.days, 1);
+  if (const Status status = one.finish(); !status.ok())
+    return reader.fail(*node,
+                       status.message().substr(status.message().find(' ') + 1));
+  schedule = s;
+}
+
+toml::table table_of(const EnergySchedule& s) {
+  return toml::table{{"energy_mj_per_day", s.energy_mj_per_day},
+                     {"update_mj", s.update_mj},
+                     {"epoch_mj", s.epoch_mj},
+                     {"updates_per_day", s.updates_per_day},
+                     {"days", s.days}};
+}
+
 void read_predicted(const toml::table& table, Reader& reader,
                     std::map<std::string, double>& predicted) {
   reader.know("predicted");
@@ -130,6 +158,7 @@ std::string to_toml(const TrainingPlan& plan) {
   for (const LayerChoice& layer : plan.layers)
     layers.push_back(toml::table{{"module", layer.module}, {"r", layer.r}});
   if (!layers.empty()) table.insert("layer", std::move(layers));
+  if (plan.schedule) table.insert("schedule", table_of(*plan.schedule));
   toml::table predicted;
   for (const auto& [key, value] : plan.predicted) predicted.insert(key, value);
   if (!predicted.empty()) table.insert("predicted", std::move(predicted));
@@ -169,6 +198,7 @@ Result<TrainingPlan> parse_training_plan(const std::string& text,
   reader.read_count("accumulate", plan.accumulate, 1);
   reader.read_count("ram_bytes", plan.ram_bytes, 0);
   read_layers(table, source, reader, plan.layers);
+  read_schedule(table, source, reader, plan.schedule);
   read_predicted(table, reader, plan.predicted);
   FT_TRY_STATUS(reader.finish());
   FT_TRY(plan.precision, parse_precision(precision));

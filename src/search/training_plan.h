@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "search/schedule.h"
 #include "train/step.h"
 
 namespace ft {
@@ -31,6 +33,7 @@ struct TrainingPlan {
   int epochs = 30;
   int64_t accumulate = 1;
   size_t ram_bytes = 0;  // budget of arena, persistent and scratch; 0: none
+  std::optional<EnergySchedule> schedule;  // none: as fast as it goes
   // What was predicted, by field name ("ram_bytes", "step_ms"); no one obeys
   // it.
   std::map<std::string, double> predicted;

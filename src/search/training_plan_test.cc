@@ -17,6 +17,11 @@ TrainingPlan example() {
   plan.epochs = 7;
   plan.accumulate = 2;
   plan.ram_bytes = 65536;
+  plan.schedule = EnergySchedule{.energy_mj_per_day = 1000,
+                                 .update_mj = 20.5,
+                                 .epoch_mj = 2050,
+                                 .updates_per_day = 48,
+                                 .days = 15};
   plan.predicted = {{"ram_bytes", 61440}, {"step_ms", 12.5}};
   return plan;
 }
@@ -29,6 +34,7 @@ TEST(TrainingPlan, SurvivesItsFile) {
   EXPECT_EQ(back->layers, plan.layers);
   EXPECT_EQ(back->precision, plan.precision);
   EXPECT_EQ(back->predicted, plan.predicted);
+  EXPECT_EQ(back->schedule, plan.schedule);
   EXPECT_EQ(back->describe(), plan.describe());
 }
 

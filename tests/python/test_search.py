@@ -6,8 +6,12 @@ import tomllib
 
 import numpy as np
 import pytest
-from fieldtune_cli import run, run_json
+from fieldtune_cli import ROOT, run, run_json
 from small_nets import make_net, to_tflite
+
+
+# What 48 held-back answers tell apart: the standard error of an accuracy of 0.95.
+ERROR = 0.04
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,8 @@ def test_a_plan_is_what_train_does(job):
     assert trained["accuracy_after"] > trained["accuracy_before"]
     rams = [p["ram_bytes"] for p in found["front"]]
     assert rams == sorted(rams)
-    assert found["accuracy"] == max(p["accuracy"] for p in found["front"])
+    best = max(p["accuracy"] for p in found["front"])
+    assert best - ERROR <= found["accuracy"] <= best
 
 
 def test_equal_seeds_give_equal_plans(job):
@@ -56,15 +61,20 @@ def test_equal_seeds_give_equal_plans(job):
     assert (folder / "one.toml").read_text() == (folder / "two.toml").read_text()
 
 
-def test_halving_finds_what_brute_force_finds(job):
-    """All plans in full, all folds: no better one within the budget."""
+def test_brute_force_confirms_what_halving_finds(job):
+    """All plans in full, all folds: none is better within the budget, and none
+    beats a point of the front without more RAM, by more than a standard error."""
     options = ["--ram", "5K", "--methods", "lora,bitfit,ia3",
                "--finalists", 1000]  # fmt: skip
     found = search(job, *options)
     every = search(job, *options, "--rounds", 1)
     assert every["trained"] == found["trained"]
-    # A fold has 12 samples; four make the 48.
-    assert found["accuracy"] >= every["accuracy"] - 1 / 48
+    assert found["accuracy"] >= every["accuracy"] - ERROR
+    for point in found["front"]:
+        p = point["accuracy"]
+        best = max([q["accuracy"] for q in every["front"]
+                    if q["ram_bytes"] <= point["ram_bytes"]], default=0)  # fmt: skip
+        assert best <= p + np.sqrt(p * (1 - p) / 48), (point, every["front"])
 
 
 def test_budgets_that_nothing_meets(job):
@@ -74,13 +84,96 @@ def test_budgets_that_nothing_meets(job):
     assert done.returncode == 4
     assert "no plan fits: the smallest needs" in done.stderr
     assert "least flash" in done.stderr
+    on_m4 = [*args, "--target", "cortex-m4"]
+    for limit in (["--flash", "10"], ["--step-ms", "1e-6"], ["--energy-mj", "1e-9"],
+                  ["--energy-mj-per-day", "1e-9"]):  # fmt: skip
+        done = run(*on_m4, *limit)
+        assert done.returncode == 4, done.stderr
+        for words in ("bytes of RAM (", "least flash is", "fastest step",
+                      "least energy"):  # fmt: skip
+            assert words in done.stderr, done.stderr
+
+
+def test_targets_without_costs_of_a_class_of_ops(job, tmp_path):
+    text = (ROOT / "targets" / "cortex-m4.toml").read_text()
+    head, tail = text.split("[costs.nonlinear]")
+    board = tmp_path / "board.toml"
+    board.write_text(head + tail[tail.index("[costs."):])
+    folder, model, data = job
+    done = run("plan", model, *data, "--search", "--target", board)
+    assert done.returncode == 3, done.stderr
+    assert "board.toml:" in done.stderr and "costs.nonlinear" in done.stderr
+
+
+def test_a_day_s_energy_makes_a_schedule(job, tmp_path):
+    """48 samples, 8 epochs; the plan's arithmetic is that of its own figures."""
+    folder, model, data = job
+    found = search(job, "--methods", "bitfit", "--target", "raspberry-pi-5",
+                   "--energy-mj-per-day", 1, out="day.toml")  # fmt: skip
+    plan = tomllib.loads((folder / "day.toml").read_text())["schedule"]
+    per_day = plan["updates_per_day"]
+    assert per_day == found["updates_per_day"] == int(1 / plan["update_mj"])
+    train = found["epoch_energy_mj"] / found["update_energy_mj"]
+    assert train == pytest.approx(48)
+    assert found["days"] == plan["days"] == -(-48 * 8 // per_day)
+
+
+def test_training_obeys_the_day_s_energy(job, tmp_path):
+    folder, model, data = job
+    search(job, "--methods", "bitfit", "--target", "raspberry-pi-5",
+           "--energy-mj-per-day", 1, out="day.toml")  # fmt: skip
+    text = (folder / "day.toml").read_text()
+    days = tomllib.loads(text)["schedule"]
+    (tmp_path / "day.toml").write_text(text.replace(
+        f"updates_per_day = {days['updates_per_day']}", "updates_per_day = 200"))  # fmt: skip
+    args = ["train", model, *data, "--plan", tmp_path / "day.toml",
+            "--out", tmp_path / "a.safetensors"]  # fmt: skip
+    done = run(*args, "--stop-after", 201)
+    assert done.returncode == 2 and "pays for 200 steps a day" in done.stderr
+    first = run(*args)
+    assert first.returncode != 0 and "stopped after step 200 of 384" in first.stderr
+    assert run_json(*args, "--resume")["updates_per_day"] == 200
+
+
+def test_a_microcontroller_s_plan_trains_here(job):
+    """Its RAM is the device's: kernels of this machine need other scratch."""
+    folder, model, data = job
+    found = search(job, "--methods", "bitfit", "--optimizers", "sgd", "--rates", 0.003,
+                   "--finalists", 1, "--target", "cortex-m4", "--ram", "9K",
+                   "--energy-mj-per-day", 50, out="mcu.toml")  # fmt: skip
+    trained = run_json("train", model, *data, "--plan", folder / "mcu.toml",
+                       "--out", folder / "a.safetensors")  # fmt: skip
+    assert trained["updates"] == 48 * 8 and trained["days"] == found["days"]
+    run_json("compile", model, "--plan", folder / "mcu.toml", "--out", folder / "c")
+    header = (folder / "c" / "ft_model.h").read_text()
+    assert f"#define FT_STEPS_PER_DAY {found['updates_per_day']} " in header
+
+
+def test_plan_says_what_a_day_pays_for(job):
+    _, model, _ = job
+    args = ["plan", model, "--classes", 3, "--target", "cortex-m4", "--epochs", 4]
+    step = run_json(*args)
+    args += ["--accumulate", 2, "--train-samples", 50]
+    mj = run_json(*args)["update_energy_mj"]
+    day = run_json(*args, "--energy-mj-per-day", 10.5 * mj)
+    assert day["updates_per_day"] == 10
+    assert day["days"] == 10  # 4 epochs of 25 updates
+    assert day["update_energy_mj"] == mj > 2 * step["step_energy_mj"]
+    done = run(*args, "--energy-mj-per-day", 1e-9)
+    assert done.returncode == 4 and "the smallest energy that works is" in done.stderr
+    done = run("plan", model, "--energy-mj-per-day", 1)
+    assert done.returncode == 2 and "needs a --target" in done.stderr
 
 
 @pytest.mark.parametrize(
     "options, what",
     [
         (["--rank", "4"], "--rank"),
-        (["--step-ms", "5"], "--step-ms and --energy-mj need a --target"),
+        (["--step-ms", "5"], "--step-ms needs a --target"),
+        (["--energy-mj", "5"], "need a --target that states its costs"),
+        (["--target", "cortex-m4", "--energy-mj", "5", "--energy-mj-per-day", "4"],
+         "an update may not take more than"),
+        (["--train-samples", "5"], "--train-samples"),
         (["--methods", "nonsense"], "nonsense"),
         (["--target", "cortex-m4", "--ram", "1G"], "the target has"),
     ],

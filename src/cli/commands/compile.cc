@@ -66,6 +66,7 @@ Json fields_of(const CompileOptions& options, const Target& target,
       {"flash_adapters", model.store.adapters},
       {"state_bytes",
        codegen::state_bytes(s.persistent_bytes, model.train != nullptr)}};
+  if (model.steps_per_day > 0) fields["steps_per_day"] = model.steps_per_day;
   add_interface(model, fields);
   if (!options.costs) return fields;
   fields["calls"] = work_rows(*model.infer, "infer");
@@ -132,6 +133,7 @@ Status run(const CompileOptions& given) {
     FT_TRY(const TrainingPlan plan, load_plan_for(options.model, options.plan));
     FT_TRY_STATUS(apply_plan(plan, true, options.method, options.optimizer));
     if (options.target.empty()) options.target = plan.target;
+    options.steps_per_day = steps_per_day(plan);
   }
   FT_TRY_STATUS(options.check());
   Target target;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "cli/commands/commands.h"
+#include "cli/energy_options.h"
 #include "cli/plan_fields.h"
 #include "cli/plan_job.h"
 #include "cli/plan_regions.h"
@@ -17,6 +18,7 @@ namespace {
 struct Options {
   PlanJob job;
   SearchJob search;
+  EnergyOptions energy;
   std::string picture, target;
   bool json = false, verbose = false, explain = false, place_regions = false;
   bool costs = false;
@@ -52,8 +54,10 @@ struct Options {
     app.add_flag("--verbose,-v", verbose,
                  "list the buffers that are alive at the fullest step");
     app.add_flag("--json", json, "one JSON object on stdout");
-    search.add_to(app, {"--ram", "--new-head", "--loss", "--seq-len",
-                        "--epochs", "--target", "--json"});
+    energy.add_to(app);
+    search.add_to(app,
+                  {"--ram", "--new-head", "--loss", "--seq-len", "--epochs",
+                   "--target", "--json", "--energy-mj-per-day"});
   }
 };
 
@@ -97,6 +101,7 @@ Status search(const Options& options) {
   job.loss = options.job.method.loss;
   job.seq_len = options.job.method.seq_len;
   job.epochs = options.job.optimizer.epochs;
+  job.energy_mj_per_day = options.energy.mj_per_day;
   FT_TRY(const Json result, run_search_job(job));
   print_result(result, options.json);
   return ok_status();
@@ -109,9 +114,13 @@ Status run(const Options& options) {
   if (!options.target.empty()) {
     FT_TRY(target, load_target(options.target));
     job.target = &target;
-  } else if (options.place_regions || options.costs) {
-    return usage_error(fmt::format(
-        "{} needs a --target", options.costs ? "--costs" : "--place-regions"));
+  } else if (options.place_regions || options.costs || options.energy.given()) {
+    return usage_error(fmt::format("{} needs a --target",
+                                   options.costs           ? "--costs"
+                                   : options.place_regions ? "--place-regions"
+                                   : options.energy.mj_per_day > 0
+                                       ? "--energy-mj-per-day"
+                                       : "--train-samples"));
   }
   if (job.method.new_head)
     return usage_error(
@@ -133,8 +142,13 @@ Status run(const Options& options) {
     FT_TRY_STATUS(add_regions(target, step.program, result));
   if (!options.target.empty()) {
     Status priced = add_target_costs(job, step, options.costs, result);
-    if (!priced.ok() && options.costs) return priced;
+    if (!priced.ok() && (options.costs || options.energy.given()))
+      return priced;
     if (!priced.ok()) result["no_costs"] = priced.message();
+    if (options.energy.given())
+      FT_TRY_STATUS(add_energy(options.energy, target, job.method.batch,
+                               job.optimizer.settings.accumulate,
+                               job.optimizer.epochs, result));
   }
   print_result(result, options.json);
   return ok_status();

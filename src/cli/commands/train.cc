@@ -60,11 +60,18 @@ struct Options {
 Status run(const Options& options) {
   catch_interrupts();
   TrainJob job = options.job;
+  std::optional<EnergySchedule> schedule;
   if (!options.plan.empty()) {
     FT_TRY(const TrainingPlan plan, load_plan_for(job.model, options.plan));
     FT_TRY_STATUS(apply_plan(plan, false, job.method, job.optimizer));
+    FT_TRY_STATUS(apply_schedule(plan, job.stop_after));
+    schedule = plan.schedule;
   }
-  FT_TRY(const TrainOutcome outcome, run_train_job(job));
+  FT_TRY(TrainOutcome outcome, run_train_job(job));
+  if (schedule) {
+    outcome.fields["updates_per_day"] = schedule->updates_per_day;
+    outcome.fields["days"] = schedule->days;
+  }
   if (!options.report.empty())
     FT_TRY_STATUS(write_file_atomically(options.report,
                                         render_train_report(job, outcome)));
