@@ -68,7 +68,7 @@ Result<std::optional<codegen::AudioFrontEnd>> chosen_front_end(
 
 Result<DevicePrograms> compile_both(const CompileOptions& options,
                                     const Target& target, size_t ram_bytes) {
-  const PlanOptions plan = plan_on(target);
+  const PlanOptions plan = options.plan_for(target);
   DevicePrograms out;
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
   out.integer = precision == Precision::kInteger;

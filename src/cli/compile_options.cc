@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "cli/plan_file.h"
-#include "plan/target.h"
+#include "plan/cost.h"
 
 namespace ft::cli {
 namespace {
@@ -103,6 +103,7 @@ void CompileOptions::add_to(CLI::App& app) {
                  "of --flash: KEY.pub of 'fieldtune keygen'");
   app.add_flag("--unsigned", takes_unsigned,
                "of --flash: take images that nobody has signed");
+  add_keep_order(app, keep_order);
   app.add_flag("--costs", costs,
                "in the JSON, what each call has to do: how rows of kernels are "
                "priced (see plan --costs)");
@@ -139,6 +140,10 @@ Status CompileOptions::check() const {
       !std::filesystem::is_empty(out, ignored))
     return usage_error(fmt::format("--out {} exists and is not empty", out));
   return check_optimizer(optimizer.settings);
+}
+
+PlanOptions CompileOptions::plan_for(const Target& device) const {
+  return plan_on(device, {.reorder = !keep_order});
 }
 
 }  // namespace ft::cli

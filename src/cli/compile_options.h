@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/options.h"
+#include "plan/target.h"
 
 namespace ft::cli {
 
@@ -22,12 +23,13 @@ struct CompileOptions {
   int flash_adapters = 0;
   std::string public_key;
   bool sliced = false, takes_unsigned = false, json = false;
-  bool costs = false, on_features = false;
+  bool costs = false, on_features = false, keep_order = false;
 
   void add_to(CLI::App& app);
   // The first contradiction or unknown word.
   Status check() const;
 
+  PlanOptions plan_for(const Target& target) const;
   bool trains() const { return program == "train"; }
   bool wants_real_output() const {
     return output.empty() ? trains() : output == "real";

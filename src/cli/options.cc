@@ -68,11 +68,19 @@ void KernelOptions::add_to(CLI::App& app) {
   app.add_flag("--exact", exact,
                "only kernels whose bits are equal on every machine");
   app.add_flag("--c99", c99, "only the portable C99 reference kernels");
+  add_keep_order(app, keep_order);
   app.add_option("--without-kernel", without,
                  "leave out a kernel, to compare it with the one that takes "
                  "its place; may be repeated")
       ->allow_extra_args(false)
       ->check(CLI::Validator(unknown_kernel, "NAME"));
+}
+
+void add_keep_order(CLI::App& app, bool& keep_order) {
+  app.add_flag("--keep-order", keep_order,
+               "run operations in the order of the model and of "
+               "differentiation, instead of one that needs less memory; same "
+               "bits");
 }
 
 void MethodOptions::add_to(CLI::App& app) {

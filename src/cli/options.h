@@ -30,12 +30,19 @@ struct AdapterOptions {
 struct KernelOptions {
   bool exact = false;
   bool c99 = false;
+  bool keep_order = false;
   std::vector<std::string> without;
   void add_to(CLI::App& app);
   PlanOptions plan() const {
-    return {.exact = exact, .c99_only = c99, .without = without};
+    return {.exact = exact,
+            .c99_only = c99,
+            .without = without,
+            .reorder = !keep_order};
   }
 };
+
+// --keep-order, of everything that plans.
+void add_keep_order(CLI::App& app, bool& keep_order);
 
 // How the adapter is stored.
 struct StorageOptions {

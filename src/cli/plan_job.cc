@@ -43,6 +43,9 @@ class Knobs {
     if (!job_.on_features)
       knobs_.push_back(
           {"feature-cache", "yes", [](PlanJob& j) { j.on_features = true; }});
+    knobs_.push_back(
+        {"keep-order", job_.kernels.keep_order ? "false" : "true",
+         [](PlanJob& j) { j.kernels.keep_order = !j.kernels.keep_order; }});
     add_words("precision", job_.method.precision, {"f32", "mixed", "integer"},
               [](PlanJob& j) -> std::string& { return j.method.precision; });
     add_words("optimizer", job_.optimizer.settings.optimizer,

@@ -30,19 +30,13 @@ bool meet(const Lifetime& a, const Lifetime& b) {
 
 ptrdiff_t size_of(const Lifetime& l) { return static_cast<ptrdiff_t>(l.bytes); }
 
-// The most bytes that a pair can share.
-ptrdiff_t shared_bytes(std::span<const Lifetime> lifetimes, const Rolling& r) {
-  const ptrdiff_t out = size_of(lifetimes[r.output]);
-  const ptrdiff_t in = size_of(lifetimes[r.input]);
-  return std::max<ptrdiff_t>(0, std::min({in, out, out - r.distance}));
-}
-
 // Bytes alive at each step, by the events at which they change.
 std::map<int, size_t> bytes_by_step(std::span<const Lifetime> lifetimes,
                                     std::span<const Rolling> rolling) {
   std::map<int, ptrdiff_t> change;
   for (const Rolling& r : rolling) {
-    const ptrdiff_t shared = shared_bytes(lifetimes, r);
+    const auto shared = static_cast<ptrdiff_t>(shared_bytes(
+        lifetimes[r.output].bytes, lifetimes[r.input].bytes, r.distance));
     change[lifetimes[r.output].first_use] -= shared;
     change[lifetimes[r.output].first_use + 1] += shared;
   }
@@ -209,6 +203,14 @@ void promote_peak(Order& order, const Placement& plan,
 
 size_t alignment_of(const Lifetime& lifetime, size_t alignment) {
   return lifetime.bytes >= kLargeBytes ? kLargeAlignment : alignment;
+}
+
+size_t shared_bytes(size_t output_bytes, size_t input_bytes,
+                    ptrdiff_t distance) {
+  const auto out = static_cast<ptrdiff_t>(output_bytes);
+  const auto in = static_cast<ptrdiff_t>(input_bytes);
+  return static_cast<size_t>(
+      std::max<ptrdiff_t>(0, std::min({in, out, out - distance})));
 }
 
 size_t lower_bound_bytes(std::span<const Lifetime> lifetimes,

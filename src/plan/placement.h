@@ -28,6 +28,10 @@ struct Rolling {
   ptrdiff_t distance = 0;
 };
 
+// The most bytes that such a pair can share.
+size_t shared_bytes(size_t output_bytes, size_t input_bytes,
+                    ptrdiff_t distance);
+
 struct Placement {
   size_t arena_bytes = 0;
   std::vector<size_t> offsets;  // offsets[i] belongs to lifetimes[i]

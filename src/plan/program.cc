@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <new>
+#include <numeric>
 
 #include "base/hash.h"
 #include "ops/verify.h"
+#include "plan/arena_layout.h"
+#include "plan/operator_order.h"
 #include "plan/select_kernel.h"
 
 namespace ft {
@@ -14,12 +17,14 @@ namespace {
 
 constexpr std::align_val_t kCacheLine{64};
 
+// Of the search for an order of calls: below 0.05 s.
+constexpr int64_t kOrderWork = 2'000'000;
+
 size_t round_up(size_t bytes, size_t alignment) {
   return (bytes + alignment - 1) & ~(alignment - 1);
 }
 
-// Builds a Program in the order: kernels, roots (who shares whose buffer),
-// lifetimes, placement, references.
+// Builds a Program: kernels, an order of calls with its arena, references.
 class Planner {
  public:
   Planner(Graph graph, const PlanOptions& options) : options_(options) {
@@ -29,9 +34,8 @@ class Planner {
   Result<Program> run() {
     FT_TRY_STATUS(verify(graph()));
     FT_TRY_STATUS(select_kernels());
-    find_last_uses();
-    share_buffers();
-    FT_TRY_STATUS(place_arena());
+    FT_TRY_STATUS(choose_order());
+    take_layout();
     place_persistent();
     for (size_t c = 0; c < program_.calls.size(); ++c) bind_call(c);
     bind_interface();
@@ -43,11 +47,10 @@ class Planner {
   Graph& graph() { return program_.graph; }
   static size_t at(int id) { return static_cast<size_t>(id); }
 
-  // Views have no call; `call_of_` maps nodes to the time axis of the plan.
+  // Views have no call.
   Status select_kernels() {
     for (NodeId n = 0; n < graph().num_nodes(); ++n) {
       const Node& node = graph().node(n);
-      call_of_.push_back(static_cast<int>(program_.calls.size()));
       if (node.op->is_view) continue;
       FT_TRY(SelectedKernel selected, select_kernel(graph(), node, options_));
       const NodeView view = view_of(graph(), node);
@@ -75,132 +78,48 @@ class Planner {
     return ok_status();
   }
 
-  void find_last_uses() {
-    const auto n = at(graph().num_values());
-    last_node_.assign(n, kNone);
-    for (NodeId id = 0; id < graph().num_nodes(); ++id) {
-      for (const ValueId v : graph().node(id).inputs)
-        if (v != kNone) last_node_[at(v)] = id;
-      for (const ValueId v : graph().node(id).outputs) last_node_[at(v)] = id;
+  // Lays the arena out for the order of calls that needs less of it. The search
+  // over orders knows bytes alive, not the gaps between buffers, so it is whole
+  // layouts that are compared.
+  Status choose_order() {
+    std::vector<Overlap> overlaps(at(graph().num_nodes()));
+    for (const KernelCall& call : program_.calls)
+      overlaps[at(call.node)] = call.overlap;
+    std::vector<NodeId> given(at(graph().num_nodes()));
+    std::iota(given.begin(), given.end(), 0);
+    ArenaPlanner as_given(graph(), given, overlaps);
+    std::vector<NodeId> order = given;
+    if (options_.reorder) order = order_for_peak(graph(), overlaps, kOrderWork);
+    FT_TRY(layout_, ArenaPlanner(graph(), order, overlaps)
+                        .place(options_.alignment, options_.placement_rounds));
+    if (order == given) return ok_status();
+    if (layout_.arena_bytes >= as_given.lower_bound_bytes()) {
+      FT_TRY(ArenaLayout other,
+             std::move(as_given).place(options_.alignment,
+                                       options_.placement_rounds));
+      if (other.arena_bytes <= layout_.arena_bytes) {
+        layout_ = std::move(other);
+        return ok_status();
+      }
     }
-    for (const ValueId v : graph().outputs)
-      last_node_[at(v)] = graph().num_nodes();
-  }
-
-  ValueId root(ValueId v) const {
-    while (root_[at(v)] != v) v = root_[at(v)];
-    return v;
-  }
-
-  // Views share the buffer of their input; in-place ops take it over when they
-  // are its last reader.
-  void share_buffers() {
-    root_.resize(at(graph().num_values()));
-    for (ValueId v = 0; v < graph().num_values(); ++v) root_[at(v)] = v;
-    for (NodeId n = 0; n < graph().num_nodes(); ++n) {
-      const Node& node = graph().node(n);
-      const int from = node.op->is_view ? 0 : node.op->inplace_input;
-      if (from == kNone || node.outputs.empty()) continue;
-      const ValueId in = node.inputs[at(from)];
-      if (in == kNone) continue;
-      if (node.op->is_view || may_overwrite(n, in)) join(node.outputs[0], in);
-    }
-  }
-
-  bool may_overwrite(NodeId n, ValueId in) const {
-    const Node& node = program_.graph.node(n);
-    const ValueId r = root(in);
-    const Value& owner = program_.graph.value(r);
-    if (owner.kind != ValueKind::kActivation || last_node_[at(r)] != n)
-      return false;
-    if (num_readings(node, in) != 1) return false;
-    return program_.graph.value(node.outputs[0]).type.num_bytes() ==
-           owner.type.num_bytes();
-  }
-
-  // How many inputs of a node lie in the buffer of `in`.
-  ptrdiff_t num_readings(const Node& node, ValueId in) const {
-    return std::ranges::count_if(node.inputs, [&](ValueId v) {
-      return v != kNone && root(v) == root(in);
-    });
-  }
-
-  void join(ValueId out, ValueId in) {
-    const ValueId r = root(in);
-    root_[at(out)] = r;
-    last_node_[at(r)] = std::max(last_node_[at(r)], last_node_[at(out)]);
-  }
-
-  bool in_arena(ValueId v) const {
-    const ValueKind kind = program_.graph.value(v).kind;
-    return kind == ValueKind::kActivation || kind == ValueKind::kInput;
-  }
-
-  int call_at(NodeId n) const {
-    return n >= program_.graph.num_nodes()
-               ? static_cast<int>(program_.calls.size())
-               : call_of_[at(n)];
-  }
-
-  Status place_arena() {
-    std::vector<Lifetime> lifetimes;
-    arena_index_.assign(at(graph().num_values()), kNone);
-    for (ValueId v = 0; v < graph().num_values(); ++v) {
-      const Value& value = graph().value(v);
-      const bool used = value.kind == ValueKind::kInput
-                            ? is_graph_input(v)
-                            : value.producer != kNone;
-      if (!in_arena(v) || root(v) != v || !used) continue;
-      const int first =
-          value.kind == ValueKind::kInput ? 0 : call_at(value.producer);
-      arena_index_[at(v)] = static_cast<int>(lifetimes.size());
-      lifetimes.push_back(
-          {.bytes = value.type.num_bytes(),
-           .first_use = first,
-           .last_use = std::max(first, call_at(last_node_[at(v)]))});
-      program_.arena.push_back({value.name, lifetimes.back(), 0});
-    }
-    const std::vector<Rolling> rolling = find_rolling(lifetimes);
-    const Placement plan = place_buffers(lifetimes, options_.alignment,
-                                         options_.placement_rounds, rolling);
-    if (const auto pair = overlap(lifetimes, plan, rolling))
-      return internal_error(fmt::format("plan: buffers '{}' and '{}' overlap",
-                                        program_.arena[pair->first].name,
-                                        program_.arena[pair->second].name));
-    for (size_t i = 0; i < lifetimes.size(); ++i)
-      program_.arena[i].offset = plan.offsets[i];
-    program_.arena_bytes = plan.arena_bytes;
-    program_.arena_is_optimal = plan.is_optimal();
-    program_.lower_bound_bytes = lower_bound_bytes(lifetimes, rolling);
-    program_.fullest_call = fullest_step(lifetimes, rolling);
+    sort_calls(order);
     return ok_status();
   }
 
-  // Calls whose row may write over what it has read, where the input dies and
-  // the output begins.
-  std::vector<Rolling> find_rolling(std::span<const Lifetime> lifetimes) const {
-    std::vector<Rolling> all;
-    for (size_t c = 0; c < program_.calls.size(); ++c) {
-      const KernelCall& call = program_.calls[c];
-      if (call.overlap.input == kNone) continue;
-      const Node& node = program_.graph.node(call.node);
-      const ValueId in = node.inputs[at(call.overlap.input)];
-      const ValueId out = node.outputs[0];
-      if (in == kNone || root(out) != out || num_readings(node, in) != 1)
-        continue;
-      const int from = arena_index_[at(root(in))], to = arena_index_[at(out)];
-      if (from == kNone || to == kNone) continue;
-      if (lifetimes[at(from)].last_use != static_cast<int>(c) ||
-          lifetimes[at(to)].first_use != static_cast<int>(c))
-        continue;
-      all.push_back({at(to), at(from), call.overlap.distance});
-    }
-    return all;
+  void sort_calls(const std::vector<NodeId>& order) {
+    std::vector<size_t> turn(order.size());
+    for (size_t i = 0; i < order.size(); ++i) turn[at(order[i])] = i;
+    std::ranges::sort(program_.calls, {}, [&](const KernelCall& call) {
+      return turn[at(call.node)];
+    });
   }
 
-  bool is_graph_input(ValueId v) const {
-    return std::ranges::find(program_.graph.inputs, v) !=
-           program_.graph.inputs.end();
+  void take_layout() {
+    program_.arena = std::move(layout_.buffers);
+    program_.arena_bytes = layout_.arena_bytes;
+    program_.arena_is_optimal = layout_.is_optimal;
+    program_.lower_bound_bytes = layout_.lower_bound_bytes;
+    program_.fullest_call = layout_.fullest_call;
   }
 
   // Parameters before states: a forward-only program of the same parameters
@@ -225,7 +144,7 @@ class Planner {
 
   BufferRef ref(ValueId v) const {
     if (v == kNone) return {};
-    const ValueId r = root(v);
+    const ValueId r = layout_.root_of(v);
     const Value& owner = program_.graph.value(r);
     switch (owner.kind) {
       case ValueKind::kConstant:
@@ -236,7 +155,7 @@ class Planner {
       case ValueKind::kInput:
       case ValueKind::kActivation: break;
     }
-    const int index = arena_index_[at(r)];
+    const int index = layout_.index[at(r)];
     FT_CHECK(index != kNone);
     return {Space::kArena, program_.arena[at(index)].offset};
   }
@@ -274,10 +193,7 @@ class Planner {
 
   PlanOptions options_;
   Program program_;
-  std::vector<int> call_of_;       // by node
-  std::vector<NodeId> last_node_;  // by value; num_nodes(): after the end
-  std::vector<ValueId> root_;      // by value: whose buffer it shares
-  std::vector<int> arena_index_;   // by value, roots only
+  ArenaLayout layout_;
   std::vector<size_t> persistent_offset_;
 };
 
@@ -358,8 +274,12 @@ Status check_budget(const Program& program, size_t ram_bytes) {
 }
 
 std::string plan_hash(const Program& program) {
+  std::vector<const KernelCall*> calls;
+  for (const KernelCall& call : program.calls) calls.push_back(&call);
+  std::ranges::sort(calls, {}, &KernelCall::node);
   std::vector<std::byte> bytes;
-  for (const KernelCall& call : program.calls) {
+  for (const KernelCall* c : calls) {
+    const KernelCall& call = *c;
     const KernelDef& row = *call.kernel;
     if (row.tolerance == 0) {
       const std::string_view op = program.graph.node(call.node).op->name;

@@ -1,9 +1,10 @@
 // A step that has been compiled: kernel calls in order, with every byte placed.
 //
-// build_program() chooses a kernel row for each node, lays all activations out
-// in one arena, and proves the layout. The unit that Session runs and codegen
-// prints. Memory has three lifetimes, named so in the fields: *persistent*
-// (parameters, optimizer state), *step* (the arena), *scratch* (one kernel).
+// build_program() chooses a kernel row for each node and an order of the calls,
+// lays all activations out in one arena, and proves the layout. The unit that
+// Session runs and codegen prints. Memory has three lifetimes, named so in the
+// fields: *persistent* (parameters, optimizer state), *step* (the arena),
+// *scratch* (one kernel).
 #pragma once
 
 #include <cstddef>
@@ -73,7 +74,7 @@ class AlignedBytes {
 };
 
 struct Program {
-  std::vector<KernelCall> calls;
+  std::vector<KernelCall> calls;  // as they run: maybe not in node order
   std::vector<Binding> inputs, outputs;
   std::vector<Binding> persistent;  // parameters first, in graph order
   std::vector<ArenaBuffer> arena;
@@ -104,6 +105,9 @@ struct PlanOptions {
   std::vector<std::string> without = {};  // symbols of rows left out
   size_t alignment = 16;
   int placement_rounds = 4000;
+  // Calls may run in another order than the graph's nodes where the arena gets
+  // smaller (plan/operator_order.h); same bits.
+  bool reorder = true;
 };
 
 // Verifies the graph and compiles it. Fails with kInvalidInput naming op,
@@ -119,10 +123,10 @@ std::vector<const ArenaBuffer*> fullest_buffers(const Program& program);
 Status check_budget(const Program& program, size_t ram_bytes);
 
 // SHA-256 of what a run computes: calls, parameters, values, and offsets of
-// what is persistent. Rows of one op with equal bits count as one and arenas,
-// which are laid out for a machine's rows, not at all, so that with `exact`
-// programs agree on every machine. Constants are the base model's, which has a
-// hash of its own.
+// what is persistent. Rows of one op with equal bits count as one; arenas and
+// the order of calls, which are chosen for a machine's rows, not at all, so
+// that with `exact` programs agree on every machine. Constants are the base
+// model's, which has a hash of its own.
 std::string plan_hash(const Program& program);
 
 }  // namespace ft

@@ -80,7 +80,8 @@ Status write(const CompileOptions& options, const Target& target,
              codegen::DeviceModel model) {
   Program printed_infer;  // if it is not all of model.infer
   if (!options.wants_real_output()) {
-    FT_TRY(printed_infer, with_model_output(*model.infer, plan_on(target)));
+    FT_TRY(printed_infer,
+           with_model_output(*model.infer, options.plan_for(target)));
     model.infer = &printed_infer;
   }
   FT_TRY(const codegen::PrintedModel printed,
@@ -102,7 +103,7 @@ Status write_inference(const CompileOptions& options, const Target& target) {
   FT_TRY(const SideArithmetic sides,
          parse_side_arithmetic(merges ? "side" : options.adapter_mode));
   FT_TRY(const AdaptedModel model,
-         load_adapted_model(options.model, choices, plan_on(target),
+         load_adapted_model(options.model, choices, options.plan_for(target),
                             options.method.seq_len, sides));
   const auto print = [&](const codegen::DeviceModel& programs) -> Status {
     FT_TRY(codegen::DeviceModel device,
@@ -121,7 +122,8 @@ Status write_inference(const CompileOptions& options, const Target& target) {
   FT_TRY(const auto file, merged_file(options.model, model));
   FT_TRY(const TfliteModel merged,
          import_tflite(file, {.dynamic_range = true, .batch = 1}));
-  FT_TRY(const CompiledStep step, compile_base(merged.graph, plan_on(target)));
+  FT_TRY(const CompiledStep step,
+         compile_base(merged.graph, options.plan_for(target)));
   return print({.infer = &step.program,
                 .title = "for inference, adapter merged",
                 .base_sha256 = sha256_hex(file)});
