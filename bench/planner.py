@@ -3,7 +3,7 @@ any placement, for every method and precision on nine models; random buffers
 against the bound; and how long large graphs take.
 
     python bench/planner.py            all, into bench/results
-    python bench/planner.py NAME...    only these: methods, random, time
+    python bench/planner.py NAME...    only these, see BENCHES
 """
 
 import json
@@ -38,7 +38,7 @@ def plan(model, method, options, precision, *more):
     p = json.loads(done.stdout)
     row = {"model": model.name, "method": method, "precision": precision}
     fields = ["arena_bytes", "lower_bound_bytes", "persistent_bytes",
-              "scratch_bytes", "flash_bytes", "ram_bytes"]  # fmt: skip
+              "scratch_bytes", "flash_bytes", "ram_bytes", "macs"]  # fmt: skip
     row |= {name: p[name] for name in fields}
     ratio = p["arena_bytes"] / max(1, p["lower_bound_bytes"])
     row["arena_over_lower_bound"] = round(ratio, 5)
@@ -53,11 +53,60 @@ def methods():
         for name, options in method_options().items():
             for precision in planner_models.precisions(model):
                 row = plan(model, name, options, precision)
-                rows += [row] if row else []
+                if not row:
+                    continue
+                given = plan(model, name, options, precision, "--keep-order")
+                row["given_order_arena_bytes"] = given["arena_bytes"]
+                rows.append(row)
     worst = max(r["arena_over_lower_bound"] for r in rows)
     print(f"arena over lower bound, {len(rows)} plans: worst {worst} "
           f"{verdict(worst, BAR, at_least=False)}")
     save("planner_methods", rows)
+
+
+def recompute():
+    """What LoRA's step needs if activations are computed twice."""
+    rows = []
+    for model in planner_models.models():
+        for precision in planner_models.precisions(model):
+            kept = None
+            for way in (["never"], ["always"], ["all"], ["auto", 1.1],
+                        ["auto", 1.3], ["auto", 1.5]):  # fmt: skip
+                options = ["--recompute", way[0]]
+                if len(way) > 1:
+                    options += ["--recompute-limit", way[1]]
+                row = plan(model, "lora", options, precision)
+                kept = kept or row
+                rows.append({
+                    "model": row["model"], "precision": precision,
+                    "recompute": " ".join(map(str, way)).replace("auto", "limit"),
+                    "arena_bytes": row["arena_bytes"],
+                    "ram_bytes": row["ram_bytes"],
+                    "ram_over_kept": round(row["ram_bytes"] / kept["ram_bytes"], 3),
+                    "macs_over_kept": round(row["macs"] / kept["macs"], 3)})
+                print(rows[-1], flush=True)
+    save("planner_recompute", rows)
+
+
+def optimum():
+    """Against brute force over small problems, as the tests say."""
+    rows = []
+    for program, test in [
+        ("train_test", "RecomputeLimit.IsNearTheOptimumOfLongerChains"),
+        ("train_test", "RecomputeLimit.IsTheOptimumOfShortChains"),
+        ("plan_test", "OrderSearch.EqualsBruteForceOverAllOrders"),
+        ("plan_test", "FitWithin.FindsTheSmallestOfBruteForce*"),
+        ("plan_test", "Regions.EqualsBruteForceOverAllAssignments"),
+    ]:
+        done = subprocess.run(
+            [cli.BINARY.parent / program, f"--gtest_filter={test}"],
+            capture_output=True, text=True)  # fmt: skip
+        said = re.findall(r"^RAM over.*$", done.stdout, re.M)
+        rows.append({"brute_force": f"{program} {test}",
+                     "passed": done.returncode == 0 and "[  PASSED  ]" in done.stdout,
+                     "said": said[0] if said else "equal"})
+        print(rows[-1], flush=True)
+    save("planner_optimum", rows)
 
 
 def regions():
@@ -120,7 +169,8 @@ def plan_time():
     save("planner_time", rows)
 
 
-BENCHES = {"methods": methods, "regions": regions, "random": random_sets, "time": plan_time}
+BENCHES = {"methods": methods, "recompute": recompute, "optimum": optimum,
+           "regions": regions, "random": random_sets, "time": plan_time}
 
 
 def main():

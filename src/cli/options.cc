@@ -126,6 +126,11 @@ void MethodOptions::add_to(CLI::App& app) {
          "those that cost little, all activations, or auto: as few as "
          "the budget asks for")
       ->capture_default_str();
+  app.add_option("--recompute-limit", recompute_limit,
+                 "compute activations twice so that the step needs the least "
+                 "RAM for at most so many times the multiply-accumulates, "
+                 "e.g. 1.3 (0: --recompute decides)")
+      ->capture_default_str();
   app.add_option("--batch", batch, "samples in one step")
       ->capture_default_str();
   add_seq_len(app, seq_len);
@@ -291,12 +296,28 @@ Result<StepSettings> MethodOptions::step(const Graph& base,
   FT_TRY(s.loss, loss_for(loss, base, settings));
   FT_TRY(s.precision, parse_precision(precision));
   FT_TRY(s.recompute, parse_recompute(recompute));
+  FT_TRY_STATUS(check_recompute_limit());
+  s.recompute_limit = recompute_limit;
   FT_TRY(s.ram_bytes, ram_bytes());
   FT_TRY(s.storage, storage.storage());
   s.method = std::move(settings);
   s.optimizer = optimizer;
   s.plan = plan;
   return s;
+}
+
+Status MethodOptions::check_recompute_limit() const {
+  if (recompute_limit == 0) return ok_status();
+  if (!(recompute_limit >= 1 && recompute_limit <= 100))
+    return usage_error(fmt::format(
+        "--recompute-limit {}: must lie between 1 and 100 (0: none)",
+        recompute_limit));
+  if (recompute != "auto")
+    return usage_error(fmt::format(
+        "--recompute-limit {} chooses what is computed twice: leave out "
+        "--recompute {}",
+        recompute_limit, recompute));
+  return ok_status();
 }
 
 Result<size_t> MethodOptions::ram_bytes() const {

@@ -65,6 +65,7 @@ struct MethodOptions {
   std::string precision = "mixed";
   std::string loss = "auto";
   std::string recompute = "auto";
+  double recompute_limit = 0;
   int batch = 1;
   int seq_len = 0;
   std::string ram;
@@ -82,6 +83,7 @@ struct MethodOptions {
   Result<size_t> ram_bytes() const;
 
  private:
+  Status check_recompute_limit() const;
   void add_own_settings(CLI::App& app);
 };
 

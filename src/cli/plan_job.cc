@@ -67,8 +67,14 @@ class Knobs {
  private:
   void add_recompute() {
     for (const char* word : {"never", "always", "all"})
-      knobs_.push_back({"recompute", word,
-                        [word](PlanJob& j) { j.method.recompute = word; }});
+      knobs_.push_back({"recompute", word, [word](PlanJob& j) {
+                          j.method.recompute = word;
+                          j.method.recompute_limit = 0;
+                        }});
+    knobs_.push_back({"recompute-limit", "1.3", [](PlanJob& j) {
+                        j.method.recompute = "auto";
+                        j.method.recompute_limit = 1.3;
+                      }});
   }
 
   template <class Field>

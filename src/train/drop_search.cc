@@ -5,25 +5,12 @@
 #include <vector>
 
 #include "passes/recompute.h"
+#include "train/recompute_limit.h"
 
 namespace ft {
 namespace {
 
 std::set<ValueId> drop_nothing(const Graph&, NodeId) { return {}; }
-
-// Droppable values, but for small ones: computing those again would save
-// nothing and cost a forward pass each.
-std::set<ValueId> large_values(const Graph& graph, NodeId first_backward) {
-  constexpr size_t kSmall = 64;  // times smaller than the largest
-  std::set<ValueId> all = droppable_values(graph, first_backward);
-  size_t largest = 0;
-  for (const ValueId v : all)
-    largest = std::max(largest, graph.value(v).type.num_bytes());
-  std::erase_if(all, [&](ValueId v) {
-    return graph.value(v).type.num_bytes() * kSmall < largest;
-  });
-  return all;
-}
 
 // First gradients lie over those they come from, which costs a second look at
 // each of them; then values are dropped, which costs whole layers. Keeps as
@@ -132,9 +119,23 @@ Result<CompiledStep> compile_as(Recompute mode, size_t ram_bytes,
 
 }  // namespace
 
-Result<CompiledStep> compile_within_budget(Recompute mode, size_t ram_bytes,
+std::set<ValueId> large_values(const Graph& graph, NodeId first_backward) {
+  constexpr size_t kSmall = 64;  // times smaller than the largest
+  std::set<ValueId> all = droppable_values(graph, first_backward);
+  size_t largest = 0;
+  for (const ValueId v : all)
+    largest = std::max(largest, graph.value(v).type.num_bytes());
+  std::erase_if(all, [&](ValueId v) {
+    return graph.value(v).type.num_bytes() * kSmall < largest;
+  });
+  return all;
+}
+
+Result<CompiledStep> compile_within_budget(Recompute mode, double limit,
+                                           size_t ram_bytes,
                                            const CompileWith& compile) {
-  FT_TRY(CompiledStep step, compile_as(mode, ram_bytes, compile));
+  FT_TRY(CompiledStep step, limit > 0 ? smallest_within_compute(limit, compile)
+                                      : compile_as(mode, ram_bytes, compile));
   FT_TRY_STATUS(check_budget(step.program, ram_bytes));
   return step;
 }

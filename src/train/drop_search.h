@@ -18,8 +18,14 @@ using ChooseDropped =
 using CompileWith =
     std::function<Result<CompiledStep>(const ChooseDropped&, bool overwrites)>;
 
-// kDoesNotFit if no way of `mode` is small enough.
-Result<CompiledStep> compile_within_budget(Recompute mode, size_t ram_bytes,
+// Droppable values, but for small ones: computing those again would save
+// nothing and cost a forward pass each.
+std::set<ValueId> large_values(const Graph& graph, NodeId first_backward);
+
+// kDoesNotFit if no way of `mode` is small enough. With `limit` above 0 the way
+// is that of recompute_limit.h.
+Result<CompiledStep> compile_within_budget(Recompute mode, double limit,
+                                           size_t ram_bytes,
                                            const CompileWith& compile);
 
 }  // namespace ft

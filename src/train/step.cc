@@ -208,7 +208,7 @@ Result<CompiledStep> compile_training(const Graph& base,
                                       const StepSettings& settings) {
   FT_TRY_STATUS(check_optimizer(settings.optimizer));
   return compile_within_budget(
-      settings.recompute, settings.ram_bytes,
+      settings.recompute, settings.recompute_limit, settings.ram_bytes,
       [&](const ChooseDropped& choose, bool overwrites) {
         return compile_step(base, settings, choose, overwrites);
       });

@@ -50,6 +50,9 @@ struct StepSettings {
   Precision precision = Precision::kMixed;  // of what is not the base's
   AdapterStorage storage = {};
   Recompute recompute = Recompute::kIfNeeded;
+  // Above 0, in place of `recompute`: the least RAM for at most so many times
+  // the multiply-accumulates of the step that keeps everything.
+  double recompute_limit = 0;
   bool fuse_updates = true;     // false: every gradient is a tensor (tests)
   size_t ram_bytes = SIZE_MAX;  // budget of arena, persistent and scratch
 };

@@ -1,9 +1,11 @@
-"""What `fieldtune plan` explains and draws, and where it puts a step's buffers."""
+"""What `fieldtune plan` explains and draws, and options that change when and where a
+step's buffers live without changing a bit.
+"""
 
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from fieldtune_cli import MODELS, run, run_json
+from fieldtune_cli import FSDD, FSDD_ARGS, MODELS, run, run_json
 
 KWS = MODELS / "kws_ref_model.tflite"
 pytestmark = pytest.mark.skipif(not KWS.exists(), reason="no shared models")
@@ -23,6 +25,7 @@ def test_explain_computes_what_each_option_would_change():
         ("rank", 8, ["--rank", 8]),
         ("batch", 2, ["--rank", 4, "--batch", 2]),
         ("recompute", "all", ["--rank", 4, "--recompute", "all"]),
+        ("keep-order", "true", ["--rank", 4, "--keep-order"]),
         ("optimizer", "sgd", ["--rank", 4, "--optimizer", "sgd"]),
         ("precision", "integer", ["--rank", 4, "--precision", "integer"]),
         ("accumulate", 4, ["--rank", 4, "--accumulate", 4]),
@@ -71,3 +74,55 @@ def test_regions_put_what_is_moved_most_into_the_fastest():
 def test_regions_need_a_target():
     done = run("plan", KWS, "--place-regions")
     assert done.returncode == 2 and "--target" in done.stderr
+
+
+@pytest.mark.parametrize("precision", ["mixed", "integer"])
+def test_another_order_of_calls_is_smaller_and_the_same_program(precision):
+    for method in ("lora", "dora", "adalora"):
+        args = ["plan", KWS, "--classes", 10, "--precision", precision]
+        if method == "dora":
+            args += ["--use-dora"]
+        elif precision == "mixed":
+            args += ["--method", method]
+        given = run_json(*args, "--keep-order")
+        chosen = run_json(*args)
+        assert chosen["arena_bytes"] <= given["arena_bytes"], method
+        assert chosen["plan_hash"] == given["plan_hash"]
+
+
+@pytest.mark.skipif(not FSDD.is_dir(), reason="no shared data")
+@pytest.mark.parametrize("precision", ["mixed", "integer"])
+def test_another_order_of_calls_changes_no_byte_of_the_adapter(precision, tmp_path):
+    args = ["train", KWS, "--data", FSDD / "theo", *FSDD_ARGS, "--new-head",
+            "--use-dora", "--train-per-class", 3, "--epochs", 2, "--seed", 1,
+            "--exact", "--precision", precision]  # fmt: skip
+    files = set()
+    for i, options in enumerate([[], ["--keep-order"]]):
+        out = tmp_path / f"{i}.safetensors"
+        run_json(*args, "--out", out, *options)
+        files.add(out.read_bytes())
+    assert len(files) == 1
+
+
+def test_recompute_limit_holds_and_saves():
+    kept = run_json("plan", KWS, "--precision", "integer")
+    last = kept["ram_bytes"]
+    for limit in (1.1, 1.3, 2):
+        row = run_json("plan", KWS, "--precision", "integer",
+                       "--recompute-limit", limit)  # fmt: skip
+        assert row["macs"] <= limit * kept["macs"]
+        assert row["ram_bytes"] <= last
+        last = row["ram_bytes"]
+    assert last < kept["ram_bytes"]
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--recompute-limit", 0.5], "between 1 and 100"),
+        (["--recompute-limit", 1.3, "--recompute", "all"], "leave out"),
+    ],
+)
+def test_contradictions_are_refused(options, words):
+    done = run("plan", KWS, *options)
+    assert done.returncode == 2 and words in done.stderr

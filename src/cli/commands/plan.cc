@@ -32,9 +32,9 @@ struct Options {
     job.kernels.add_to(app);
     app.add_flag("--explain", explain,
                  "say which tensors make the peak, and what the step would "
-                 "need with one option changed: recompute, keep-order, "
-                 "precision, optimizer, adapter-dtype, rank, batch, "
-                 "accumulate");
+                 "need with one option changed: recompute, "
+                 "recompute-limit, keep-order, precision, optimizer, "
+                 "adapter-dtype, rank, batch, accumulate");
     app.add_flag("--feature-cache", job.on_features,
                  "of training on what the frozen layers in front answered once "
                  "(train --feature-cache)");
