@@ -42,9 +42,10 @@ def placement():
         "",
         "The arena of a training step (batch 1, `--recompute auto` without a "
         "budget: everything is kept) against the most bytes that are alive at "
-        "one call, which no placement can go below. Where "
+        "one call, all but one of the buffers there in whole units of the "
+        "alignment (16 bytes), which no placement can go below. Where "
         "`arena is optimal`, branch and bound or that bound prove that no "
-        "placement at the same alignment (16 bytes) saves a whole unit of it. "
+        "placement at the same alignment saves a whole unit of it. "
         "`given order arena bytes`: with `--keep-order`. "
         "Pairs of model and method that are missing are refused by name: "
         "`norm` without normalization layers, `prompt` and `prefix` without "

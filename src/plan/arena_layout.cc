@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "plan/tighten.h"
+
 namespace ft {
 namespace {
 
@@ -147,7 +149,8 @@ Result<ArenaLayout> ArenaPlanner::place(size_t alignment, int rounds) && {
     layout_.buffers[i].offset = plan.offsets[i];
   layout_.arena_bytes = plan.arena_bytes;
   layout_.is_optimal = plan.is_optimal();
-  layout_.lower_bound_bytes = lower_bound_bytes();
+  layout_.lower_bound_bytes =
+      aligned_bound_bytes(lifetimes_, alignment, rolling_);
   layout_.fullest_call = fullest_step(lifetimes_, rolling_);
   return std::move(layout_);
 }

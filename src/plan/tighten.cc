@@ -1,6 +1,9 @@
 #include "plan/tighten.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "plan/exact_placement.h"
 
@@ -56,13 +59,8 @@ class Tighten {
     return static_cast<int64_t>((bytes + alignment_ - 1) / alignment_);
   }
 
-  // Offsets are multiples of the alignment, so all but the last buffer of a
-  // stack take whole units.
   int64_t bound() const {
-    std::vector<Lifetime> whole(lifetimes_.begin(), lifetimes_.end());
-    for (Lifetime& l : whole)
-      l.bytes = static_cast<size_t>(units(l.bytes)) * alignment_;
-    return units(lower_bound_bytes(whole, rolling_));
+    return units(aligned_bound_bytes(lifetimes_, alignment_, rolling_));
   }
 
   // The bound itself first, which most problems meet; then half way between
@@ -112,6 +110,47 @@ class Tighten {
 };
 
 }  // namespace
+
+size_t aligned_bound_bytes(std::span<const Lifetime> lifetimes,
+                           size_t alignment, std::span<const Rolling> rolling) {
+  const auto rounded = [&](size_t bytes) {
+    return (bytes + alignment - 1) / alignment * alignment;
+  };
+  std::map<int, ptrdiff_t> change;                   // of whole units alive
+  std::multimap<int, std::pair<size_t, bool>> ends;  // what lacks, from when
+  for (const Lifetime& l : lifetimes) {
+    const auto bytes = static_cast<ptrdiff_t>(rounded(l.bytes));
+    change[l.first_use] += bytes;
+    change[l.last_use + 1] -= bytes;
+    const size_t lacks = rounded(l.bytes) - l.bytes;
+    ends.insert({l.first_use, {lacks, true}});
+    ends.insert({l.last_use + 1, {lacks, false}});
+  }
+  for (const Rolling& r : rolling) {
+    const auto shared = static_cast<ptrdiff_t>(
+        shared_bytes(rounded(lifetimes[r.output].bytes),
+                     rounded(lifetimes[r.input].bytes), r.distance));
+    change[lifetimes[r.output].first_use] -= shared;
+    change[lifetimes[r.input].last_use + 1] += shared;
+  }
+  std::multiset<size_t> lacking;  // of what is alive
+  size_t bound = 0;
+  ptrdiff_t alive = 0;
+  auto next = ends.begin();
+  for (const auto& [step, delta] : change) {
+    alive += delta;
+    for (; next != ends.end() && next->first == step; ++next) {
+      const auto [lacks, begins] = next->second;
+      if (begins)
+        lacking.insert(lacks);
+      else
+        lacking.erase(lacking.find(lacks));
+    }
+    const size_t most = lacking.empty() ? 0 : *lacking.rbegin();
+    bound = std::max(bound, static_cast<size_t>(alive) - most);
+  }
+  return bound;
+}
 
 void tighten(std::span<const Lifetime> lifetimes, size_t alignment,
              int64_t work, Placement& plan, std::span<const Rolling> rolling) {

@@ -14,4 +14,10 @@ void tighten(std::span<const Lifetime> lifetimes, size_t alignment,
              int64_t work, Placement& plan,
              std::span<const Rolling> rolling = {});
 
+// No placement at this alignment is smaller: at one step every buffer but the
+// uppermost takes whole units.
+size_t aligned_bound_bytes(std::span<const Lifetime> lifetimes,
+                           size_t alignment,
+                           std::span<const Rolling> rolling = {});
+
 }  // namespace ft
