@@ -151,6 +151,8 @@ bench-mcu: build $(VENV)/.setup build/.setup-mcu
 # Plans against their lower bounds, and how long they take.
 bench-planner: build $(VENV)/.setup
 	$(PYTHON) bench/planner.py
+	$(PYTHON) bench/planner_search.py
+	$(PYTHON) bench/planner_small.py
 	$(PYTHON) bench/planner_page.py docs/results
 
 # Fifty steps of every method on every processor, for hours.

@@ -116,7 +116,28 @@ def searched():
         "half a point.")  # fmt: skip
 
 
-SECTIONS = {"searched": searched, "placement": placement, "random_sets": random_sets,
+def all_plans():
+    return section(
+        "All plans of a small model", "planner_front.json",
+        "Every set of layers of a network of three, LoRA of every power of two as "
+        "rank, biases and gains, two optimizers and three rates, each trained in "
+        "full: at the RAM of each plan of their front, the test accuracy of the "
+        "best of all (picked by 3,000 test samples) and of the plan that `fieldtune "
+        "plan --search --ram` finds from 48 training samples "
+        "(`bench/planner_small.py front`).")  # fmt: skip
+
+
+def personal():
+    return section(
+        "Two models in their budgets", "planner_personal.json",
+        "MLPerf Tiny's keyword model on one speaker in 64 KB, stack included, "
+        "against the best of all methods without a budget (10 seeds, "
+        "`bench/methods_table.py`); its person detector (96x96) in 256 KB, learning "
+        "two handwritten digits from twenty of each (`bench/planner_small.py`).")  # fmt: skip
+
+
+SECTIONS = {"searched": searched, "all_plans": all_plans, "personal": personal,
+            "placement": placement, "random_sets": random_sets,
             "optimum": optimum, "recompute": recompute, "regions": regions,
             "plan_time": plan_time, **COSTS}  # fmt: skip
 

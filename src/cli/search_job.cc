@@ -10,6 +10,7 @@
 #include "cli/energy_options.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/search_report.h"
 #include "search/search.h"
 #include "train/trainer.h"
 
@@ -67,7 +68,7 @@ class Job {
   explicit Job(const SearchJob& job)
       : job_(job), stages_(job.minutes, job.quiet) {}
 
-  Result<Json> run() {
+  Result<SearchOutcome> run() {
     if (!job_.out.empty()) FT_TRY_STATUS(check_writable(job_.out));
     if (!job_.target.empty()) {
       FT_TRY(target_, load_target(job_.target));
@@ -231,11 +232,12 @@ class Job {
     return json;
   }
 
-  Result<Json> finish(const SearchResult& result) {
+  Result<SearchOutcome> finish(const SearchResult& result) {
     if (interrupted()) return io_error("interrupted; no plan was chosen");
     if (stages_.out_of_time())
       warn("--budget-minutes ran out; the best of what was tried so far");
-    SearchedPlan chosen = result.trained[limited() ? 0 : result.knee];
+    const size_t at = limited() ? 0 : result.knee;
+    SearchedPlan chosen = result.trained[at];
     FT_TRY_STATUS(schedule(chosen));
     Json json = fields_of(chosen);
     if (chosen.plan.schedule)
@@ -252,7 +254,9 @@ class Job {
       FT_TRY_STATUS(write_file_atomically(job_.out, to_toml(chosen.plan)));
       json["plan_file"] = job_.out;
     }
-    return json;
+    return SearchOutcome{
+        std::move(json),
+        search_report(job_.model, result, at, target_, loss_ != Loss::kMse)};
   }
 
   const SearchJob& job_;
@@ -318,7 +322,7 @@ void SearchJob::add_to(CLI::App& app, const std::vector<std::string>& shared) {
   for (CLI::Option* option : own) option->needs(on);
 }
 
-Result<Json> run_search_job(const SearchJob& job) {
+Result<SearchOutcome> run_search_job(const SearchJob& job) {
   catch_interrupts();
   return Job(job).run();
 }

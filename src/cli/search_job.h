@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "cli/data_job.h"
 #include "cli/output.h"
+#include "cli/report/report.h"
 #include "search/training_plan.h"
 
 namespace ft::cli {
@@ -33,9 +34,14 @@ struct SearchJob {
   void add_to(CLI::App& app, const std::vector<std::string>& shared);
 };
 
-// What `plan --search --json` prints: `chosen` and `front`, each plan with its
-// predicted costs and its accuracy on held-back samples. Writes job.out, if
-// given.
-Result<Json> run_search_job(const SearchJob& job);
+struct SearchOutcome {
+  // What `plan --search --json` prints: the chosen plan and `front`, each with
+  // its predicted costs and its accuracy on held-back samples.
+  Json fields;
+  ReportData report;  // front, and ranks of the chosen plan
+};
+
+// Writes job.out, if given.
+Result<SearchOutcome> run_search_job(const SearchJob& job);
 
 }  // namespace ft::cli

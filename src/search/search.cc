@@ -50,7 +50,6 @@ class Search {
     s.num_classes = settings_.space.common.num_classes;
     s.head_samples = static_cast<int64_t>(settings_.sensitivity_samples);
     s.seed = model_.options().seed;
-    s.ram_bytes = settings_.limits.ram_bytes;
     MethodSettings method;
     method.num_classes = s.num_classes;
     s.loss = model_.options().loss.value_or(natural_loss(base->graph, method));
@@ -60,13 +59,10 @@ class Search {
     const auto progress = [&](int64_t done, int64_t total) {
       return settings_.progress("sample", done, total, "");
     };
-    auto measured = measure_sensitivity(base->graph, s, some, progress);
-    if (!measured.ok() && measured.status().code() == Code::kDoesNotFit) {
-      s.ram_bytes = SIZE_MAX;  // so that the search can say what would fit
-      measured = measure_sensitivity(base->graph, s, some, progress);
-    }
-    if (!measured.ok()) return measured.status();
-    result_.sensitivity = std::move(*measured);
+    // Like the trainings, on this machine: the device's limits are of its
+    // plans.
+    FT_TRY(result_.sensitivity,
+           measure_sensitivity(base->graph, s, some, progress));
     return ok_status();
   }
 

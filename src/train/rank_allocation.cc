@@ -1,5 +1,9 @@
 #include "train/rank_allocation.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "ops/all_ops.h"
 #include "ops/append.h"
 #include "ops/rank_allocation.h"
@@ -12,6 +16,30 @@ ValueId add_state(Graph& graph, const std::string& name, const Shape& shape) {
       {.name = name,
        .type = {.dtype = DType::kF32, .shape = shape, .quant = {}},
        .kind = ValueKind::kState});
+}
+
+// One after another; a concat takes so many at once and not more.
+Result<ValueId> put_together(Graph& graph, std::vector<ValueId> parts) {
+  const auto most = static_cast<size_t>(ops::kConcat.max_inputs);
+  const std::string name = "ranks/scores";
+  for (int level = 0; parts.size() > 1; ++level) {
+    std::vector<ValueId> longer;
+    for (size_t i = 0; i < parts.size(); i += most) {
+      const auto first = parts.begin() + static_cast<ptrdiff_t>(i);
+      const size_t count = std::min(most, parts.size() - i);
+      const std::vector<ValueId> some(first,
+                                      first + static_cast<ptrdiff_t>(count));
+      const std::string own =
+          count == parts.size()
+              ? name
+              : fmt::format("{}/{}.{}", name, level, i / most);
+      FT_TRY(const ValueId joined,
+             append(graph, ops::kConcat, some, {{"axis", 0}}, {.name = own}));
+      longer.push_back(joined);
+    }
+    parts = std::move(longer);
+  }
+  return parts[0];
 }
 
 }  // namespace
@@ -61,11 +89,7 @@ Status RankAllocator::finish(Graph& graph, const Update& update) {
   if (grads_.empty()) return ok_status();
   std::vector<ValueId> scores;
   for (const Grads& g : grads_) scores.push_back(g.score);
-  ValueId all = scores[0];
-  if (scores.size() > 1) {
-    FT_TRY(all, append(graph, ops::kConcat, scores, {{"axis", 0}},
-                       {.name = "ranks/scores"}));
-  }
+  FT_TRY(const ValueId all, put_together(graph, std::move(scores)));
   const ValueId kept =
       add_state(graph, "ranks/kept", graph.value(all).type.shape);
   FT_TRY(const ValueId mask,

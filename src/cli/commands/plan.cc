@@ -2,14 +2,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/energy_options.h"
 #include "cli/plan_fields.h"
 #include "cli/plan_job.h"
 #include "cli/plan_regions.h"
-#include "cli/report/pictures.h"
-#include "cli/report/program_map.h"
+#include "cli/plan_report.h"
 #include "cli/search_job.h"
 
 namespace ft::cli {
@@ -19,7 +17,8 @@ struct Options {
   PlanJob job;
   SearchJob search;
   EnergyOptions energy;
-  std::string picture, target;
+  PictureOptions pictures;
+  std::string target;
   bool json = false, verbose = false, explain = false, place_regions = false;
   bool costs = false;
 
@@ -50,15 +49,14 @@ struct Options {
         "--place-regions", place_regions,
         "of --target: which buffer lies in which of its memories, what "
         "is moved most in the fastest");
-    app.add_option("--picture", picture,
-                   "write the memory map of the step to this .svg file");
+    pictures.add_to(app);
     app.add_flag("--verbose,-v", verbose,
                  "list the buffers that are alive at the fullest step");
     app.add_flag("--json", json, "one JSON object on stdout");
     energy.add_to(app);
-    search.add_to(app,
-                  {"--ram", "--new-head", "--loss", "--seq-len", "--epochs",
-                   "--target", "--json", "--energy-mj-per-day"});
+    search.add_to(app, {"--ram", "--new-head", "--loss", "--seq-len",
+                        "--epochs", "--target", "--json", "--energy-mj-per-day",
+                        "--picture", "--picture-of", "--report"});
   }
 };
 
@@ -103,12 +101,16 @@ Status search(const Options& options) {
   job.seq_len = options.job.method.seq_len;
   job.epochs = options.job.optimizer.epochs;
   job.energy_mj_per_day = options.energy.mj_per_day;
-  FT_TRY(const Json result, run_search_job(job));
-  print_result(result, options.json);
+  FT_TRY(const SearchOutcome found, run_search_job(job));
+  if (options.pictures.given())
+    FT_TRY_STATUS(options.pictures.write(found.report));
+  print_result(found.fields, options.json);
   return ok_status();
 }
 
 Status run(const Options& options) {
+  FT_TRY_STATUS(
+      options.pictures.check(options.search.search, !options.target.empty()));
   if (options.search.search) return search(options);
   PlanJob job = options.job;
   Target target;
@@ -126,18 +128,17 @@ Status run(const Options& options) {
   if (job.method.new_head)
     return usage_error(
         "--new-head needs data to count classes; give --classes N");
-  if (!options.picture.empty() && !options.picture.ends_with(".svg"))
-    return usage_error(
-        fmt::format("--picture {}: must end in .svg", options.picture));
   const Result<CompiledStep> planned = plan_step(job);
   if (!planned.ok() && options.explain &&
       planned.status().code() == Code::kDoesNotFit)
     return explain_what_does_not_fit(options, job, planned.status());
   if (!planned.ok()) return planned.status();
   const CompiledStep& step = planned.value();
-  if (!options.picture.empty())
-    FT_TRY_STATUS(write_file_atomically(options.picture,
-                                        memory_map_file(map_of(step.program))));
+  if (options.pictures.given()) {
+    FT_TRY(const ReportData data,
+           plan_report(job.model, step.program, job.target));
+    FT_TRY_STATUS(options.pictures.write(data));
+  }
   Json result = fields_of(options, job, step);
   if (options.place_regions)
     FT_TRY_STATUS(add_regions(target, step.program, result));

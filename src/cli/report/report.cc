@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/report/pictures.h"
+#include "cli/report/plan_pictures.h"
 #include "cli/report/style.h"
 #include "cli/report/svg.h"
 
@@ -75,6 +76,30 @@ std::string confusion_section(const std::vector<ConfusionMatrix>& matrices) {
   return out + "</div></section>\n";
 }
 
+std::string picture_section(std::string_view title, std::string_view about,
+                            std::string_view picture) {
+  if (picture.empty()) return "";
+  return fmt::format("<section><h2>{}</h2>\n<p>{}</p>{}</section>\n",
+                     escape(title), escape(about), picture);
+}
+
+std::string plan_sections(const ReportData& data) {
+  return picture_section(
+             "Pareto front",
+             "Plans that no other one beats in everything. The line joins them "
+             "by RAM.",
+             draw_front(data.front)) +
+         picture_section("Rank of each layer",
+                         "Frozen layers stay as they are in the base model.",
+                         draw_ranks(data.ranks)) +
+         picture_section(
+             "Where the time of a step goes",
+             "Each circle is a kernel call, the larger, the longer; colours "
+             "are classes of ops, whose shares are below. Under the slanted "
+             "line memory bounds a call, under the level one the core does.",
+             draw_roofline(data.roofline));
+}
+
 // Longer tables are folded away until they are asked for.
 constexpr size_t kLongTable = 8;
 
@@ -108,6 +133,7 @@ std::string render_report(const ReportData& data) {
                                  escape(data.title), escape(data.subtitle));
   body += tiles(data.figures);
   if (data.memory) body += memory_section(*data.memory);
+  body += plan_sections(data);
   body += curve_section(data.curve);
   body += confusion_section(data.confusions);
   for (const ReportTable& table : data.tables) body += table_section(table);

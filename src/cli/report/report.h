@@ -65,6 +65,32 @@ struct ConfusionMatrix {
   std::vector<std::vector<int>> counts = {};
 };
 
+// A plan on a Pareto front; NaN: not known.
+struct FrontPoint {
+  std::string plan;
+  double ram_bytes = 0;
+  double quality = 0;  // accuracy from 0 to 1, or an error
+  bool is_accuracy = true, chosen = false;
+  double step_ms = kNoValue, step_mj = kNoValue;
+};
+
+struct RankBar {
+  std::string layer;
+  int r = 0;  // 0: the method has no ranks
+  bool adapted = false;
+};
+
+// A kernel call and what it costs on a target.
+struct CallPoint {
+  std::string name, cost_class;
+  double macs = 0, bytes = 0, cycles = 0;
+};
+
+struct Roofline {
+  std::vector<CallPoint> calls = {};
+  double bytes_per_cycle = kNoValue;  // of the target's RAM
+};
+
 struct ReportTable {
   std::string title;
   std::vector<std::string> columns = {};
@@ -78,6 +104,9 @@ struct ReportData {
   std::optional<MemoryMap> memory = {};
   std::vector<CurvePoint> curve = {};
   std::vector<ConfusionMatrix> confusions = {};
+  std::vector<FrontPoint> front = {};
+  std::vector<RankBar> ranks = {};
+  Roofline roofline = {};
   std::vector<ReportTable> tables = {};
   std::string command = {};  // what makes this page again; may be empty
 };

@@ -65,7 +65,7 @@ footer { margin-top: 26px; color: var(--muted); font-size: 0.84rem; }
 svg { display: block; font-family: inherit; }
 .legend svg { display: inline; }
 svg.map { width: 100%; min-width: 720px; }
-svg.curve, svg.confusion { width: 100%; }
+svg.curve, svg.confusion, svg.scatter { width: 100%; }
 svg text { fill: var(--ink); font-size: 11px; }
 svg text.tick, svg text.class { fill: var(--muted); }
 svg text.axis { fill: var(--muted); font-size: 11.5px; }
@@ -100,6 +100,14 @@ svg text.line-label.s-validation { fill: var(--red); font-weight: 600; }
 .cell.right { fill: var(--blue); } .cell.wrong { fill: var(--orange); }
 svg text.count { pointer-events: none; }
 svg text.count.on-dark { fill: var(--on-dark); font-weight: 600; }
+.point { fill-opacity: 0.75; stroke: var(--frame); stroke-width: 0.8; }
+g:hover > .point { stroke: var(--ink); stroke-width: 1.6; }
+svg text.point-label { font-weight: 600; }
+.chosen { fill: var(--red); }
+.c-matrix { fill: var(--blue); } .c-depthwise { fill: var(--sky); }
+.c-elementwise { fill: var(--green); } .c-reduction { fill: var(--purple); }
+.c-nonlinear { fill: var(--orange); } .c-movement { fill: var(--muted); }
+.c-update { fill: var(--red); }
 @media (max-width: 560px) {
   main { padding: 24px 12px 36px; } section { padding: 16px 14px; }
   h1 { font-size: 1.5rem; }
