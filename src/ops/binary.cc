@@ -241,28 +241,35 @@ bool accepts_device(const LowerContext& context, const Lowered& lowered) {
          ft_device_add_accepts(&lowered.params_as<ft_binary_params>()) != 0;
 }
 
-#if defined(__x86_64__)
-bool available_vnni() { return ft_binary_s8_avx512vnni_available() != 0; }
-
-bool accepts_vnni(const LowerContext&, const Lowered& lowered) {
+// Equal shapes whose sum is one rounded line of both (linear_sum.h).
+bool accepts_line(const LowerContext&, const Lowered& lowered) {
   const auto& p = lowered.params_as<ft_binary_params>();
-  return ft_binary_s8_avx512vnni_accepts(&p) != 0;
+  ft_linear_sum sum{};
+  return p.pair.rank == 1 && p.pair.a_stride[0] == 1 &&
+         p.pair.b_stride[0] == 1 && ft_find_linear_sum(&p, &sum) != 0;
 }
 
-Status prepare_vnni(const LowerContext&, Lowered& lowered) {
+Status prepare_line(const LowerContext&, Lowered& lowered) {
   ft_linear_sum sum{};
   ft_find_linear_sum(&lowered.params_as<ft_binary_params>(), &sum);
   lowered.add_aux<ft_linear_sum>({&sum, 1});
   return ok_status();
 }
+
+#if defined(__x86_64__)
+bool available_vnni() { return ft_binary_s8_avx512vnni_available() != 0; }
 #endif
 
 constexpr KernelDef kKernels[] = {
+    {"ft_binary_line_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
+     accepts_line, prepare_line},
+    {"ft_binary_line_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
+     accepts_line, prepare_line},
     {"ft_binary_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr, accepts_device},
     {"ft_binary_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr, accepts_device},
 #if defined(__x86_64__)
     {"ft_binary_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
-     &ft_binary_s8_avx512vnni, accepts_vnni, prepare_vnni, 0, available_vnni},
+     &ft_binary_s8_avx512vnni, accepts_line, prepare_line, 0, available_vnni},
 #endif
     {"ft_binary_f32_hwy", Isa::kHighway, "f32,f32->f32", &ft_binary_f32_hwy},
     {"ft_binary_s8_hwy", Isa::kHighway, "s8,s8->s8", &ft_binary_s8_hwy,

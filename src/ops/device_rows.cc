@@ -47,6 +47,7 @@ uint32_t unread_inputs(const OpDef& op, const KernelDef& row) {
       &op == &kBfpDepthwiseConv2dInputGrad || &op == &kBfpConv2dWeightGrad;
   if (only_adds_scratch) return 0;
   if (&op == &kWideDepthwiseConv2d) return 0;  // weights can change
+  if (&op == &kBinary) return 0;               // has no weights
   return &op == &kBfpConv2dInputGrad ? 1u << 2 : 1u << 1 | 1u << 2;
 }
 

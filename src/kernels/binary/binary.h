@@ -46,7 +46,6 @@ void ft_binary_s8_hwy(const void* params, const ft_args* args);
 int ft_binary_s8_hwy_accepts(const ft_binary_params* p);
 /* Addition and subtraction of equal shapes; aux[0] = ft_linear_sum. */
 int ft_binary_s8_avx512vnni_available(void);
-int ft_binary_s8_avx512vnni_accepts(const ft_binary_params* p);
 void ft_binary_s8_avx512vnni(const void* params, const ft_args* args);
 
 #ifdef __cplusplus

@@ -46,12 +46,6 @@ static inline __m512i add_64(__m512i a, __m512i b, const line* l,
 
 int ft_binary_s8_avx512vnni_available(void) { return ft_has_avx512vnni(); }
 
-int ft_binary_s8_avx512vnni_accepts(const ft_binary_params* p) {
-  ft_linear_sum s;
-  return p->pair.rank == 1 && p->pair.a_stride[0] == 1 &&
-         p->pair.b_stride[0] == 1 && ft_find_linear_sum(p, &s);
-}
-
 void ft_binary_s8_avx512vnni(const void* params, const ft_args* args) {
   const ft_binary_params* p = (const ft_binary_params*)params;
   const int8_t* a = (const int8_t*)args->in[0];
