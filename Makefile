@@ -153,6 +153,7 @@ bench-planner: build $(VENV)/.setup
 	$(PYTHON) bench/planner.py
 	$(PYTHON) bench/planner_search.py
 	$(PYTHON) bench/planner_small.py
+	$(PYTHON) bench/cost_ranks.py
 	$(PYTHON) bench/planner_page.py docs/results
 
 # Fifty steps of every method on every processor, for hours.

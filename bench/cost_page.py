@@ -2,6 +2,7 @@
 and bench/cost_host.py left."""
 
 from pages import read, table
+from pictures import scatter
 from session import RESULTS, verdict
 
 CLASS_BAR, TOTAL_BAR, HOST_BAR = 20, 10, 25
@@ -49,6 +50,8 @@ def cost_model():
         bars(totals, "whole programs", TOTAL_BAR),
         bars(classes, "classes of ops", CLASS_BAR),
         "",
+        "![Predicted over counted instructions of whole programs](planner-costs.svg)",
+        "",
         *table(totals),
         "",
         "By class of op:",
@@ -76,4 +79,43 @@ def cost_host():
     return lines, rows
 
 
-SECTIONS = {"cost_model": cost_model, "cost_host": cost_host}
+def cost_ranks():
+    rows = read(RESULTS / "cost_ranks.json")
+    if not rows:
+        return [], []
+    lines = [
+        "## Ranks that fill a tile",
+        "",
+        "A LoRA step of all layers on this machine, whose fastest rows work on 16 "
+        "ranks at once: multiples of 16 against one less and one more (`python "
+        "bench/cost_ranks.py`). The search offers multiples of the tile, and parts of "
+        "one where RAM is short.",
+        "",
+        "![Time of a step over the rank](planner-ranks.svg)",
+        "",
+        *table(rows),
+    ]
+    return lines, rows
+
+
+def draw(folder):
+    """Pictures that the sections name."""
+    rows = [r for r in read(RESULTS / "cost_model.json") if r["class"] == "all"]
+    if rows:
+        series = {}
+        for r in rows:
+            series.setdefault(r["target"], []).append(
+                (r["measured_instructions"], r["predicted_instructions"],
+                 " ".join([r["model"], r["precision"], r["program"]])))  # fmt: skip
+        scatter(folder / "planner-costs.svg", series, "instructions, counted",
+                "instructions, predicted", log=True, diagonal=True)  # fmt: skip
+    series = {}
+    for r in read(RESULTS / "cost_ranks.json"):
+        series.setdefault(r["model"], []).append(
+            (r["rank"], r["step_us"], f"rank {r['rank']}: {r['step_us']} us"))
+    if series:
+        scatter(folder / "planner-ranks.svg", series, "rank of all layers",
+                "time of a step in us", lines=True)  # fmt: skip
+
+
+SECTIONS = {"cost_model": cost_model, "cost_host": cost_host, "cost_ranks": cost_ranks}

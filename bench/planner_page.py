@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from cost_page import SECTIONS as COSTS
+from cost_page import draw
 from pages import head, read, table, write
 from session import RESULTS, verdict
 
@@ -110,10 +111,12 @@ def searched():
         "Searched plans against fixed choices", "planner_search.json",
         "Accuracy on test samples that neither the search nor the trainings saw, "
         "of the plan that `fieldtune plan --search --target cortex-m7` chooses "
-        "in a budget, and of choices one would make without it, each with the "
-        "best of its precisions, optimizers and rates by that test "
-        "(`bench/planner_search.py`). `met`: the searched plan is best or within "
-        "half a point.")  # fmt: skip
+        "in a budget (stack included), and of choices one would make without it, "
+        "each in the precision and with the optimizer and rate that are best under "
+        "the task's tuning options, as in the table of methods. Means of five "
+        "seeds, the same for all (`bench/planner_search.py`). `held back` is what "
+        "the search itself expects. `met`: the searched plan is best or within half "
+        "a point.")  # fmt: skip
 
 
 def all_plans():
@@ -154,6 +157,7 @@ def main():
         lines += ["", *text]
         all_rows += [{"part": part, **row} for row in rows]
     write(Path(sys.argv[1]), "planner", lines, all_rows)
+    draw(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

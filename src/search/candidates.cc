@@ -9,6 +9,9 @@ namespace {
 
 constexpr double kMostEnergy = 0.9;
 
+// Models with no more layers have every set of them looked at.
+constexpr size_t kFewLayers = 4;
+
 int max_rank_of(const LayerSensitivity& layer) {
   return static_cast<int>(std::min(layer.rows, layer.columns));
 }
@@ -18,7 +21,8 @@ int aligned(int r, int tile, const LayerSensitivity& layer, int most) {
   return std::min({up, most, max_rank_of(layer)});
 }
 
-// One tile for all, two, and as many as hold most of a layer's energy.
+// One tile for all, two, and as many as hold most of a layer's energy; and
+// parts of a tile, which save RAM where there is little, but hardly time.
 std::vector<std::vector<int>> rank_choices(
     const CandidateSpace& space, std::span<const LayerSensitivity> layers,
     const std::vector<size_t>& chosen) {
@@ -30,6 +34,12 @@ std::vector<std::vector<int>> rank_choices(
                               space.max_rank));
     all.insert(std::move(ranks));
   };
+  for (int part = space.rank_tile / 2; part > 0; part /= 2) {
+    std::vector<int> ranks;
+    for (const size_t i : chosen)
+      ranks.push_back(std::min(part, max_rank_of(layers[i])));
+    all.insert(std::move(ranks));
+  }
   add([&](const LayerSensitivity&) { return space.rank_tile; });
   add([&](const LayerSensitivity&) { return 2 * space.rank_tile; });
   add([](const LayerSensitivity& l) {
@@ -104,6 +114,12 @@ std::vector<std::vector<size_t>> layer_sets(
   for (size_t k = 1; k < n; k *= 2) {
     add({order.end() - static_cast<ptrdiff_t>(k), order.end()});
     add({by_worth.begin(), by_worth.begin() + static_cast<ptrdiff_t>(k)});
+  }
+  for (size_t mask = 1; n <= kFewLayers && mask < size_t{1} << n; ++mask) {
+    std::vector<size_t> chosen;
+    for (size_t i = 0; i < n; ++i)
+      if ((mask >> i & 1) != 0) chosen.push_back(i);
+    add(std::move(chosen));
   }
   return sets;
 }

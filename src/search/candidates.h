@@ -15,7 +15,8 @@ struct CandidateSpace {
   std::vector<std::string> methods;
   std::vector<Precision> precisions;
   std::vector<std::string> optimizers;
-  int rank_tile = 4;  // ranks are multiples, where the layer has so many
+  // Ranks are multiples, where the layer has so many, or halves, quarters ...
+  int rank_tile = 4;
   int max_rank = 16;
   TrainingPlan common;  // base, target, head, epochs, budget of all
 };
@@ -38,7 +39,7 @@ struct CandidateGroup {
 
 // Sets of `layers` by index, each in the model's order: all of them, the last
 // 1, 2, 4 ..., and the 1, 2, 4 ... with the most Fisher information for each
-// byte of a rank.
+// byte of a rank; of up to four layers every other set too.
 std::vector<std::vector<size_t>> layer_sets(
     std::span<const LayerSensitivity> layers);
 

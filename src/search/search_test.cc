@@ -24,9 +24,20 @@ std::vector<LayerSensitivity> three_layers() {
           layer("b", 8, 8, 4, {0.95, 0.05}), layer("c", 2, 64, 2, {1.0})};
 }
 
-TEST(Candidates, SetsAreNestedFromTheEndAndByWorth) {
+TEST(Candidates, ManyLayersHaveNestedSetsOnly) {
+  std::vector<LayerSensitivity> five = three_layers();
+  five.push_back(layer("d", 8, 8, 0.1, {1.0}));
+  five.push_back(layer("e", 8, 8, 0.2, {1.0}));
+  for (const auto& set : layer_sets(five))
+    EXPECT_TRUE(set.size() == 1 || set.size() == 2 || set.size() == 4 ||
+                set.size() == 5);
+  EXPECT_LE(layer_sets(five).size(), 7u);
+}
+
+TEST(Candidates, SetsAreNestedFromTheEndAndByWorthAndAllOfFew) {
   const auto sets = layer_sets(three_layers());
-  const std::vector<std::vector<size_t>> want = {{0, 1, 2}, {2}, {1}, {1, 2}};
+  const std::vector<std::vector<size_t>> want = {
+      {0, 1, 2}, {2}, {1}, {1, 2}, {0}, {0, 1}, {0, 2}};
   EXPECT_EQ(sets, want);
 }
 
@@ -40,12 +51,12 @@ TEST(Candidates, RanksFollowTilesAndSpectra) {
   for (const Candidate& c : groups[0].candidates)
     for (const LayerChoice& choice : c.plan.layers) {
       EXPECT_LE(choice.r, choice.module == "c" ? 2 : 8);
-      EXPECT_TRUE(choice.r % 4 == 0 || choice.module == "c");
+      EXPECT_TRUE(choice.r % 4 == 0 || choice.r <= 2 || choice.module == "c");
     }
   for (size_t i = 1; i < groups[0].candidates.size(); ++i)
     EXPECT_GE(groups[0].candidates[i - 1].promise,
               groups[0].candidates[i].promise);
-  EXPECT_EQ(groups[1].candidates.size(), 4u);  // one for each set
+  EXPECT_EQ(groups[1].candidates.size(), 7u);  // one for each set
   EXPECT_EQ(groups[1].candidates[0].plan.layers[0].r, 0);
   EXPECT_EQ(groups[2].candidates.size(), 1u);
   EXPECT_TRUE(groups[2].candidates[0].plan.layers.empty());

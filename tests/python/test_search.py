@@ -63,7 +63,7 @@ def test_equal_seeds_give_equal_plans(job):
 
 def test_brute_force_confirms_what_halving_finds(job):
     """All plans in full, all folds: none is better within the budget, and none
-    beats a point of the front without more RAM, by more than a standard error."""
+    beats a point of the front without more RAM, by more than two standard errors."""
     options = ["--ram", "5K", "--methods", "lora,bitfit,ia3",
                "--finalists", 1000]  # fmt: skip
     found = search(job, *options)
@@ -74,7 +74,7 @@ def test_brute_force_confirms_what_halving_finds(job):
         p = point["accuracy"]
         best = max([q["accuracy"] for q in every["front"]
                     if q["ram_bytes"] <= point["ram_bytes"]], default=0)  # fmt: skip
-        assert best <= p + np.sqrt(p * (1 - p) / 48), (point, every["front"])
+        assert best <= p + 2 * np.sqrt(p * (1 - p) / 48), (point, every["front"])
 
 
 def test_budgets_that_nothing_meets(job):
