@@ -11,6 +11,7 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 
 import planner_models
 from session import cli, save, verdict
@@ -109,6 +110,31 @@ def optimum():
     save("planner_optimum", rows)
 
 
+def patches():
+    """Inference of the int8 models with their first convolutions in stripes."""
+    rows = []
+    for model in planner_models.models():
+        if model.stem not in planner_models.INT8:
+            continue
+        for target in ("cortex-m4", "cortex-m55", "riscv32"):
+            made = {}
+            for way in ("off", "auto"):
+                with tempfile.TemporaryDirectory() as folder:
+                    made[way] = cli.run_json(
+                        "compile", model, "--program", "infer", "--target", target,
+                        "--patches", way, "--out", f"{folder}/c")  # fmt: skip
+            off, auto = made["off"], made["auto"]
+            rows.append({
+                "model": model.name, "target": target,
+                "arena_bytes_whole": off["arena_bytes"],
+                "patches": auto["infer_patches"],
+                "arena_bytes": auto["arena_bytes"],
+                "arena_over_whole": round(auto["arena_bytes"] / off["arena_bytes"], 3),
+                "macs_over_whole": round(auto["infer_macs"] / off["infer_macs"], 3)})
+            print(rows[-1], flush=True)
+    save("planner_patches", rows)
+
+
 def regions():
     """Memories of an STM32H7: what is moved most into the fastest."""
     rows = []
@@ -170,7 +196,7 @@ def plan_time():
 
 
 BENCHES = {"methods": methods, "recompute": recompute, "optimum": optimum,
-           "regions": regions, "random": random_sets, "time": plan_time}
+           "patches": patches, "regions": regions, "random": random_sets, "time": plan_time}
 
 
 def main():

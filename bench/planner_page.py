@@ -97,6 +97,14 @@ def optimum():
         "nine activations, against all 512 subsets.")  # fmt: skip
 
 
+def patches():
+    return section(
+        "The first convolutions in stripes", "planner_patches.json",
+        "Printed inference (`fieldtune compile --program infer --patches auto`): the "
+        "stripes of rows that need the least RAM for at most 1.3 times the "
+        "multiply-accumulates; 0: none need less.")  # fmt: skip
+
+
 def regions():
     return section(
         "Several memories", "planner_regions.json",
@@ -141,7 +149,8 @@ def personal():
 
 SECTIONS = {"searched": searched, "all_plans": all_plans, "personal": personal,
             "placement": placement, "random_sets": random_sets,
-            "optimum": optimum, "recompute": recompute, "regions": regions,
+            "optimum": optimum, "recompute": recompute, "patches": patches,
+            "regions": regions,
             "plan_time": plan_time, **COSTS}  # fmt: skip
 
 

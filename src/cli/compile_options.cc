@@ -103,7 +103,7 @@ void CompileOptions::add_to(CLI::App& app) {
                  "of --flash: KEY.pub of 'fieldtune keygen'");
   app.add_flag("--unsigned", takes_unsigned,
                "of --flash: take images that nobody has signed");
-  add_keep_order(app, keep_order);
+  layout.add_to(app);
   app.add_flag("--costs", costs,
                "in the JSON, what each call has to do: how rows of kernels are "
                "priced (see plan --costs)");
@@ -143,7 +143,7 @@ Status CompileOptions::check() const {
 }
 
 PlanOptions CompileOptions::plan_for(const Target& device) const {
-  return plan_on(device, {.reorder = !keep_order});
+  return plan_on(device, layout.plan({}));
 }
 
 }  // namespace ft::cli

@@ -23,7 +23,8 @@ struct CompileOptions {
   int flash_adapters = 0;
   std::string public_key;
   bool sliced = false, takes_unsigned = false, json = false;
-  bool costs = false, on_features = false, keep_order = false;
+  bool costs = false, on_features = false;
+  LayoutOptions layout;
 
   void add_to(CLI::App& app);
   // The first contradiction or unknown word.

@@ -10,6 +10,7 @@
 
 #include "cli/output.h"
 #include "ops/all_ops.h"
+#include "passes/stripes.h"
 
 namespace ft::cli {
 namespace {
@@ -30,6 +31,18 @@ std::string unknown_kernel(const std::string& symbol) {
     for (const KernelDef& row : op->kernels)
       if (row.symbol == symbol) return {};
   return fmt::format("there is no kernel '{}'", symbol);
+}
+
+// "" if this is a value of --patches, else what is wrong.
+std::string unknown_patches(const std::string& word) {
+  if (word == "off" || word == "auto") return {};
+  int n = 0;
+  const char* end = word.data() + word.size();
+  const auto [rest, error] = std::from_chars(word.data(), end, n);
+  if (error == std::errc() && rest == end && n >= 2 && n <= kMostStripes)
+    return {};
+  return fmt::format("'{}' is neither off, auto nor from 2 to {}", word,
+                     kMostStripes);
 }
 
 }  // namespace
@@ -68,7 +81,7 @@ void KernelOptions::add_to(CLI::App& app) {
   app.add_flag("--exact", exact,
                "only kernels whose bits are equal on every machine");
   app.add_flag("--c99", c99, "only the portable C99 reference kernels");
-  add_keep_order(app, keep_order);
+  layout.add_to(app);
   app.add_option("--without-kernel", without,
                  "leave out a kernel, to compare it with the one that takes "
                  "its place; may be repeated")
@@ -76,11 +89,39 @@ void KernelOptions::add_to(CLI::App& app) {
       ->check(CLI::Validator(unknown_kernel, "NAME"));
 }
 
-void add_keep_order(CLI::App& app, bool& keep_order) {
+void LayoutOptions::add_to(CLI::App& app) {
   app.add_flag("--keep-order", keep_order,
                "run operations in the order of the model and of "
                "differentiation, instead of one that needs less memory; same "
                "bits");
+  app.add_option("--patches", patches,
+                 "compute the model's first convolutions in this many stripes "
+                 "of image rows, so that their large outputs never exist "
+                 "whole; rows between two stripes are computed twice; same "
+                 "bits. auto: as needs the least RAM for at most 1.3 times the "
+                 "multiply-accumulates, off: none")
+      ->capture_default_str()
+      ->check(CLI::Validator(unknown_patches, "off|auto|N"));
+}
+
+PlanOptions LayoutOptions::plan(PlanOptions options) const {
+  options.reorder = !keep_order;
+  options.stripes = patches == "off"    ? 0
+                    : patches == "auto" ? PlanOptions::kLeastRam
+                                        : std::stoi(patches);
+  return options;
+}
+
+Status LayoutOptions::check(
+    std::initializer_list<const Program*> programs) const {
+  if (patches == "off" || patches == "auto") return ok_status();
+  for (const Program* p : programs)
+    if (p != nullptr && stripes_of(p->graph) > 0) return ok_status();
+  return usage_error(fmt::format(
+      "--patches {}: nothing can be computed in so many stripes: it takes "
+      "convolutions at the beginning, of one image of as many rows, whose "
+      "outputs no backward pass needs",
+      patches));
 }
 
 void MethodOptions::add_to(CLI::App& app) {

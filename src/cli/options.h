@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,23 +27,28 @@ struct AdapterOptions {
   Result<std::vector<AdapterChoice>> choices() const;
 };
 
+// When and where values lie in the arena; same bits.
+struct LayoutOptions {
+  bool keep_order = false;
+  std::string patches = "off";
+  void add_to(CLI::App& app);
+  PlanOptions plan(PlanOptions options) const;
+  // Fails if --patches names a number and none of these programs is computed
+  // so.
+  Status check(std::initializer_list<const Program*> programs) const;
+};
+
 // How the step is computed and what it may use.
 struct KernelOptions {
   bool exact = false;
   bool c99 = false;
-  bool keep_order = false;
+  LayoutOptions layout;
   std::vector<std::string> without;
   void add_to(CLI::App& app);
   PlanOptions plan() const {
-    return {.exact = exact,
-            .c99_only = c99,
-            .without = without,
-            .reorder = !keep_order};
+    return layout.plan({.exact = exact, .c99_only = c99, .without = without});
   }
 };
-
-// --keep-order, of everything that plans.
-void add_keep_order(CLI::App& app, bool& keep_order);
 
 // How the adapter is stored.
 struct StorageOptions {

@@ -1,5 +1,7 @@
 #include "cli/plan_fields.h"
 
+#include "passes/stripes.h"
+
 namespace ft::cli {
 
 Json plan_fields(const Program& program) {
@@ -12,6 +14,7 @@ Json plan_fields(const Program& program) {
           {"ram_bytes", program.ram_bytes()},
           {"steps", program.calls.size()},
           {"macs", program.macs},
+          {"patches", stripes_of(program.graph)},
           {"plan_hash", plan_hash(program)}};
 }
 

@@ -44,8 +44,13 @@ class Knobs {
       knobs_.push_back(
           {"feature-cache", "yes", [](PlanJob& j) { j.on_features = true; }});
     knobs_.push_back(
-        {"keep-order", job_.kernels.keep_order ? "false" : "true",
-         [](PlanJob& j) { j.kernels.keep_order = !j.kernels.keep_order; }});
+        {"keep-order", job_.kernels.layout.keep_order ? "false" : "true",
+         [](PlanJob& j) {
+           j.kernels.layout.keep_order = !j.kernels.layout.keep_order;
+         }});
+    add_words(
+        "patches", job_.kernels.layout.patches, {"off", "auto"},
+        [](PlanJob& j) -> std::string& { return j.kernels.layout.patches; });
     add_words("precision", job_.method.precision, {"f32", "mixed", "integer"},
               [](PlanJob& j) -> std::string& { return j.method.precision; });
     add_words("optimizer", job_.optimizer.settings.optimizer,

@@ -23,19 +23,22 @@ std::vector<MemoryRegion> writable_regions(const Target& target) {
   return regions;
 }
 
-// The arena buffer behind an operand of call `c`. Where an output rolls over
-// its dying input both may begin at one offset.
+// The arena buffer that an operand of call `c` lies in. Where an output rolls
+// over its dying input both may begin at one offset.
 size_t buffer_of(const Program& program, const BufferRef& ref, int c,
                  bool is_output) {
   size_t found = program.arena.size();
+  int closest = -1;
   for (size_t i = 0; i < program.arena.size(); ++i) {
     const ArenaBuffer& b = program.arena[i];
-    if (b.offset != ref.offset || c < b.lifetime.first_use ||
-        b.lifetime.last_use < c)
+    if (ref.offset < b.offset || b.offset + b.lifetime.bytes <= ref.offset ||
+        c < b.lifetime.first_use || b.lifetime.last_use < c)
       continue;
-    if (found == program.arena.size() ||
-        (b.lifetime.first_use == c) == is_output)
-      found = i;
+    const int close = (b.offset == ref.offset ? 2 : 0) +
+                      ((b.lifetime.first_use == c) == is_output ? 1 : 0);
+    if (close <= closest) continue;
+    found = i;
+    closest = close;
   }
   return found;
 }

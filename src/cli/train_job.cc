@@ -106,6 +106,8 @@ class Job {
     FT_TRY(inference_,
            compile_inference(single.graph, methods, job_.kernels.plan(),
                              precision_, settings_.storage));
+    FT_TRY_STATUS(
+        job_.kernels.layout.check({&step_.program, &inference_.program}));
     return init_values(base);
   }
 

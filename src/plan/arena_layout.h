@@ -14,8 +14,9 @@
 namespace ft {
 
 struct ArenaLayout {
-  std::vector<ValueId> root;  // by value: whose buffer it shares
-  std::vector<int> index;     // by value, roots only: of `buffers`, or kNone
+  std::vector<ValueId> root;   // by value: whose buffer it shares
+  std::vector<size_t> offset;  // by value: where in that of `root`
+  std::vector<int> index;      // by value, roots only: of `buffers`, or kNone
   std::vector<ArenaBuffer> buffers;
   size_t arena_bytes = 0;
   size_t lower_bound_bytes = 0;
@@ -26,13 +27,20 @@ struct ArenaLayout {
     while (root[static_cast<size_t>(v)] != v) v = root[static_cast<size_t>(v)];
     return v;
   }
+  // Where a value begins in the buffer of its root.
+  size_t offset_of(ValueId v) const {
+    size_t sum = offset[static_cast<size_t>(v)];
+    for (; root[static_cast<size_t>(v)] != v; v = root[static_cast<size_t>(v)])
+      sum += offset[static_cast<size_t>(root[static_cast<size_t>(v)])];
+    return sum;
+  }
 };
 
 // Lifetimes of all buffers for one order of the nodes, and their placement.
 class ArenaPlanner {
  public:
-  // `order`: all nodes; those that are no views are calls, in this order.
-  // `overlaps`: by node, what its kernel row allows.
+  // `order`: all nodes; those with a call (has_no_call()) are calls, in this
+  // order. `overlaps`: by node, what its kernel row allows.
   ArenaPlanner(const Graph& graph, std::span<const NodeId> order,
                std::span<const Overlap> overlaps);
 
@@ -46,9 +54,12 @@ class ArenaPlanner {
   void share_buffers();
   void add_lifetimes();
   void find_rolling(std::span<const Overlap> overlaps);
+  void find_joins();
+  void roll_over(const Node& concat, ValueId image, int first);
   bool may_overwrite(int turn, ValueId in) const;
   ptrdiff_t num_readings(const Node& node, ValueId in) const;
-  void join(ValueId out, ValueId in);
+  void join(ValueId out, ValueId in, size_t offset);
+  void join_parts(const Node& concat);
   bool begins_here(ValueId v) const;
   int first_call_of(ValueId v) const;
 

@@ -38,7 +38,7 @@ std::map<int, size_t> bytes_by_step(std::span<const Lifetime> lifetimes,
     const auto shared = static_cast<ptrdiff_t>(shared_bytes(
         lifetimes[r.output].bytes, lifetimes[r.input].bytes, r.distance));
     change[lifetimes[r.output].first_use] -= shared;
-    change[lifetimes[r.output].first_use + 1] += shared;
+    change[lifetimes[r.input].last_use + 1] += shared;
   }
   for (const Lifetime& l : lifetimes) {
     change[l.first_use] += static_cast<ptrdiff_t>(l.bytes);
@@ -242,9 +242,14 @@ Placement place_buffers(std::span<const Lifetime> lifetimes, size_t alignment,
     Placement plan;
   };
   std::vector<Start> starts;
+  const size_t least =
+      (aligned_bound_bytes(lifetimes, alignment, rolling) + alignment - 1) /
+      alignment * alignment;
   for (Order& order :
        greedy_orders(lifetimes, fullest_step(lifetimes, rolling))) {
     Placement plan = placer.place(order);
+    plan.proven_bytes = least;
+    if (plan.is_optimal()) return plan;
     starts.push_back({std::move(order), std::move(plan)});
   }
   std::stable_sort(starts.begin(), starts.end(),
@@ -287,7 +292,7 @@ std::optional<std::pair<size_t, size_t>> overlap(
     return placement.offsets[i] + lifetimes[i].bytes;
   };
   const auto rolls = [&](size_t out, size_t in) {
-    return lifetimes[out].first_use == lifetimes[in].last_use &&
+    return lifetimes[out].first_use <= lifetimes[in].last_use &&
            std::ranges::any_of(rolling, [&](const Rolling& r) {
              return r.output == out && r.input == in &&
                     static_cast<ptrdiff_t>(placement.offsets[in]) -

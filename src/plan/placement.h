@@ -20,9 +20,10 @@ struct Lifetime {
   int last_use = 0;   // step index, inclusive; >= first_use
 };
 
-// A call that may write buffer `output` over buffer `input`: they are alive
-// together at that call alone, the first of the one and the last of the other.
-// They share bytes only if input's offset is at least output's + `distance`.
+// Calls that may write buffer `output` over buffer `input`: they are alive
+// together from the first call of the one to the last of the other, mostly one
+// call alone. They share bytes only if input's offset is at least output's +
+// `distance`.
 struct Rolling {
   size_t output = 0, input = 0;
   ptrdiff_t distance = 0;

@@ -135,9 +135,11 @@ TEST(Placement, OverlapCheckKnowsTheDistance) {
   EXPECT_FALSE(overlap(lifetimes, {24, {8, 0}}, rolling).has_value());
   EXPECT_TRUE(overlap(lifetimes, {24, {0, 8}}, rolling).has_value());
   EXPECT_TRUE(overlap(lifetimes, {24, {7, 0}}, rolling).has_value());
-  // The input is read again at the call behind.
+  // Over several calls it is the same distance; without one they must not meet.
   const std::vector<Lifetime> longer = {{16, 0, 3}, {16, 2, 3}};
-  EXPECT_TRUE(overlap(longer, {24, {8, 0}}, rolling).has_value());
+  EXPECT_FALSE(overlap(longer, {24, {8, 0}}, rolling).has_value());
+  EXPECT_TRUE(overlap(longer, {24, {7, 0}}, rolling).has_value());
+  EXPECT_TRUE(overlap(longer, {24, {8, 0}}).has_value());
 }
 
 TEST(Placement, EmptyAndSingle) {

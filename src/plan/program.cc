@@ -8,9 +8,11 @@
 
 #include "base/hash.h"
 #include "ops/verify.h"
+#include "passes/stripes.h"
 #include "plan/arena_layout.h"
 #include "plan/operator_order.h"
 #include "plan/select_kernel.h"
+#include "plan/striped_program.h"
 
 namespace ft {
 namespace {
@@ -47,11 +49,10 @@ class Planner {
   Graph& graph() { return program_.graph; }
   static size_t at(int id) { return static_cast<size_t>(id); }
 
-  // Views have no call.
   Status select_kernels() {
     for (NodeId n = 0; n < graph().num_nodes(); ++n) {
       const Node& node = graph().node(n);
-      if (node.op->is_view) continue;
+      if (has_no_call(node)) continue;
       FT_TRY(SelectedKernel selected, select_kernel(graph(), node, options_));
       const NodeView view = view_of(graph(), node);
       program_.macs += node.op->macs ? node.op->macs(view) : 0;
@@ -89,7 +90,8 @@ class Planner {
     std::iota(given.begin(), given.end(), 0);
     ArenaPlanner as_given(graph(), given, overlaps);
     std::vector<NodeId> order = given;
-    if (options_.reorder) order = order_for_peak(graph(), overlaps, kOrderWork);
+    if (options_.reorder && stripes_of(graph()) == 0)
+      order = order_for_peak(graph(), overlaps, kOrderWork);
     FT_TRY(layout_, ArenaPlanner(graph(), order, overlaps)
                         .place(options_.alignment, options_.placement_rounds));
     if (order == given) return ok_status();
@@ -157,7 +159,8 @@ class Planner {
     }
     const int index = layout_.index[at(r)];
     FT_CHECK(index != kNone);
-    return {Space::kArena, program_.arena[at(index)].offset};
+    return {Space::kArena,
+            program_.arena[at(index)].offset + layout_.offset_of(v)};
   }
 
   void bind_call(size_t c) {
@@ -242,7 +245,13 @@ void AlignedBytes::Free::operator()(std::byte* p) const {
 }
 
 Result<Program> build_program(Graph graph, const PlanOptions& options) {
-  return Planner(std::move(graph), options).run();
+  if (options.stripes == 0) return Planner(std::move(graph), options).run();
+  PlanOptions quick = options;
+  quick.placement_rounds = 0;
+  quick.reorder = false;
+  return build_in_stripes(graph, options.stripes, [&](Graph g, bool hasty) {
+    return Planner(std::move(g), hasty ? quick : options).run();
+  });
 }
 
 std::vector<const ArenaBuffer*> fullest_buffers(const Program& program) {

@@ -108,6 +108,11 @@ struct PlanOptions {
   // Calls may run in another order than the graph's nodes where the arena gets
   // smaller (plan/operator_order.h); same bits.
   bool reorder = true;
+  // The model's first activations in so many stripes of rows, never whole
+  // (passes/stripes.h); 0: whole; kLeastRam: as needs the least RAM. Same bits,
+  // more multiply-accumulates.
+  static constexpr int kLeastRam = -1;
+  int stripes = 0;
 };
 
 // Verifies the graph and compiles it. Fails with kInvalidInput naming op,

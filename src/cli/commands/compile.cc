@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/plan_file.h"
 #include "formats/tflite/import.h"
+#include "passes/stripes.h"
 #include "train/adapted_model.h"
 
 namespace ft::cli {
@@ -63,6 +64,8 @@ Json fields_of(const CompileOptions& options, const Target& target,
       {"store_bytes", s.store_bytes},
       {"plan_hash", plan_hash(model.train ? *model.train : *model.infer)},
       {"infer_plan_hash", model.store.plan_hash},
+      {"infer_macs", model.infer->macs},
+      {"infer_patches", stripes_of(model.infer->graph)},
       {"flash_adapters", model.store.adapters},
       {"state_bytes",
        codegen::state_bytes(s.persistent_bytes, model.train != nullptr)}};
@@ -84,6 +87,8 @@ Status write(const CompileOptions& options, const Target& target,
            with_model_output(*model.infer, options.plan_for(target)));
     model.infer = &printed_infer;
   }
+  FT_TRY_STATUS(
+      options.layout.check({model.infer, model.train, model.features}));
   FT_TRY(const codegen::PrintedModel printed,
          codegen::print_device_model(model));
   FolderFiles files;

@@ -32,8 +32,8 @@ struct Options {
     app.add_flag("--explain", explain,
                  "say which tensors make the peak, and what the step would "
                  "need with one option changed: recompute, "
-                 "recompute-limit, keep-order, precision, optimizer, "
-                 "adapter-dtype, rank, batch, accumulate");
+                 "recompute-limit, keep-order, patches, precision, "
+                 "optimizer, adapter-dtype, rank, batch, accumulate");
     app.add_flag("--feature-cache", job.on_features,
                  "of training on what the frozen layers in front answered once "
                  "(train --feature-cache)");
@@ -134,6 +134,7 @@ Status run(const Options& options) {
     return explain_what_does_not_fit(options, job, planned.status());
   if (!planned.ok()) return planned.status();
   const CompiledStep& step = planned.value();
+  FT_TRY_STATUS(job.kernels.layout.check({&step.program}));
   if (options.pictures.given()) {
     FT_TRY(const ReportData data,
            plan_report(job.model, step.program, job.target));

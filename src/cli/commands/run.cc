@@ -12,6 +12,7 @@
 #include "data/npy.h"
 #include "exec/session.h"
 #include "ir/real_values.h"
+#include "passes/stripes.h"
 #include "train/adapted_model.h"
 #include "train/samples.h"
 
@@ -115,6 +116,7 @@ Status run(const Options& options) {
   FT_TRY(const AdaptedModel model,
          load_adapted_model(options.model, choices, options.kernels.plan(),
                             options.seq_len));
+  FT_TRY_STATUS(options.kernels.layout.check({&model.step.program}));
   const Graph& base = model.base.graph;
   int seq_len = 0;  // the one asked for, or the adapter's
   if (takes_tokens(base))
@@ -147,6 +149,8 @@ Status run(const Options& options) {
                 {"samples", samples},
                 {"shape", shape},
                 {"dtype", name_of(y_type.dtype)},
+                {"arena_bytes", model.step.program.arena_bytes},
+                {"patches", stripes_of(model.step.program.graph)},
                 {"infer_us", runner.median_us()},
                 {"arena_bytes", model.step.program.arena_bytes}},
                options.json);
