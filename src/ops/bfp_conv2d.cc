@@ -53,7 +53,9 @@ Status finish(const NodeView& node, const ft_conv_params& conv, size_t s8_input,
       .exponent = split_factor(factor).exponent,
       .is_s8 = is_s8(node, s8_input),
       .guard = 0,
-      .parts = node.attrs->get_int("overwrites") != 0 ? FT_BFP_TWICE : 0};
+      .parts = node.attrs->get_int("overwrites") != 0 ? FT_BFP_TWICE : 0,
+      .add_multiplier = 0,
+      .add_shift = 0};
   if (p.is_s8) p.conv.x_zero_point = node.in(s8_input).quant.zero_point[0];
   lowered.set_params(p);
   lowered.scratch_bytes =
@@ -86,7 +88,7 @@ double largest_scale(const NodeView& node, size_t i) {
   return static_cast<double>(largest);
 }
 
-// dy, dy_exp, w, w_exp, predicted
+// dy, dy_exp, w, w_exp, predicted, addend, addend_exp
 Result<std::vector<TensorType>> infer_input_grad(const NodeView& node) {
   FT_TRY_STATUS(check_bfp(node, 0, 1));
   if (is_s8(node, 2)) {
@@ -99,7 +101,16 @@ Result<std::vector<TensorType>> infer_input_grad(const NodeView& node) {
   }
   FT_TRY_STATUS(check_state(node, 4));
   FT_TRY(const Shape dx, TwinView(node, {0, 2}).infer(kConv2dInputGrad));
-  return result_types(dx, factor_of(node, 0) * largest_scale(node, 2));
+  if (!node.has(5)) {
+    if (node.has(6)) return node.error("has an exponent of an addend alone");
+    return result_types(dx, factor_of(node, 0) * largest_scale(node, 2));
+  }
+  FT_TRY_STATUS(check_bfp(node, 5, 6));
+  if (node.shape(5) != dx)
+    return node.error(fmt::format("the addend is {}, the gradient {}",
+                                  node.in(5).to_string(), dx.to_string()));
+  return std::vector<TensorType>{bfp_type(dx, node.in(5).quant.scale[0]),
+                                 exponent_type()};
 }
 
 // Fewest bits by which dy must be shorter for a sum of `terms` products with
@@ -108,6 +119,19 @@ int32_t guard_bits(int64_t terms) {
   int32_t guard = 0;
   while (terms * ((int64_t{32768} >> guard) + 1) * 128 > INT32_MAX) ++guard;
   return guard;
+}
+
+// One more row of mantissas, and the gradient's unit in the addend's; `factor`:
+// of the gradient.
+void add_addend(const NodeView& node, double factor, Lowered& lowered) {
+  if (!node.has(5)) return;
+  const auto units = static_cast<double>(split_factor(factor).factor);
+  const FixedFactor f = fixed_factor(units / factor_of(node, 5));
+  auto p = lowered.params_as<ft_bfp_conv2d_params>();
+  p.add_multiplier = f.multiplier;
+  p.add_shift = f.exponent + 31;
+  lowered.set_params(p);
+  lowered.scratch_bytes += static_cast<size_t>(p.conv.in_c) * sizeof(int16_t);
 }
 
 Status lower_input_grad(const LowerContext& context, Lowered& lowered) {
@@ -119,7 +143,10 @@ Status lower_input_grad(const LowerContext& context, Lowered& lowered) {
                                      node.out(0).shape));
   const double largest = largest_scale(node, 2);
   FT_TRY_STATUS(finish(node, conv, 2, factor_of(node, 0) * largest, lowered));
-  if (!is_s8(node, 2)) return ok_status();
+  if (!is_s8(node, 2)) {
+    add_addend(node, factor_of(node, 0) * largest, lowered);
+    return ok_status();
+  }
   lowered.scratch_bytes = static_cast<size_t>(conv.in_c) * sizeof(int32_t) +
                           static_cast<size_t>(conv.out_c) * sizeof(int16_t);
   ft_bfp_conv2d_params p = lowered.params_as<ft_bfp_conv2d_params>();
@@ -128,6 +155,7 @@ Status lower_input_grad(const LowerContext& context, Lowered& lowered) {
     return node.error(fmt::format("sums of {} products are too long",
                                   w[0] / conv.groups * w[1] * w[2]));
   lowered.set_params(p);
+  add_addend(node, factor_of(node, 0) * largest, lowered);
   std::vector<int32_t> share;
   for (const float s : channel_scales(node.in(2), conv.out_c))
     share.push_back(static_cast<int32_t>(
@@ -203,6 +231,7 @@ Status prepare_input_grad_armdsp(const LowerContext& context,
   pack_input_grad(context, lowered);
   lowered.scratch_bytes =
       in_c * 4 + taps * (2 * sizeof(int32_t) + out_c * sizeof(int16_t));
+  if (context.view.has(5)) lowered.scratch_bytes += in_c * sizeof(int16_t);
   return ok_status();
 }
 
@@ -254,7 +283,8 @@ int64_t macs(const NodeView& node) {
 }
 int64_t macs_input_grad(const NodeView& node) {
   const Shape& w = node.shape(2);
-  const int64_t times = node.attrs->get_int("overwrites") != 0 ? 2 : 1;
+  const bool twice = node.attrs->get_int("overwrites") != 0 || node.has(5);
+  const int64_t times = twice ? 2 : 1;
   return times * node.shape(0).num_elements() * w[1] * w[2] * w[3];
 }
 int64_t macs_weight_grad(const NodeView& node) {
@@ -333,6 +363,7 @@ Overlap overlap_input_grad(const KernelDef& /*row*/,
                            const LowerContext& context,
                            const Lowered& lowered) {
   const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  if (context.view.has(5)) return elements_overlap(context.view, 5);
   if (p.parts != FT_BFP_TWICE) return {};
   return gradients_overlap(context.view, p.conv);
 }
@@ -353,7 +384,7 @@ constinit const OpDef kBfpConv2dInputGrad = {
     .name = "bfp_conv2d_input_grad",
     .cost_class = CostClass::kMatrix,
     .min_inputs = 3,
-    .max_inputs = 5,
+    .max_inputs = 7,
     .infer = infer_input_grad,
     .lower = lower_input_grad,
     .kernels = kInputGradKernels,

@@ -51,7 +51,8 @@ std::vector<OpExample> bfp_conv2d_input_grad_examples() {
                       {"dilation_h", 2},
                       {"dilation_w", 2}};
   const TensorType dy = bfp_type({2, 3, 6, 4}, 1.25f);
-  return and_overwriting(
+  const TensorType addend = bfp_type({2, 5, 7, 3}, 1.7f);
+  std::vector<OpExample> all = and_overwriting(
       {{.inputs = {dy, kExp, s8_per_channel({4, 3, 2, 3}, 0), kExp, kExp},
         .attrs = strided,
         .absent = {3}},
@@ -62,6 +63,16 @@ std::vector<OpExample> bfp_conv2d_input_grad_examples() {
        {.inputs = {bfp_type({1, 2, 2, 6}, 1), kExp, bfp_type({6, 3, 3, 2}, 1),
                    kExp, kExp},
         .attrs = grouped}});
+  all.push_back({.inputs = {dy, kExp, s8_per_channel({4, 3, 2, 3}, 0), kExp,
+                            kExp, addend, kExp},
+                 .attrs = strided,
+                 .absent = {3},
+                 .note = "added to another"});
+  all.push_back({.inputs = {dy, kExp, bfp_type({4, 3, 2, 3}, 1), kExp, kExp,
+                            addend, kExp},
+                 .attrs = strided,
+                 .absent = {4}});
+  return all;
 }
 
 std::vector<OpExample> bfp_conv2d_weight_grad_examples() {

@@ -48,13 +48,14 @@ std::vector<double> real_of(const Example& x, ValueId v, ValueId e) {
 struct Pair {
   const OpDef *op, *twin;
   std::vector<std::pair<size_t, size_t>> inputs;
+  std::pair<size_t, size_t> addend = {};  // what the op adds to the twin's
 };
 
 const std::vector<Pair>& pairs() {
   using namespace ops;
   static const std::vector<Pair> kPairs = {
       {&kBfpConv2d, &kConv2d, {{0, 3}, {1, 2}, {4, 5}}},
-      {&kBfpConv2dInputGrad, &kConv2dInputGrad, {{0, 1}, {2, 3}}},
+      {&kBfpConv2dInputGrad, &kConv2dInputGrad, {{0, 1}, {2, 3}}, {5, 6}},
       {&kBfpConv2dWeightGrad, &kConv2dWeightGrad, {{0, 3}, {1, 2}}},
       {&kBfpDepthwiseConv2dInputGrad,
        &kDepthwiseConv2dInputGrad,
@@ -90,7 +91,9 @@ ValueId input_at(const Example& x, size_t i) {
 // Exponents near each other, so that no operand drowns another.
 void set_exponents(const Pair& pair, Example& x, uint64_t seed) {
   const Random random(seed, "exponents");
-  for (const auto& [value, exponent] : pair.inputs)
+  std::vector<std::pair<size_t, size_t>> inputs = pair.inputs;
+  if (pair.addend.second != 0) inputs.push_back(pair.addend);
+  for (const auto& [value, exponent] : inputs)
     if (const ValueId e = input_at(x, exponent); e != kNone)
       x.values[static_cast<size_t>(e)].as<int32_t>()[0] =
           static_cast<int32_t>(random.below(value, 6)) - 15;
@@ -133,6 +136,13 @@ std::vector<double> twin_result(const Pair& pair, const Example& x,
   return {real.begin(), real.end()};
 }
 
+void add_addend(const Pair& pair, const Example& x, std::vector<double>& to) {
+  const auto& [value, exponent] = pair.addend;
+  if (value == 0 || input_at(x, value) == kNone) return;
+  const auto real = real_of(x, input_at(x, value), input_at(x, exponent));
+  for (size_t i = 0; i < to.size(); ++i) to[i] += real[i];
+}
+
 TEST(BlockFloatingPoint, EqualsTheFloatTwinInDouble) {
   for (const Pair& pair : pairs())
     for (const OpExample& example : pair.op->examples())
@@ -146,7 +156,8 @@ TEST(BlockFloatingPoint, EqualsTheFloatTwinInDouble) {
         Attrs attrs = example.attrs;
         if (pair.twin == &ops::kBinary)
           attrs.set("kind", pair.op == &ops::kBfpMul ? "mul" : "add");
-        const std::vector<double> expected = twin_result(pair, x, attrs);
+        std::vector<double> expected = twin_result(pair, x, attrs);
+        add_addend(pair, x, expected);
         ASSERT_TRUE(evaluate(x.graph, x.values).ok());
         const auto got = real_of(x, x.node().outputs[0], x.node().outputs[1]);
         double largest = 0, worst = 0;

@@ -16,6 +16,7 @@ void overwrite_gradients(Graph& graph) {
     Node& node = graph.node(id);
     if ((node.op == &ops::kBfpConv2dInputGrad ||
          node.op == &ops::kBfpDepthwiseConv2dInputGrad) &&
+        node.inputs.size() <= 5 &&  // one with an addend lies over that
         last_reader[static_cast<size_t>(node.inputs[0])] == id)
       node.attrs.set("overwrites", int64_t{1});
   }

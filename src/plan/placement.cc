@@ -169,6 +169,10 @@ std::vector<Order> greedy_orders(std::span<const Lifetime> lifetimes,
       sorted_by([&](const Lifetime& l) {
         return std::pair(nearness(l), l.last_use);
       }),
+      // Against time: what a rolling output is written over comes behind it,
+      // and lies above.
+      sorted_by(
+          [](const Lifetime& l) { return std::pair(l.bytes, l.last_use); }),
   };
 }
 

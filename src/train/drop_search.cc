@@ -15,7 +15,8 @@ std::set<ValueId> drop_nothing(const Graph&, NodeId) { return {}; }
 // First gradients lie over those they come from, which costs a second look at
 // each of them; then values are dropped, which costs whole layers. Keeps as
 // many as the budget has room for, small ones first: the search is over how
-// many, then over some of the others.
+// many, then over some of the others. Then large ones first, whose room many
+// small ones may have taken; the way with the least work counts.
 class DropSearch {
  public:
   DropSearch(size_t ram_bytes, const CompileWith& compile)
@@ -35,12 +36,19 @@ class DropSearch {
           std::ranges::stable_sort(by_size_, {}, [&g](ValueId v) {
             return g.value(v).type.num_bytes();
           });
+          if (by_size_.empty()) return all;
+          const size_t largest = g.value(by_size_.back()).type.num_bytes();
+          while (g.value(by_size_[first_large_]).type.num_bytes() * 2 < largest)
+            ++first_large_;
           return all;
         },
         true));
     if (!fits()) return std::move(*best_);
     FT_TRY_STATUS(keep_small_ones());
-    FT_TRY_STATUS(keep_some_others());
+    FT_TRY_STATUS(keep_some_others(0));
+    kept_.clear();
+    FT_TRY_STATUS(keep_some_others(first_large_));
+    FT_TRY_STATUS(keep_some_others(0));
     return std::move(*best_);
   }
 
@@ -54,7 +62,7 @@ class DropSearch {
     return ok_status();
   }
 
-  // Whether the step fits with `kept`; then it is the best one.
+  // Whether the step fits with `kept`, which then are kept.
   Result<bool> keep(std::set<ValueId> kept) {
     FT_TRY(CompiledStep step,
            compile_(
@@ -66,7 +74,7 @@ class DropSearch {
                },
                true));
     if (step.program.ram_bytes() > ram_bytes_) return false;
-    best_ = std::move(step);
+    if (step.program.macs < best_->program.macs) best_ = std::move(step);
     kept_ = std::move(kept);
     return true;
   }
@@ -82,12 +90,13 @@ class DropSearch {
     return ok_status();
   }
 
-  // Spread over the network, so that no way from a kept value is long.
-  Status keep_some_others() {
+  // Of all but the `first` smallest. Spread over the network, so that no way
+  // from a kept value is long.
+  Status keep_some_others(size_t first) {
     constexpr size_t kTries = 24;
     std::vector<ValueId> others;
-    for (const ValueId v : by_size_)
-      if (!kept_.contains(v)) others.push_back(v);
+    for (size_t i = first; i < by_size_.size(); ++i)
+      if (!kept_.contains(by_size_[i])) others.push_back(by_size_[i]);
     std::ranges::sort(others);
     size_t tries = 0;
     for (size_t step = others.size() / 2; step > 0; step /= 2)
@@ -104,6 +113,7 @@ class DropSearch {
   const CompileWith& compile_;
   std::optional<CompiledStep> best_;
   std::vector<ValueId> by_size_;
+  size_t first_large_ = 0;  // in by_size_
   std::set<ValueId> kept_;
 };
 

@@ -9,6 +9,7 @@
 #include "ops/append.h"
 #include "passes/dead_code.h"
 #include "passes/early_updates.h"
+#include "passes/fuse_gradient_sums.h"
 #include "passes/fuse_updates.h"
 #include "passes/int8_sides.h"
 #include "passes/integerize.h"
@@ -144,7 +145,10 @@ Result<CompiledStep> compile_step(const Graph& base,
   if (settings.precision == Precision::kInteger)
     FT_TRY_STATUS(integerize(graph));
   if (settings.fuse_updates) fuse_updates(graph);
-  if (overwrites) overwrite_gradients(graph);
+  if (overwrites) {
+    fuse_gradient_sums(graph);
+    overwrite_gradients(graph);
+  }
   FT_TRY(Program program, build_program(std::move(graph), settings.plan));
   return CompiledStep{std::move(program), std::move(a.adapted),
                       std::move(a.learned)};

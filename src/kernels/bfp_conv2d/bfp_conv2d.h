@@ -9,9 +9,11 @@
  *   aux: with a bias: multiplier and shift, from its unit to that of the sums
  *   out: y int16 [n, out_h, out_w, out_c], y_exp [1]
  * bfp_conv2d_input_grad
- *   in:  dy int16, dy_exp, w int8 or int16, w_exp? (int16 w), predicted? [1]
+ *   in:  dy int16, dy_exp, w int8 or int16, w_exp? (int16 w), predicted? [1],
+ *        addend? int16 as dx, addend_exp? [1]
  *   aux: Q15 share of each of out_c channels' scale in the largest (int8 w)
- *   out: dx int16 [n, in_h, in_w, in_c], dx_exp
+ *   out: dx int16 [n, in_h, in_w, in_c], dx_exp; with an addend what bfp_add
+ *        makes of it and the gradient, and dx may be the addend
  * bfp_conv2d_weight_grad
  *   in:  x int8 or int16, dy int16, dy_exp, x_exp?, predicted? [1]
  *   out: dw int16 [out_c, k_h, k_w, in_c / groups], dw_exp
@@ -19,7 +21,8 @@
  * An input gradient of FT_BFP_TWICE may lie over dy (ops/overlap.h).
  * `predicted` is updated in place. Scratch: int64 for a row of the output (its
  * last dimension); with int8 x bfp_conv2d adds int16 [k_h, k_w, in_c / groups];
- * with int8 w the input gradient has int32 [in_c] and int16 [out_c]. The weight
+ * with int8 w the input gradient has int32 [in_c] and int16 [out_c]; an addend
+ * asks for int16 [in_c] more. The weight
  * gradient sums ft_weight_grad_lanes() output channels at a time, [lanes, k_w,
  * in_c / groups]: int64, and with int8 x int32 (int32 alone up to 256 pixels)
  * and int16 [4, k_w, in_c / groups], to which the row of DSP adds what
@@ -41,6 +44,8 @@ typedef struct {
   int32_t is_s8;    /* x (forward, weight gradient) or w (input gradient) */
   int32_t guard;
   int32_t parts; /* FT_BFP_*, of input gradients */
+  /* The gradient's unit in the addend's: multiplier * 2^(shift - 31). */
+  int32_t add_multiplier, add_shift;
 } ft_bfp_conv2d_params;
 
 enum { FT_WEIGHT_GRAD_LANES = 4, FT_WEIGHT_GRAD_PIXELS = 4 };

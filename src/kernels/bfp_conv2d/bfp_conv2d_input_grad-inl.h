@@ -3,6 +3,7 @@
 #include "kernels/bfp/row.h"
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
 #include "kernels/bfp_conv2d/gradient_pixel.h"
+#include "kernels/bfp_conv2d/input_grad_run.h"
 
 typedef struct {
   const ft_bfp_conv2d_params* p;
@@ -127,29 +128,23 @@ void FT_BFP_ROW(ft_bfp_conv2d_input_grad)(const void* params,
   const int32_t* w_exp = (const int32_t*)args->in[3];
   const ft_conv_params* conv = &p->conv;
   const int32_t pixels = conv->batch * conv->in_h * conv->in_w;
-  int32_t* predicted = (int32_t*)args->in[4];
-  int32_t* dx_exp = (int32_t*)args->out[1];
-  int16_t* dx = (int16_t*)args->out[0];
+  int64_t* wide = (int64_t*)args->scratch;
+  int32_t* narrow = (int32_t*)args->scratch;
+  int64_t exponent = (int64_t) * (const int32_t*)args->in[1] + p->exponent;
   context c;
-  ft_bfp_matrix m =
-      ft_bfp_matrix_of(fill_s16, &c, pixels, conv->in_c, args->scratch);
-  int32_t shift;
+  ft_bfp_matrix m = ft_bfp_matrix_of(fill_s16, &c, pixels, conv->in_c, wide);
+  exponent += w_exp ? *w_exp : p->guard;
   m.parts = p->parts;
-  m.bits = dx_exp;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.w = args->in[2];
   if (p->is_s8) {
-    ft_bfp_matrix narrow = m;
-    narrow.fill_s32 = fill_s8;
+    ft_bfp_matrix of_s32 = m;
+    of_s32.fill_s32 = fill_s8;
     c.share = (const int32_t*)args->aux[0];
-    c.scaled = (int16_t*)((int32_t*)args->scratch + conv->in_c);
-    shift = ft_bfp_run(&narrow, predicted, dx);
+    c.scaled = (int16_t*)(narrow + conv->in_c);
+    ft_input_grad_run(p, args, &of_s32, exponent, c.scaled + conv->out_c);
   } else {
-    shift = ft_bfp_run(&m, predicted, dx);
+    ft_input_grad_run(p, args, &m, exponent, (int16_t*)(wide + conv->in_c));
   }
-  ft_bfp_set_exponent(&m,
-                      (int64_t) * (const int32_t*)args->in[1] +
-                          (w_exp ? *w_exp : p->guard) + shift + p->exponent,
-                      dx_exp);
 }

@@ -3,12 +3,13 @@
  *
  * aux: shares as the C99 row has them; weights [in_c / 2][k_h * k_w][out_c]
  * [2 channels] as bytes, in_c rounded up to an even number and out_c to one of
- * 4. scratch: int32 [in_c], int16 [k_h * k_w, out_c], and a run for each of
- * k_h * k_w. */
+ * 4. scratch: int32 [in_c], a run for each of k_h * k_w, int16 [k_h * k_w,
+ * out_c], and int16 [in_c] for an addend. */
 #include "kernels/bfp/armdsp.h"
 #include "kernels/bfp/bfp.h"
 #include "kernels/bfp_conv2d/bfp_conv2d.h"
 #include "kernels/bfp_conv2d/gradient_pixel.h"
+#include "kernels/bfp_conv2d/input_grad_run.h"
 
 /* Kernel elements next to each other that meet dy. */
 typedef struct {
@@ -72,25 +73,22 @@ static void fill(const void* ctx, int32_t pixel, int32_t* acc) {
 void ft_bfp_conv2d_input_grad_armdsp(const void* params, const ft_args* args) {
   const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
   const ft_conv_params* conv = &p->conv;
+  const int32_t taps = conv->k_h * conv->k_w;
   int32_t* acc = (int32_t*)args->scratch;
-  int32_t* dx_exp = (int32_t*)args->out[1];
   context c;
   ft_bfp_matrix m = ft_bfp_matrix_of(
       NULL, &c, conv->batch * conv->in_h * conv->in_w, conv->in_c, acc);
-  int32_t shift;
   m.fill_s32 = fill;
   m.parts = p->parts;
-  m.bits = dx_exp;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.share = (const int32_t*)args->aux[0];
   c.w = (const int8_t*)args->aux[1];
   c.out_c = (conv->out_c + 3) / 4 * 4;
   c.runs = (run*)(acc + conv->in_c + conv->in_c % 2);
-  c.pixels = (int16_t*)(c.runs + conv->k_h * conv->k_w);
-  shift = ft_bfp_run(&m, (int32_t*)args->in[4], (int16_t*)args->out[0]);
-  ft_bfp_set_exponent(
-      &m,
-      (int64_t) * (const int32_t*)args->in[1] + p->guard + shift + p->exponent,
-      dx_exp);
+  c.pixels = (int16_t*)(c.runs + taps);
+  ft_input_grad_run(
+      p, args, &m,
+      (int64_t) * (const int32_t*)args->in[1] + p->guard + p->exponent,
+      c.pixels + taps * c.out_c);
 }

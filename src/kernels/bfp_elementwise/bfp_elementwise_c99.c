@@ -1,3 +1,4 @@
+#include "kernels/bfp/addition.h"
 #include "kernels/bfp/bfp.h"
 #include "kernels/bfp_elementwise/bfp_elementwise.h"
 
@@ -19,63 +20,19 @@ void ft_bfp_dequantize_c99(const void* params, const ft_args* args) {
   *(int32_t*)args->out[1] = p->exponent;
 }
 
-static int32_t bits_of(const int16_t* v, int32_t count) {
-  int32_t all = 0, i;
-  for (i = 0; i < count; ++i) all |= v[i] < 0 ? -v[i] : v[i];
-  return ft_bit_length((uint32_t)all);
-}
-
-/* 20 bits below the result's unit, to which operands are brought. */
-enum { GUARD = 20 };
-
-/* Shifts of the operands to it (down if positive), and b's multiplier. */
-typedef struct {
-  int32_t a_shift, b_shift, multiplier;
-} addition;
-
-static int16_t add_any(const addition* s, int16_t a, int16_t b) {
-  const int64_t va = ft_shift_round(a, s->a_shift);
-  const int64_t vb = ft_shift_round((int64_t)b * s->multiplier, s->b_shift);
-  return ft_saturate_s16(ft_shift_round(va + vb, GUARD));
-}
-
-/* The same where neither operand is far smaller than the other. */
-static void add_alike(const addition* s, const int16_t* a, const int16_t* b,
-                      int32_t count, int16_t* y) {
-  const int32_t up = 1 << -s->a_shift, down = s->b_shift;
-  const int64_t half = (int64_t)1 << (down - 1);
-  int32_t i;
-  for (i = 0; i < count; ++i) {
-    const int64_t product = (int64_t)b[i] * s->multiplier;
-    const int64_t sum =
-        (int64_t)a[i] * up + ((product + half - (product < 0)) >> down);
-    y[i] = ft_bfp_round_s64(sum, GUARD);
-  }
-}
-
 void ft_bfp_add_c99(const void* params, const ft_args* args) {
   const ft_bfp_add_params* p = (const ft_bfp_add_params*)params;
   const int16_t* a = (const int16_t*)args->in[0];
   const int16_t* b = (const int16_t*)args->in[2];
-  const int32_t a_exp = ft_clamp_exponent(*(const int32_t*)args->in[1]);
-  const int32_t b_exp = ft_clamp_exponent(
-      (int64_t) * (const int32_t*)args->in[3] + p->shift - 31);
-  const int32_t a_bits = bits_of(a, p->count), b_bits = bits_of(b, p->count);
-  const int32_t a_top = a_exp + a_bits, b_top = b_exp + b_bits + 31;
-  int16_t* y = (int16_t*)args->out[0];
-  int32_t top = a_bits == 0 ? b_top : a_top, unit, i;
-  addition s;
-  if (b_bits != 0 && b_top > top) top = b_top;
-  /* One bit for the carry. */
-  unit = top + 1 - FT_BFP_BITS;
-  s.a_shift = unit - GUARD - a_exp;
-  s.b_shift = unit - GUARD - b_exp;
-  s.multiplier = p->multiplier;
-  if (s.a_shift <= 0 && s.a_shift > -31 && s.b_shift > 0 && s.b_shift < 32)
-    add_alike(&s, a, b, p->count, y);
-  else
-    for (i = 0; i < p->count; ++i) y[i] = add_any(&s, a[i], b[i]);
-  *(int32_t*)args->out[1] = unit;
+  ft_bfp_extent of_a, of_b;
+  ft_bfp_addition s;
+  of_a.exponent = *(const int32_t*)args->in[1];
+  of_a.bits = ft_bfp_bits_of(a, p->count);
+  of_b.exponent = *(const int32_t*)args->in[3];
+  of_b.bits = ft_bfp_bits_of(b, p->count);
+  *(int32_t*)args->out[1] =
+      ft_bfp_addition_of(of_a, of_b, p->multiplier, p->shift, &s);
+  ft_bfp_add_run(&s, a, b, p->count, (int16_t*)args->out[0]);
 }
 
 /* Without branches: where a ReLU cuts is as good as random. */
