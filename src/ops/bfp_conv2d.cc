@@ -281,15 +281,26 @@ int64_t macs(const NodeView& node) {
   const Shape& w = node.shape(1);
   return node.out(0).shape.num_elements() * w[1] * w[2] * w[3];
 }
+// Where the gradient takes its own input's or its addend's place, a first pass
+// finds the exponent.
+int64_t passes_of(const NodeView& node) {
+  return node.attrs->get_int("overwrites") != 0 || node.has(5) ? 2 : 1;
+}
 int64_t macs_input_grad(const NodeView& node) {
   const Shape& w = node.shape(2);
-  const bool twice = node.attrs->get_int("overwrites") != 0 || node.has(5);
-  const int64_t times = twice ? 2 : 1;
-  return times * node.shape(0).num_elements() * w[1] * w[2] * w[3];
+  return passes_of(node) * node.shape(0).num_elements() * w[1] * w[2] * w[3];
 }
 int64_t macs_weight_grad(const NodeView& node) {
   const Shape& dw = node.out(0).shape;
   return node.shape(1).num_elements() * dw[1] * dw[2] * dw[3];
+}
+int64_t macs_depthwise_input_grad(const NodeView& node) {
+  const Shape& w = node.shape(2);
+  return passes_of(node) * node.shape(0).num_elements() * w[1] * w[2];
+}
+int64_t macs_depthwise_weight_grad(const NodeView& node) {
+  const Shape& dw = node.out(0).shape;
+  return node.shape(1).num_elements() * dw[1] * dw[2];
 }
 
 // Rows of DSP have inner loops of their own where x is int8.
@@ -415,7 +426,7 @@ constinit const OpDef kBfpDepthwiseConv2dInputGrad = {
     .kernels = kDwInputGradKernels,
     .overlap = overlap_input_grad,
     .mutates = 1u << 4,
-    .macs = macs_input_grad,
+    .macs = macs_depthwise_input_grad,
     .examples = bfp_depthwise_input_grad_examples};
 
 constinit const OpDef kBfpDepthwiseConv2dWeightGrad = {
@@ -427,7 +438,7 @@ constinit const OpDef kBfpDepthwiseConv2dWeightGrad = {
     .lower = lower_dw_weight_grad,
     .kernels = kDwWeightGradKernels,
     .mutates = 1u << 4,
-    .macs = macs_weight_grad,
+    .macs = macs_depthwise_weight_grad,
     .examples = bfp_depthwise_weight_grad_examples};
 
 }  // namespace ft::ops

@@ -374,5 +374,22 @@ TEST(BlockFloatingPoint, CrossEntropyEqualsTheFormula) {
   }
 }
 
+// A product for each of dy's values and each tap, twice where dy is read twice.
+TEST(BfpDepthwise, CountsAsManyProductsAsItMakes) {
+  const std::pair<const OpDef*, size_t> ops[] = {
+      {&ops::kBfpDepthwiseConv2dInputGrad, 0},
+      {&ops::kBfpDepthwiseConv2dWeightGrad, 1}};
+  for (const auto& [op, dy] : ops)
+    for (const OpExample& example : op->examples()) {
+      const auto made = build_example(*op, example, {.seed = test_seed()});
+      ASSERT_TRUE(made.ok()) << made.status().message();
+      const NodeView view = made.value().context().view;
+      const Shape& w = dy == 0 ? view.shape(2) : view.out(0).shape;
+      const int64_t times = example.attrs.get_int("overwrites") != 0 ? 2 : 1;
+      EXPECT_EQ(op->macs(view),
+                times * view.shape(dy).num_elements() * w[1] * w[2]);
+    }
+}
+
 }  // namespace
 }  // namespace ft
