@@ -94,8 +94,17 @@ IN_512K = ["--ram", "512K"]
 ON_FEATURES = ["--feature-cache"]
 
 
+# Slices as fine as by default, and whole kernel calls.
+SLICES = [], ["--slice", "0"]
+
+
 def row_of(model, target, program, method, precision, options, plan, run):
-    return {"model": model, "target": target, "program": program,
+    sliced = {} if program != "slice" else {
+        "step_instructions": run.sliced_instructions,
+        "slices": plan["slices"], "longest_slice": plan["longest_slice"],
+        "slice_unit": plan["slice_unit"],
+        "longest_slice_call": plan["longest_slice_call"]}
+    return sliced | {"model": model, "target": target, "program": program,
             "method": method, "precision": precision, "options": options,
             "instructions": getattr(run, COUNTED[program]),
             "arena_bytes": plan["arena_bytes"], "ram_bytes": plan["ram_bytes"],
@@ -174,7 +183,9 @@ def main():
         if args.program != "infer" and model != "ad":
             for precision in ("integer", "mixed"):
                 rows += measure(model, TRAIN, "train", "lora", precision)
-                rows += measure(model, ["cortex-m4"], "slice", "lora", precision)
+                for finely in SLICES:
+                    rows += measure(model, ["cortex-m4"], "slice", "lora",
+                                    precision, finely)
         if args.program != "infer" and model == "kws":
             rows += measure(model, TRAIN, "train", "lora", "integer", IN_64K)
         if args.program != "infer" and model == "vww":

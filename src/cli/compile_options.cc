@@ -88,7 +88,15 @@ void CompileOptions::add_to(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--rtos", sliced,
                "training in slices: ft_train_poll does a bounded part of a "
-               "step, and inference may come in between");
+               "step (--slice), and inference may come in between");
+  app.add_option("--slice", slice,
+                 "of --rtos: most that a slice takes, in instructions as the "
+                 "target's costs predict them (multiply-accumulates without "
+                 "a --target that states costs): longer kernel calls are done "
+                 "in parts, to the same bits; 0: whole calls")
+      ->needs("--rtos")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_flag("--feature-cache", on_features,
                "training reads what the frozen layers in front answered: "
                "ft_features computes it once for each sample, to be kept in "

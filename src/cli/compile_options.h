@@ -22,6 +22,7 @@ struct CompileOptions {
   std::string adapter_mode = "side";
   int flash_adapters = 0;
   std::string public_key;
+  int64_t slice = 100000;
   bool sliced = false, takes_unsigned = false, json = false;
   bool costs = false, on_features = false;
   LayoutOptions layout;

@@ -121,7 +121,7 @@ constexpr std::string_view kReadInt8 =
   int32_t t;
   for (t = 0; t < ring.frames; ++t) {{
     void *const in[1] = {{f->scratch}}, *const out[1] = {{input + {coefficients} * t}};
-    const ft_args args = {{in, 0, out, 0}};
+    const ft_args args = {{in, 0, out, 0, 0}};
     ft_mfcc_stream_row(&mfcc, &ring, f->features, shift, t, f->scratch);
     ft_quantize_f32s8_c99(&quantizer, &args);
   }}

@@ -68,23 +68,24 @@ class Printer {
         fmt::format("{}_{}_{}", places_.prefix, c, c_identifier(node.name));
     FT_TRY(const std::string params, print_params(call));
     printed_.functions += fmt::format(
-        "/* {} */\nFT_CALL static void {}(ft_model *m) {{\n"
+        "/* {} */\nFT_CALL static void {}(ft_model *m{}) {{\n"
         "  static const {} params = {{\n{}}};\n",
-        describe(node), name, call.params_type, params);
+        describe(node), name, places_.in_parts ? ", const ft_part *part" : "",
+        call.params_type, params);
     const std::string in = inputs(call, node);
     const std::string aux =
         pointers("aux", "const void *", call.aux, "aux", node.name);
     const std::string out = pointers("out", "void *", call.out, "out", "");
     printed_.functions += in + aux + out;
     printed_.functions += fmt::format(
-        "  const ft_args args = {{{}, {}, {}, {}}};\n"
+        "  const ft_args args = {{{}, {}, {}, {}, {}}};\n"
         "  (void)m;\n  {}(&params, &args);\n}}\n\n",
         in.empty() ? "0" : "in", aux.empty() ? "0" : "aux",
         out.empty() ? "0" : "out",
         call.scratch_bytes > 0
             ? fmt::format("m->scratch + {}", places_.scratch_offset)
             : "0",
-        call.kernel->symbol);
+        places_.in_parts ? "part" : "0", call.kernel->symbol);
     printed_.names.push_back(name);
     printed_.kernels.emplace(call.kernel->symbol);
     return ok_status();

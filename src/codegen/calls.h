@@ -24,6 +24,7 @@ struct CallPlaces {
   std::string prefix;
   size_t arena_offset = 0, scratch_offset = 0;
   std::string persistent;  // "m->persistent"
+  bool in_parts = false;   // functions take a part, 0 for the whole call
 };
 
 Result<PrintedCalls> print_calls(const Program& program,

@@ -109,6 +109,17 @@ memcpy(kept[i], ft_features_output(&model), FT_FEATURE_BYTES);
 if (ft_train_step(&model) != FT_OK) { /* the loss was not finite */ }
 )";
 
+constexpr std::string_view kReadmeSliced = R"(
+Or a slice at a time, when there is nothing else to do:
+
+```c
+/* fill the training inputs, then: */
+while (ft_train_poll(&model, 1) == FT_BUSY) {{ /* ft_infer(&model) if it is time */ }}
+```
+
+A slice takes up to {longest:.0f} {unit}, as predicted; `SIZES.md` says which.
+)";
+
 constexpr std::string_view kReadmeFrontEnd = R"(
 `ft_frontend.h` turns 16-bit audio into the model's input:
 
@@ -123,7 +134,14 @@ ft_infer(&model);
 ```
 )";
 
-std::string readme(const DeviceModel& model, const DeviceSizes& s) {
+std::string readme_sliced(const Slices& slices) {
+  return fmt::format(kReadmeSliced,
+                     fmt::arg("longest", slices.calls[slices.longest()].cost),
+                     fmt::arg("unit", slices.unit));
+}
+
+std::string readme(const DeviceModel& model, const DeviceSizes& s,
+                   const std::optional<Slices>& slices) {
   const std::string& flags = model.target.c_flags;
   return fmt::format(
       kReadme, fmt::arg("title", model.title),
@@ -133,7 +151,9 @@ std::string readme(const DeviceModel& model, const DeviceSizes& s) {
       fmt::arg("training", model.features ? kReadmeFeatures
                            : model.train  ? kReadmeTraining
                                           : ""),
-      fmt::arg("front_end", model.front_end ? kReadmeFrontEnd : ""),
+      fmt::arg("front_end",
+               (slices ? readme_sliced(*slices) : "") +
+                   std::string(model.front_end ? kReadmeFrontEnd : "")),
       fmt::arg("memory", memory_table(s)),
       fmt::arg("stack", s.stack_bytes > 0 ? kReadmeStack : kReadmeNoStack));
 }
@@ -156,7 +176,11 @@ Result<PrintedModel> print_device_model(const DeviceModel& given) {
     FT_TRY(const size_t stack, stack_of(ears.kernels, model.target));
     out.sizes.stack_bytes = std::max(out.sizes.stack_bytes, stack);
   }
-  FT_TRY(ModelSource source, print_model_source(model, out.sizes, constants));
+  if (model.train && model.sliced) {
+    FT_TRY(out.slices, slices_of(*model.train, model.target, model.slice));
+  }
+  FT_TRY(ModelSource source,
+         print_model_source(model, out.sizes, out.slices, constants));
   out.sizes.constant_bytes = constants.num_bytes();
   out.files = {{"ft_model.h", std::move(source.header)},
                {"ft_model.c", std::move(source.source)},
@@ -176,7 +200,7 @@ Result<PrintedModel> print_device_model(const DeviceModel& given) {
   FT_TRY_STATUS(check_fits(out.sizes, model.target));
   for (const SourceFile* file : kernels)
     out.files.push_back({std::string(file->path), std::string(file->text)});
-  std::string about = readme(model, out.sizes);
+  std::string about = readme(model, out.sizes, out.slices);
   if (model.store.adapters > 0) {
     FT_TRY(auto store, print_store(model.store, *model.infer, model.train,
                                    model.base_sha256));
@@ -188,7 +212,11 @@ Result<PrintedModel> print_device_model(const DeviceModel& given) {
   out.files.push_back({"CMakeLists.txt", build});
   if (out.sizes.stack_bytes > 0)
     out.files.push_back({"ft_ram.ld", linker_check(out.sizes, model.target)});
-  out.files.push_back({"SIZES.md", size_report(model, out.sizes, kernels)});
+  std::string report = size_report(model, out.sizes, kernels);
+  if (out.slices)
+    report += "\n## Slices of training\n\n" +
+              slice_report(*model.train, *out.slices, model.slice);
+  out.files.push_back({"SIZES.md", std::move(report)});
   out.files.push_back({"README.md", about});
   return out;
 }

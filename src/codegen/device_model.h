@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "codegen/audio_front_end.h"
 #include "codegen/output_file.h"
+#include "codegen/slices.h"
 #include "codegen/store.h"
 #include "kernels/schedule/schedule.h"
 #include "plan/program.h"
@@ -29,8 +30,10 @@ struct DeviceModel {
   ft_schedule schedule = {};
   uint64_t seed = 0;
   bool integer = false;
-  // Inference may come between any two slices of a training step.
+  // Inference may come between any two slices of a training step, none longer
+  // than `slice` where calls can be divided so finely (codegen/slices.h).
   bool sliced = false;
+  int64_t slice = 0;
   // That the plan's energy budget pays for; 0: any number.
   int64_t steps_per_day = 0;
   std::optional<AudioFrontEnd> front_end = {};  // in front of the input
@@ -71,6 +74,7 @@ struct DeviceSizes {
 struct PrintedModel {
   std::vector<OutputFile> files;
   DeviceSizes sizes;
+  std::optional<Slices> slices = {};  // of a training step
 };
 
 // kDoesNotFit where the target has too little memory, kUsage for a front end

@@ -79,12 +79,22 @@ ft_status ft_load_state(ft_model *m, const unsigned char *from);
 )";
 
 constexpr std::string_view kSliced = R"(
-/* Does calls of a step until `budget` units of work are used, one call at least:
- * FT_BUSY until the step is done. The longest call has FT_LONGEST_CALL units.
- * ft_infer may come in between. A unit is a multiply-accumulate. */
-#define FT_LONGEST_CALL {longest}
+/* Does slices of a step until `budget` is used, one slice at least: FT_BUSY until
+ * the step is done. ft_infer may come in between. The longest slice has
+ * FT_LONGEST_SLICE. Of all three the unit is {unit}{predicted}. */
+#define FT_LONGEST_SLICE {longest}
 ft_status ft_train_poll(ft_model *m, uint32_t budget);
 )";
+
+std::string print_sliced(const Slices& slices) {
+  return fmt::format(
+      kSliced, fmt::arg("longest", slice_cost(slices.calls[slices.longest()])),
+      fmt::arg("unit", slices.unit == "instructions" ? "an instruction"
+                                                     : "a multiply-accumulate"),
+      fmt::arg("predicted", slices.unit == "instructions"
+                                ? ", as predicted\n * for this device"
+                                : ""));
+}
 
 std::string describe(const Binding& b) {
   const QuantParams& q = b.type.quant;
@@ -163,7 +173,8 @@ std::vector<Accessor> accessors(const Program& program,
 }
 
 std::string print_model_header(const DeviceModel& model,
-                               const DeviceSizes& sizes, int64_t longest) {
+                               const DeviceSizes& sizes,
+                               const std::optional<Slices>& slices) {
   const std::string adapter =
       sizes.adapter_bytes > 0
           ? "  const unsigned char *adapter; /* values that ft_infer uses */\n"
@@ -205,8 +216,7 @@ std::string print_model_header(const DeviceModel& model,
     text += kTraining;
     add(accessors(*model.train, "ft_train", true));
   }
-  if (model.train && model.sliced)
-    text += fmt::format(kSliced, fmt::arg("longest", longest));
+  if (slices) text += print_sliced(*slices);
   return text + "\n#ifdef __cplusplus\n}\n#endif\n#endif /* FT_MODEL_H_ */\n";
 }
 

@@ -1,6 +1,7 @@
 // The text of ft_model.h.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ std::vector<Accessor> accessors(const Program& program,
                                 const std::string& prefix, bool training);
 std::string accessor_prototype(const Accessor& accessor);
 
-// `longest`: units of work of the training program's longest call.
 std::string print_model_header(const DeviceModel& model,
-                               const DeviceSizes& sizes, int64_t longest);
+                               const DeviceSizes& sizes,
+                               const std::optional<Slices>& slices);
 
 }  // namespace ft::codegen

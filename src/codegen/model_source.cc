@@ -68,23 +68,6 @@ std::string print_schedule(const ft_schedule& s) {
       s.total_updates, s.accumulate);
 }
 
-// Units of work of each call: multiply-accumulates, or elements written.
-std::vector<int64_t> costs_of(const Program& program) {
-  std::vector<int64_t> costs;
-  for (const KernelCall& call : program.calls) {
-    const Node& node = program.graph.node(call.node);
-    const NodeView view = view_of(program.graph, node);
-    int64_t cost = node.op->macs ? node.op->macs(view) : 0;
-    for (const TensorType* out : view.outputs)
-      cost = std::max(cost, out->shape.num_elements());
-    for (const TensorType* in : view.inputs)
-      if (in != nullptr && view.outputs.empty())
-        cost = std::max(cost, in->shape.num_elements());
-    costs.push_back(std::max<int64_t>(cost, 1));
-  }
-  return costs;
-}
-
 constexpr std::string_view kSwap = R"(
 ft_status ft_swap_adapter(ft_model *m, const void *adapter) {
   if (((uintptr_t)adapter & 15u) != 0) return FT_BAD_ADDRESS;
@@ -146,8 +129,8 @@ constexpr std::string_view kCall = R"(
 class Printer {
  public:
   Printer(const DeviceModel& model, const DeviceSizes& sizes,
-          Constants& constants)
-      : model_(model), sizes_(sizes), constants_(constants) {}
+          const std::optional<Slices>& slices, Constants& constants)
+      : model_(model), sizes_(sizes), slices_(slices), constants_(constants) {}
 
   Result<ModelSource> run() {
     FT_TRY(const PrintedCalls infer,
@@ -162,10 +145,9 @@ class Printer {
     body_ += sequence("void ft_infer(ft_model *m) {\n", infer.names) + "}\n\n";
     body_ += print_accessors(accessors(*model_.infer, "ft_infer", false), 0);
     if (model_.features) FT_TRY_STATUS(print_features(out.kernels));
-    int64_t longest = 0;
-    if (model_.train) FT_TRY_STATUS(print_training(out.kernels, longest));
+    if (model_.train) FT_TRY_STATUS(print_training(out.kernels));
     FT_TRY(const std::string includes, print_includes(out.kernels));
-    out.header = print_model_header(model_, sizes_, longest);
+    out.header = print_model_header(model_, sizes_, slices_);
     out.source = includes + body_;
     return out;
   }
@@ -176,9 +158,11 @@ class Printer {
   }
 
   static std::string sequence(const std::string& head,
-                              const std::vector<std::string>& names) {
+                              const std::vector<std::string>& names,
+                              const char* arguments = "m") {
     std::string text = head;
-    for (const std::string& name : names) text += "  " + name + "(m);\n";
+    for (const std::string& name : names)
+      text += fmt::format("  {}({});\n", name, arguments);
     return text;
   }
 
@@ -195,7 +179,7 @@ class Printer {
     return ok_status();
   }
 
-  Status print_training(std::set<std::string>& kernels, int64_t& longest) {
+  Status print_training(std::set<std::string>& kernels) {
     const Program& train = *model_.train;
     const size_t offset =
         model_.sliced ? infer_region(idle_arena_bytes(model_)) : 0;
@@ -207,7 +191,8 @@ class Printer {
              .arena_offset = offset,
              .scratch_offset =
                  model_.sliced ? infer_region(idle_scratch_bytes(model_)) : 0,
-             .persistent = "m->persistent"},
+             .persistent = "m->persistent",
+             .in_parts = slices_.has_value()},
             constants_));
     kernels.insert(calls.kernels.begin(), calls.kernels.end());
     const std::string schedule =
@@ -230,42 +215,11 @@ class Printer {
                 : fmt::format(kFinite, address(train.outputs[0].ref, offset))));
     body_ +=
         sequence("ft_status ft_train_step(ft_model *m) {\n  begin_step(m);\n",
-                 calls.names) +
+                 calls.names, slices_ ? "m, 0" : "m") +
         "  return finish_step(m);\n}\n\n";
     body_ += print_accessors(accessors(train, "ft_train", true), offset);
-    const std::vector<int64_t> costs = costs_of(train);
-    longest = *std::ranges::max_element(costs);
-    if (model_.sliced) body_ += print_poll(calls.names, costs);
+    if (slices_) body_ += print_poll(*slices_, calls.names);
     return ok_status();
-  }
-
-  static std::string print_poll(const std::vector<std::string>& names,
-                                const std::vector<int64_t>& costs) {
-    std::vector<std::string> words;
-    for (const int64_t cost : costs) words.push_back(c_literal(cost));
-    std::string text =
-        fmt::format("static const uint32_t costs[{}] = {{\n{}}};\n\n",
-                    names.size(), c_wrapped(words, "    "));
-    text += "static void run_call(ft_model *m) {\n  switch (m->next_call) {\n";
-    for (size_t i = 0; i < names.size(); ++i)
-      text += fmt::format("    case {}: {}(m); break;\n", i, names[i]);
-    text += "    default: break;\n  }\n}\n\n";
-    return text +
-           fmt::format(
-               "ft_status ft_train_poll(ft_model *m, uint32_t budget) {{\n"
-               "  uint32_t used = 0;\n"
-               "  if (m->next_call == 0) begin_step(m);\n"
-               "  do {{\n"
-               "    used += costs[m->next_call];\n"
-               "    run_call(m);\n"
-               "    if (++m->next_call == {0}) {{\n"
-               "      m->next_call = 0;\n"
-               "      return finish_step(m);\n"
-               "    }}\n"
-               "  }} while (used < budget && budget - used >= "
-               "costs[m->next_call]);\n"
-               "  return FT_BUSY;\n}}\n",
-               names.size());
   }
 
   static Result<std::string> print_includes(
@@ -290,6 +244,7 @@ class Printer {
 
   const DeviceModel& model_;
   const DeviceSizes& sizes_;
+  const std::optional<Slices>& slices_;
   Constants& constants_;
   std::string body_;
 };
@@ -298,8 +253,9 @@ class Printer {
 
 Result<ModelSource> print_model_source(const DeviceModel& model,
                                        const DeviceSizes& sizes,
+                                       const std::optional<Slices>& slices,
                                        Constants& constants) {
-  return Printer(model, sizes, constants).run();
+  return Printer(model, sizes, slices, constants).run();
 }
 
 }  // namespace ft::codegen

@@ -1,6 +1,7 @@
 // The texts of ft_model.h and ft_model.c.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -15,8 +16,10 @@ struct ModelSource {
   std::set<std::string> kernels;  // functions that it calls
 };
 
+// `slices`: of a training that is done in slices.
 Result<ModelSource> print_model_source(const DeviceModel& model,
                                        const DeviceSizes& sizes,
+                                       const std::optional<Slices>& slices,
                                        Constants& constants);
 
 }  // namespace ft::codegen

@@ -30,7 +30,7 @@ size_t model_bytes(const DeviceSizes& s, const Target& target) {
 }
 
 size_t num_pointers(const KernelCall& call) {
-  return call.in.size() + call.aux.size() + call.out.size() + 4;  // of ft_args
+  return call.in.size() + call.aux.size() + call.out.size() + 5;  // of ft_args
 }
 
 // Compilers save up to this many registers in a function's frame; the rest is
@@ -76,6 +76,9 @@ Result<Deepest> deepest_stack(const DeviceModel& model,
     if (of.bytes > deepest.bytes) deepest = std::move(of);
   }
   deepest.bytes += pointer * kSavedRegisters;
+  // ft_train_poll calls through a function that picks the call.
+  if (model.sliced)
+    deepest.bytes += sizeof(ft_part) + pointer * kSavedRegisters;
   return deepest;
 }
 
@@ -197,6 +200,9 @@ size_t code_bytes(const DeviceModel& model,
   for (const Program* program : model.programs())
     for (const KernelCall& call : program->calls)
       bytes += call.params.size() + 8 * num_pointers(call);
+  // A row of the table of slices and a case of the switch.
+  if (model.train != nullptr && model.sliced)
+    bytes += 32 * model.train->calls.size();
   return bytes;
 }
 

@@ -21,11 +21,22 @@
 extern "C" {
 #endif
 
+/* A part of a call, so that other work may come in between: units `first` to
+ * `end` of those that the op counts (OpDef::divide), in round `round` over all
+ * of them. Parts are done in order, all of a round before the next round, and
+ * leave what the whole call leaves; what they pass on lies in the outputs. */
+typedef struct {
+  int32_t first, end;
+  int32_t round;
+  int32_t is_last; /* it ends the last round */
+} ft_part;
+
 typedef struct {
   void* const* in;
   const void* const* aux;
   void* const* out;
   void* scratch;
+  const ft_part* part; /* NULL: the whole call */
 } ft_args;
 
 typedef void (*ft_kernel_fn)(const void* params, const ft_args* args);
@@ -34,6 +45,16 @@ typedef void (*ft_kernel_fn)(const void* params, const ft_args* args);
 enum { FT_ACT_NONE = 0, FT_ACT_RELU = 1, FT_ACT_RELU6 = 2, FT_ACT_RELU_N1 = 3 };
 
 #define FT_RESTRICT __restrict
+
+/* The part that is asked for; `units`: of the whole call. */
+static inline ft_part ft_part_of(const ft_args* args, int32_t units) {
+  ft_part part;
+  if (args->part) return *args->part;
+  part.first = part.round = 0;
+  part.end = units;
+  part.is_last = 1;
+  return part;
+}
 
 #ifdef __cplusplus
 }

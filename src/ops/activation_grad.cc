@@ -8,6 +8,7 @@
 #include "ops/activation_bounds.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
+#include "ops/division.h"
 #include "ops/example_types.h"
 
 namespace ft::ops {
@@ -76,6 +77,11 @@ constexpr KernelDef kKernels[] = {
      &ft_activation_grad_f32s8_c99},
 };
 
+Division divide_elements(const KernelDef& /*row*/, const NodeView& /*node*/,
+                         const Lowered& lowered) {
+  return in_units(lowered.params_as<ft_activation_grad_params>().count);
+}
+
 }  // namespace
 
 constinit const OpDef kActivationGrad = {.name = "activation_grad",
@@ -86,6 +92,7 @@ constinit const OpDef kActivationGrad = {.name = "activation_grad",
                                          .kernels = kKernels,
                                          .signature_inputs = 2,
                                          .inplace_input = 0,
+                                         .divide = divide_elements,
                                          .examples = examples};
 
 }  // namespace ft::ops

@@ -12,6 +12,7 @@
 #include "ops/bfp_conv2d_examples.h"
 #include "ops/conv_common.h"
 #include "ops/device_rows.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 #include "ops/overlap.h"
 
@@ -48,14 +49,15 @@ Result<std::vector<TensorType>> infer(const NodeView& node) {
 // Fields and scratch that all kernels share; `s8_input`: which may be int8.
 Status finish(const NodeView& node, const ft_conv_params& conv, size_t s8_input,
               double factor, Lowered& lowered) {
-  ft_bfp_conv2d_params p{
-      .conv = conv,
-      .exponent = split_factor(factor).exponent,
-      .is_s8 = is_s8(node, s8_input),
-      .guard = 0,
-      .parts = node.attrs->get_int("overwrites") != 0 ? FT_BFP_TWICE : 0,
-      .add_multiplier = 0,
-      .add_shift = 0};
+  ft_bfp_conv2d_params p{.conv = conv,
+                         .exponent = split_factor(factor).exponent,
+                         .is_s8 = is_s8(node, s8_input),
+                         .guard = 0,
+                         .passes = node.attrs->get_int("overwrites") != 0
+                                       ? FT_BFP_TWICE
+                                       : FT_BFP_ONCE,
+                         .add_multiplier = 0,
+                         .add_shift = 0};
   if (p.is_s8) p.conv.x_zero_point = node.in(s8_input).quant.zero_point[0];
   lowered.set_params(p);
   lowered.scratch_bytes =
@@ -375,8 +377,36 @@ Overlap overlap_input_grad(const KernelDef& /*row*/,
                            const Lowered& lowered) {
   const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
   if (context.view.has(5)) return elements_overlap(context.view, 5);
-  if (p.parts != FT_BFP_TWICE) return {};
+  if (p.passes != FT_BFP_TWICE) return {};
   return gradients_overlap(context.view, p.conv);
+}
+
+Division divide_pixels(const KernelDef& /*row*/, const NodeView& /*node*/,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  return in_bfp_fills(ft_num_pixels(&p.conv));
+}
+
+// Not where it is added to a sum: that needs the largest of all first.
+Division divide_input_grad(const KernelDef& /*row*/, const NodeView& node,
+                           const Lowered& lowered) {
+  if (node.has(5)) return {};
+  const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  return in_bfp_fills(int64_t{p.conv.batch} * p.conv.in_h * p.conv.in_w,
+                      p.passes);
+}
+
+Division divide_weight_grad(const KernelDef& /*row*/, const NodeView& /*node*/,
+                            const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  return in_bfp_fills(p.conv.out_c / ft_weight_grad_lanes(&p.conv) *
+                      p.conv.k_h);
+}
+
+Division divide_taps(const KernelDef& /*row*/, const NodeView& /*node*/,
+                     const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_conv2d_params>();
+  return in_bfp_fills(p.conv.k_h * p.conv.k_w);
 }
 
 }  // namespace
@@ -388,6 +418,7 @@ constinit const OpDef kBfpConv2d = {.name = "bfp_conv2d",
                                     .infer = infer,
                                     .lower = lower,
                                     .kernels = kKernels,
+                                    .divide = divide_pixels,
                                     .macs = macs,
                                     .examples = bfp_conv2d_examples};
 
@@ -400,6 +431,7 @@ constinit const OpDef kBfpConv2dInputGrad = {
     .lower = lower_input_grad,
     .kernels = kInputGradKernels,
     .overlap = overlap_input_grad,
+    .divide = divide_input_grad,
     .mutates = 1u << 4,
     .macs = macs_input_grad,
     .examples = bfp_conv2d_input_grad_examples};
@@ -412,6 +444,7 @@ constinit const OpDef kBfpConv2dWeightGrad = {
     .infer = infer_weight_grad,
     .lower = lower_weight_grad,
     .kernels = kWeightGradKernels,
+    .divide = divide_weight_grad,
     .mutates = 1u << 4,
     .macs = macs_weight_grad,
     .examples = bfp_conv2d_weight_grad_examples};
@@ -425,6 +458,7 @@ constinit const OpDef kBfpDepthwiseConv2dInputGrad = {
     .lower = lower_dw_input_grad,
     .kernels = kDwInputGradKernels,
     .overlap = overlap_input_grad,
+    .divide = divide_input_grad,
     .mutates = 1u << 4,
     .macs = macs_depthwise_input_grad,
     .examples = bfp_depthwise_input_grad_examples};
@@ -437,6 +471,7 @@ constinit const OpDef kBfpDepthwiseConv2dWeightGrad = {
     .infer = infer_dw_weight_grad,
     .lower = lower_dw_weight_grad,
     .kernels = kDwWeightGradKernels,
+    .divide = divide_taps,
     .mutates = 1u << 4,
     .macs = macs_depthwise_weight_grad,
     .examples = bfp_depthwise_weight_grad_examples};

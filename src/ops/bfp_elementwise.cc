@@ -9,6 +9,7 @@
 #include "ops/activation_bounds.h"
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 #include "ops/pool2d.h"
 
@@ -291,6 +292,29 @@ constexpr KernelDef kMaximumKernels[] = {{"ft_bfp_max_pool2d_grad_c99",
                                           Isa::kC99, "s16->s16",
                                           &ft_bfp_max_pool2d_grad_c99}};
 
+// The first round finds how long the numbers are, which is little of the work.
+Division divide_add(const KernelDef& /*row*/, const NodeView& node,
+                    const Lowered& /*lowered*/) {
+  return {.units = count_of(node), .grain = 1, .rounds = 2, .share = 0.9};
+}
+
+Division divide_elements(const KernelDef& /*row*/, const NodeView& node,
+                         const Lowered& /*lowered*/) {
+  return in_units(count_of(node));
+}
+
+// Every element of the output is a sum.
+Division divide_sums(const KernelDef& /*row*/, const NodeView& node,
+                     const Lowered& /*lowered*/) {
+  return in_bfp_fills(node.out(0).shape.num_elements());
+}
+
+Division divide_pixels(const KernelDef& /*row*/, const NodeView& /*node*/,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_pool2d_params>();
+  return in_bfp_fills(int64_t{p.n} * p.h * p.w);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpDequantize = {.name = "bfp_dequantize",
@@ -306,6 +330,7 @@ constinit const OpDef kBfpAdd = {.name = "bfp_add",
                                  .lower = lower_add,
                                  .kernels = kAddKernels,
                                  .inplace_input = 0,
+                                 .divide = divide_add,
                                  .examples = add_examples};
 
 constinit const OpDef kBfpActivationGrad = {.name = "bfp_activation_grad",
@@ -315,6 +340,7 @@ constinit const OpDef kBfpActivationGrad = {.name = "bfp_activation_grad",
                                             .lower = lower_activation,
                                             .kernels = kActivationKernels,
                                             .inplace_input = 0,
+                                            .divide = divide_elements,
                                             .examples = activation_examples};
 
 constinit const OpDef kBfpReduce = {.name = "bfp_reduce",
@@ -324,6 +350,7 @@ constinit const OpDef kBfpReduce = {.name = "bfp_reduce",
                                     .infer = infer_reduce,
                                     .lower = lower_reduce,
                                     .kernels = kReduceKernels,
+                                    .divide = divide_sums,
                                     .mutates = 1u << 2,
                                     .examples = reduce_examples};
 
@@ -341,6 +368,7 @@ constinit const OpDef kBfpAvgPool2dGrad = {.name = "bfp_avg_pool2d_grad",
                                            .infer = infer_average,
                                            .lower = lower_pool,
                                            .kernels = kAverageKernels,
+                                           .divide = divide_pixels,
                                            .mutates = 1u << 2,
                                            .macs = pool2d_grad_macs,
                                            .examples = average_examples};
@@ -352,6 +380,7 @@ constinit const OpDef kBfpMaxPool2dGrad = {.name = "bfp_max_pool2d_grad",
                                            .infer = infer_maximum,
                                            .lower = lower_pool,
                                            .kernels = kMaximumKernels,
+                                           .divide = divide_pixels,
                                            .mutates = 1u << 4,
                                            .macs = pool2d_grad_macs,
                                            .examples = maximum_examples};

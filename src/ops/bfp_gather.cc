@@ -5,6 +5,7 @@
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/bfp_ops.h"
+#include "ops/division.h"
 #include "ops/example_types.h"
 
 namespace ft::ops {
@@ -43,6 +44,11 @@ std::vector<OpExample> examples() {
 constexpr KernelDef kKernels[] = {
     {"ft_bfp_gather_grad_c99", Isa::kC99, "s16->s16", &ft_bfp_gather_grad_c99}};
 
+Division divide_rows(const KernelDef& /*row*/, const NodeView& /*node*/,
+                     const Lowered& lowered) {
+  return in_bfp_fills(lowered.params_as<ft_gather_params>().outer);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpGatherGrad = {.name = "bfp_gather_grad",
@@ -52,6 +58,7 @@ constinit const OpDef kBfpGatherGrad = {.name = "bfp_gather_grad",
                                         .infer = infer,
                                         .lower = lower,
                                         .kernels = kKernels,
+                                        .divide = divide_rows,
                                         .mutates = 1u << 3,
                                         .examples = examples};
 

@@ -7,6 +7,7 @@
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -144,6 +145,12 @@ constexpr KernelDef kKernels[] = {
     {"ft_bfp_matmul_c99", Isa::kC99, "s8,s8->s16", &ft_bfp_matmul_c99},
 };
 
+Division divide_rows(const KernelDef& /*row*/, const NodeView& /*node*/,
+                     const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_matmul_params>();
+  return in_bfp_fills(int64_t{p.batch} * p.m);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpMatmul = {.name = "bfp_matmul",
@@ -154,6 +161,7 @@ constinit const OpDef kBfpMatmul = {.name = "bfp_matmul",
                                     .lower = lower,
                                     .kernels = kKernels,
                                     .signature_inputs = 2,
+                                    .divide = divide_rows,
                                     .mutates = 1u << 4,
                                     .macs = macs,
                                     .examples = examples};

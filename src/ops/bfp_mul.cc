@@ -7,6 +7,7 @@
 
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
+#include "ops/division.h"
 #include "ops/example_types.h"
 
 namespace ft::ops {
@@ -98,6 +99,11 @@ constexpr KernelDef kMulKernels[] = {
 constexpr KernelDef kReluKernels[] = {
     {"ft_bfp_relu_c99", Isa::kC99, "s16->s16", &ft_bfp_relu_c99}};
 
+Division divide_products(const KernelDef& /*row*/, const NodeView& node,
+                         const Lowered& /*lowered*/) {
+  return in_bfp_fills(count_of(node));
+}
+
 }  // namespace
 
 constinit const OpDef kBfpMul = {.name = "bfp_mul",
@@ -106,6 +112,7 @@ constinit const OpDef kBfpMul = {.name = "bfp_mul",
                                  .infer = infer_mul,
                                  .lower = lower_mul,
                                  .kernels = kMulKernels,
+                                 .divide = divide_products,
                                  .mutates = 1u << 4,
                                  .examples = mul_examples};
 

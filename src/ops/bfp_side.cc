@@ -14,6 +14,7 @@
 #include "ops/bfp_common.h"
 #include "ops/conv_common.h"
 #include "ops/device_rows.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 #include "ops/overlap.h"
 
@@ -276,6 +277,19 @@ Overlap overlap_depthwise(const KernelDef& /*row*/, const LowerContext& context,
       lowered.params_as<ft_bfp_side_depthwise_conv2d_params>().conv, 1);
 }
 
+// The row of DSP computes two pixels at a time.
+Division divide_pixels(const KernelDef& row, const NodeView& /*node*/,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_side_conv2d_params>().conv;
+  return in_units(ft_num_pixels(&p), row.isa == Isa::kArmDsp ? 2 : 1);
+}
+
+Division divide_depthwise(const KernelDef& /*row*/, const NodeView& /*node*/,
+                          const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_side_depthwise_conv2d_params>().conv;
+  return in_units(ft_num_pixels(&p));
+}
+
 }  // namespace
 
 constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
@@ -287,6 +301,7 @@ constinit const OpDef kBfpSideConv2d = {.name = "bfp_side_conv2d",
                                         .kernels = kKernels,
                                         .signature_inputs = 2,
                                         .overlap = overlap,
+                                        .divide = divide_pixels,
                                         .macs = macs,
                                         .examples = examples};
 
@@ -300,6 +315,7 @@ constinit const OpDef kBfpSideDepthwiseConv2d = {
     .kernels = kDepthwiseKernels,
     .signature_inputs = 2,
     .overlap = overlap_depthwise,
+    .divide = divide_depthwise,
     .macs = macs_depthwise,
     .examples = examples_depthwise};
 

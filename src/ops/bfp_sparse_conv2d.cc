@@ -5,6 +5,7 @@
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
 #include "ops/bfp_ops.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -152,6 +153,24 @@ constexpr KernelDef kInputGrad[] = {{"ft_bfp_sparse_conv2d_input_grad_c99",
                                      Isa::kC99, "s16->s16",
                                      &ft_bfp_sparse_conv2d_input_grad_c99}};
 
+Division divide_rows(const KernelDef& /*row*/, const NodeView& /*node*/,
+                     const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_sparse_conv2d_params>().sparse;
+  return in_bfp_fills(int64_t{p.conv.batch} * p.conv.out_h);
+}
+
+Division divide_entries(const KernelDef& /*row*/, const NodeView& /*node*/,
+                        const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_sparse_conv2d_params>().sparse;
+  return in_bfp_fills(p.entries);
+}
+
+Division divide_input_rows(const KernelDef& /*row*/, const NodeView& /*node*/,
+                           const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_sparse_conv2d_params>().sparse;
+  return in_bfp_fills(int64_t{p.conv.batch} * p.conv.in_h);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpSparseConv2d = {.name = "bfp_sparse_conv2d",
@@ -161,6 +180,7 @@ constinit const OpDef kBfpSparseConv2d = {.name = "bfp_sparse_conv2d",
                                           .infer = infer,
                                           .lower = lower,
                                           .kernels = kForward,
+                                          .divide = divide_rows,
                                           .macs = macs,
                                           .examples = examples};
 
@@ -172,6 +192,7 @@ constinit const OpDef kBfpSparseConv2dValuesGrad = {
     .infer = infer_values_grad,
     .lower = lower_values_grad,
     .kernels = kValuesGrad,
+    .divide = divide_entries,
     .mutates = 1u << 5,
     .macs = macs_values_grad,
     .examples = examples_values_grad};
@@ -184,6 +205,7 @@ constinit const OpDef kBfpSparseConv2dInputGrad = {
     .infer = infer_input_grad,
     .lower = lower_input_grad,
     .kernels = kInputGrad,
+    .divide = divide_input_rows,
     .mutates = 1u << 5,
     .macs = macs_input_grad,
     .examples = examples_input_grad};

@@ -8,6 +8,7 @@
 
 #include "ops/all_ops.h"
 #include "ops/bfp_common.h"
+#include "ops/division.h"
 #include "ops/example_types.h"
 #include "ops/outer_updates.h"
 #include "ops/top_gradient.h"
@@ -236,6 +237,20 @@ constexpr KernelDef kSgdKernels[] = {
 constexpr uint32_t kSgdWritten = 1u << 0 | 1u << 1 | 1u << 5 | 1u << 6;
 constexpr uint32_t kAdamwWritten = kSgdWritten | 1u << 7;
 
+// `positions`: the input that may name the values.
+template <size_t positions>
+Division divide_values(const KernelDef& /*row*/, const NodeView& node,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_update_params>();
+  return in_units(node.has(positions) ? p.kept : p.count);
+}
+
+Division divide_rows(const KernelDef& /*row*/, const NodeView& /*node*/,
+                     const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_bfp_update_params>();
+  return in_units(p.cols > 0 ? p.count / p.cols : 0);
+}
+
 }  // namespace
 
 constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
@@ -245,6 +260,7 @@ constinit const OpDef kBfpAdamwUpdate = {.name = "bfp_adamw_update",
                                          .infer = infer_adamw,
                                          .lower = lower,
                                          .kernels = kAdamwKernels,
+                                         .divide = divide_values<8>,
                                          .mutates = kAdamwWritten,
                                          .macs = macs,
                                          .examples = adamw_examples};
@@ -257,6 +273,7 @@ constinit const OpDef kBfpOuterAdamwUpdate = {
     .infer = infer_outer_adamw,
     .lower = lower_outer<8>,
     .kernels = kOuterAdamwKernels,
+    .divide = divide_rows,
     .mutates = kAdamwWritten | 1u << 10,
     .macs = macs_outer,
     .examples = outer_adamw_examples};
@@ -268,6 +285,7 @@ constinit const OpDef kBfpOuterSgdUpdate = {.name = "bfp_outer_sgd_update",
                                             .infer = infer_outer_sgd,
                                             .lower = lower_outer<7>,
                                             .kernels = kOuterSgdKernels,
+                                            .divide = divide_rows,
                                             .mutates = kSgdWritten | 1u << 9,
                                             .macs = macs_outer,
                                             .examples = outer_sgd_examples};
@@ -279,6 +297,7 @@ constinit const OpDef kBfpSgdUpdate = {.name = "bfp_sgd_update",
                                        .infer = infer_sgd,
                                        .lower = lower,
                                        .kernels = kSgdKernels,
+                                       .divide = divide_values<7>,
                                        .mutates = kSgdWritten,
                                        .macs = macs,
                                        .examples = sgd_examples};

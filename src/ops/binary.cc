@@ -9,6 +9,7 @@
 #include "ops/broadcast.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
+#include "ops/division.h"
 #include "ops/example_types.h"
 #include "ops/gradient.h"
 #include "ops/quantize_multiplier.h"
@@ -279,6 +280,16 @@ constexpr KernelDef kKernels[] = {
     {"ft_binary_s8_c99", Isa::kC99, "s8,s8->s8", &ft_binary_s8_c99},
 };
 
+// Elements where no axis is broadcast within.
+Division divide_elements(const KernelDef& row, const NodeView& /*node*/,
+                         const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_binary_params>().pair;
+  const bool divides =
+      row.isa == Isa::kC99 || row.symbol == "ft_binary_s8_armdsp";
+  if (!divides || p.rank != 1) return {};
+  return in_units(p.dims[0]);
+}
+
 }  // namespace
 
 constinit const OpDef kBinary = {.name = "binary",
@@ -290,6 +301,7 @@ constinit const OpDef kBinary = {.name = "binary",
                                  .kernels = kKernels,
                                  .signature_inputs = 2,
                                  .inplace_input = 0,
+                                 .divide = divide_elements,
                                  .examples = examples};
 
 }  // namespace ft::ops

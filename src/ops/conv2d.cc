@@ -6,6 +6,7 @@
 #include "ops/checks.h"
 #include "ops/conv_common.h"
 #include "ops/device_rows.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 #include "ops/overlap.h"
 
@@ -307,6 +308,16 @@ Overlap overlap(const KernelDef& row, const LowerContext& context,
   }
 }
 
+// Output pixels, as many as the row computes at a time.
+Division divide_pixels(const KernelDef& row, const NodeView& /*node*/,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  const int grain = row.isa == Isa::kHelium        ? 4
+                    : row.signature == "s8,s8->s8" ? 2
+                                                   : 1;
+  return in_units(ft_num_pixels(&p), grain);
+}
+
 }  // namespace
 
 constinit const OpDef kConv2d = {.name = "conv2d",
@@ -319,6 +330,7 @@ constinit const OpDef kConv2d = {.name = "conv2d",
                                  .kernels = kKernels,
                                  .signature_inputs = 2,
                                  .overlap = overlap,
+                                 .divide = divide_pixels,
                                  .macs = macs,
                                  .examples = examples};
 

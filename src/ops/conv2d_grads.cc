@@ -8,6 +8,7 @@
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 
 namespace ft::ops {
@@ -262,6 +263,13 @@ constexpr KernelDef kWeightGradKernels[] = {
      &ft_conv2d_weight_grad_s8f32_c99},
 };
 
+// Pixels of dy.
+Division divide_pixels(const KernelDef& /*row*/, const NodeView& /*node*/,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  return in_units(ft_num_pixels(&p));
+}
+
 }  // namespace
 
 constinit const OpDef kConv2dInputGrad = {.name = "conv2d_input_grad",
@@ -272,6 +280,7 @@ constinit const OpDef kConv2dInputGrad = {.name = "conv2d_input_grad",
                                           .lower = lower_input_grad,
                                           .kernels = kInputGradKernels,
                                           .signature_inputs = 2,
+                                          .divide = divide_pixels,
                                           .macs = macs_input_grad,
                                           .examples = examples_input_grad};
 
@@ -283,6 +292,7 @@ constinit const OpDef kConv2dWeightGrad = {.name = "conv2d_weight_grad",
                                            .lower = lower_weight_grad,
                                            .kernels = kWeightGradKernels,
                                            .signature_inputs = 2,
+                                           .divide = divide_pixels,
                                            .macs = macs_weight_grad,
                                            .examples = examples_weight_grad};
 

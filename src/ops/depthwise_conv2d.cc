@@ -9,6 +9,7 @@
 #include "ops/checks.h"
 #include "ops/conv_common.h"
 #include "ops/depthwise_device.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 #include "ops/overlap.h"
 
@@ -450,6 +451,14 @@ Overlap overlap(const KernelDef& row, const LowerContext& context,
   }
 }
 
+// Output pixels. Helium's row of a layer alone walks rows of the image.
+Division divide_pixels(const KernelDef& row, const NodeView& /*node*/,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_conv_params>();
+  if (row.symbol == "ft_depthwise_conv2d_s8_helium") return {};
+  return in_units(ft_num_pixels(&p));
+}
+
 }  // namespace
 
 constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
@@ -462,6 +471,7 @@ constinit const OpDef kDepthwiseConv2d = {.name = "depthwise_conv2d",
                                           .kernels = kKernels,
                                           .signature_inputs = 2,
                                           .overlap = overlap,
+                                          .divide = divide_pixels,
                                           .macs = macs,
                                           .examples = examples};
 
@@ -474,6 +484,7 @@ constinit const OpDef kDepthwiseConv2dInputGrad = {
     .lower = lower_input_grad,
     .kernels = kInputGradKernels,
     .signature_inputs = 2,
+    .divide = divide_pixels,
     .macs = macs_input_grad,
     .examples = examples_input_grad};
 
@@ -486,6 +497,7 @@ constinit const OpDef kDepthwiseConv2dWeightGrad = {
     .lower = lower_weight_grad,
     .kernels = kWeightGradKernels,
     .signature_inputs = 2,
+    .divide = divide_pixels,
     .macs = macs_weight_grad,
     .examples = examples_weight_grad};
 

@@ -190,27 +190,47 @@ Result<PreparedRow> prepare_row(const LowerContext& context,
   return r;
 }
 
-Status run_prepared(const LowerContext& context, const KernelDef& row,
-                    const PreparedRow& r, const Buffers& values) {
+Status run_part(const LowerContext& context, const KernelDef& row,
+                const PreparedRow& r, const Buffers& values,
+                const ft_part* part) {
   GuardedBuffer scratch(r.lowered.scratch_bytes);
-  const ft_args args{r.in.data(), r.aux.data(), r.out.data(), scratch.data()};
+  const ft_args args{r.in.data(), r.aux.data(), r.out.data(), scratch.data(),
+                     part};
   row.run(r.lowered.params.data(), &args);
   return check_guards(context, row, values, scratch);
+}
+
+Status run_prepared(const LowerContext& context, const KernelDef& row,
+                    const PreparedRow& r, const Buffers& values,
+                    int64_t part_units) {
+  if (part_units == 0) return run_part(context, row, r, values, nullptr);
+  const Division d = division_of(row, context.view, r.lowered);
+  for (int round = 0; round < d.rounds; ++round)
+    for (int64_t first = 0; first < d.units; first += part_units) {
+      const int64_t end = std::min(first + part_units, d.units);
+      const ft_part part{.first = static_cast<int32_t>(first),
+                         .end = static_cast<int32_t>(end),
+                         .round = round,
+                         .is_last = end == d.units && round + 1 == d.rounds};
+      FT_TRY_STATUS(run_part(context, row, r, values, &part));
+    }
+  return ok_status();
 }
 
 }  // namespace
 
 Status run_row(const LowerContext& context, const KernelDef& row,
-               Buffers& values, bool in_place) {
+               Buffers& values, bool in_place, int64_t part_units) {
   FT_TRY(PreparedRow r, prepare_row(context, row, values));
   if (in_place)
     r.out[0] = r.in[static_cast<size_t>(context.node.op->inplace_input)];
-  return run_prepared(context, row, r, values);
+  return run_prepared(context, row, r, values, part_units);
 }
 
 Result<std::vector<std::byte>> run_overlapping(const LowerContext& context,
                                                const KernelDef& row,
-                                               Buffers& values) {
+                                               Buffers& values,
+                                               int64_t part_units) {
   const OpDef& op = *context.node.op;
   FT_TRY(PreparedRow r, prepare_row(context, row, values));
   const Overlap overlap = op.overlap(row, context, r.lowered);
@@ -227,7 +247,7 @@ Result<std::vector<std::byte>> run_overlapping(const LowerContext& context,
   std::ranges::copy(in, both.data() + in_at);
   r.in[position] = both.data() + in_at;
   r.out[0] = both.data() + out_at;
-  FT_TRY_STATUS(run_prepared(context, row, r, values));
+  FT_TRY_STATUS(run_prepared(context, row, r, values, part_units));
   if (!both.intact())
     return context.view.error("writes beside an overlapped buffer");
   return std::vector<std::byte>(both.data() + out_at,

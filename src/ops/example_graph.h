@@ -74,14 +74,16 @@ void fill_missing(Graph& graph, Buffers& values, const OpExample& example,
 const KernelDef* c99_row(const LowerContext& context, const Lowered& lowered);
 
 // Runs one row over `values`. Fails with a sentence if a guard is touched.
-// `in_place`: output 0 shares input `inplace_input`'s buffer.
+// `in_place`: output 0 shares input `inplace_input`'s buffer. `part_units` > 0:
+// in parts of so many units (division_of()), with fresh scratch each.
 Status run_row(const LowerContext& context, const KernelDef& row,
-               Buffers& values, bool in_place = false);
+               Buffers& values, bool in_place = false, int64_t part_units = 0);
 // Runs one row with its output over its input, at the distance that the op
 // gives for it; the bytes of output 0, or none where they may not overlap.
 Result<std::vector<std::byte>> run_overlapping(const LowerContext& context,
                                                const KernelDef& row,
-                                               Buffers& values);
+                                               Buffers& values,
+                                               int64_t part_units = 0);
 // Runs all nodes in order by their C99 rows.
 Status evaluate(const Graph& graph, Buffers& values);
 

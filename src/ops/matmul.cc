@@ -9,6 +9,7 @@
 #include "ops/all_ops.h"
 #include "ops/checks.h"
 #include "ops/conv_common.h"
+#include "ops/division.h"
 #include "ops/linear_examples.h"
 #include "ops/quantize_multiplier.h"
 #include "ops/skip_zeros.h"
@@ -300,6 +301,15 @@ constexpr KernelDef kKernels[] = {
     {"ft_matmul_s8_c99", Isa::kC99, "s8,s8->s8", &ft_matmul_s8_c99},
 };
 
+// Elements of c; rows that skip zeros, and int8 ones, have no such order.
+Division divide_sums(const KernelDef& row, const NodeView& /*node*/,
+                     const Lowered& lowered) {
+  const bool skips = row.symbol.find("_skip_") != std::string_view::npos;
+  if (skips || row.signature == "s8,s8->s8") return {};
+  const auto& p = lowered.params_as<ft_matmul_params>();
+  return in_units(int64_t{p.batch} * p.m * p.n);
+}
+
 }  // namespace
 
 constinit const OpDef kMatmul = {.name = "matmul",
@@ -311,6 +321,7 @@ constinit const OpDef kMatmul = {.name = "matmul",
                                  .lower = lower,
                                  .kernels = kKernels,
                                  .signature_inputs = 2,
+                                 .divide = divide_sums,
                                  .macs = macs,
                                  .examples = examples};
 

@@ -16,7 +16,7 @@ namespace {
 void run(ft_kernel_fn kernel, const void* params, std::vector<void*> in,
          void* out) {
   void* const outs[] = {out};
-  const ft_args args{in.data(), nullptr, outs, nullptr};
+  const ft_args args{in.data(), nullptr, outs, nullptr, nullptr};
   kernel(params, &args);
 }
 

@@ -45,6 +45,14 @@ std::string_view short_name_of(DType dtype) {
   return "?";
 }
 
+Division division_of(const KernelDef& row, const NodeView& node,
+                     const Lowered& lowered) {
+  const bool on_devices = row.isa == Isa::kC99 || row.isa == Isa::kArmDsp ||
+                          row.isa == Isa::kHelium;
+  if (node.op->divide == nullptr || !on_devices) return {};
+  return node.op->divide(row, node, lowered);
+}
+
 Status NodeView::error(const std::string& sentence) const {
   return invalid_input(
       name.empty() ? fmt::format("{}: {}", op->name, sentence)

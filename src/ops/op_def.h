@@ -135,6 +135,16 @@ struct Overlap {
   ptrdiff_t distance = 0;
 };
 
+// How a call may be done in parts (ft_part): `units` of which a part does a
+// run, a multiple of `grain` where it is not the last, in each of `rounds`. A
+// round takes at most `share` of what the whole call does.
+struct Division {
+  int64_t units = 1;  // 1: as a whole only
+  int grain = 1;
+  int rounds = 1;
+  double share = 1;
+};
+
 // One example node of an op, for the generic tests.
 struct OpExample {
   std::vector<TensorType> inputs;  // dtype float32 or int8 (with quant)
@@ -185,6 +195,10 @@ struct OpDef {
   // given what the row was prepared with; nullptr: no row overlaps.
   Overlap (*overlap)(const KernelDef& row, const LowerContext& context,
                      const Lowered& lowered) = nullptr;
+  // Optional. How calls of rows that devices have may be done in parts;
+  // nullptr: as a whole only. Callers use division_of().
+  Division (*divide)(const KernelDef& row, const NodeView& node,
+                     const Lowered& lowered) = nullptr;
   // Inputs that the node writes (parameters and states of an optimizer), as a
   // bit mask of positions.
   uint32_t mutates = 0;
@@ -192,6 +206,10 @@ struct OpDef {
   int64_t (*macs)(const NodeView& node) = nullptr;
   std::vector<OpExample> (*examples)() = nullptr;
 };
+
+// How a call of `row` may be done in parts. Only `lowered.params` is read.
+Division division_of(const KernelDef& row, const NodeView& node,
+                     const Lowered& lowered);
 
 // "s8,s8->s8": dtypes of the first `signature_inputs` inputs ("-" where
 // absent) and of output 0 ("" where there is none). Names: f32 f64 s8 u8 s16

@@ -9,6 +9,7 @@
 #include "kernels/sgd_update/sgd_update.h"
 #include "ops/all_ops.h"
 #include "ops/checks.h"
+#include "ops/division.h"
 #include "ops/example_types.h"
 #include "ops/outer_updates.h"
 #include "ops/top_gradient.h"
@@ -244,6 +245,12 @@ constexpr KernelDef kAdamw8bitKernels[] = {
      &ft_adamw8bit_update_f32u8_c99},
 };
 
+Division divide_values(const KernelDef& /*row*/, const NodeView& node,
+                       const Lowered& lowered) {
+  const auto& p = lowered.params_as<ft_adamw_update_params>();
+  return in_units(node.has(5) ? p.kept : p.count);
+}
+
 }  // namespace
 
 // param, grad, hyper, momentum state (optional), positions (optional)
@@ -289,6 +296,7 @@ constinit const OpDef kAdamwUpdate = {.name = "adamw_update",
                                       .infer = infer_adamw,
                                       .lower = lower_adamw,
                                       .kernels = kAdamwKernels,
+                                      .divide = divide_values,
                                       .mutates = 1u << 0 | 1u << 2 | 1u << 3,
                                       .macs = macs,
                                       .examples = adamw_examples};

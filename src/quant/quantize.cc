@@ -33,7 +33,8 @@ void call(ft_kernel_fn kernel, const void* params,
   const ft_args args{.in = inputs.begin(),
                      .aux = nullptr,
                      .out = outputs.begin(),
-                     .scratch = nullptr};
+                     .scratch = nullptr,
+                     .part = nullptr};
   kernel(params, &args);
 }
 

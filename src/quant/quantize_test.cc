@@ -110,8 +110,11 @@ TEST(PowerOfTwoSteps, AreThoseOfIntegerTraining) {
                                     .grad_scale = 1};
     void* const in[] = {x.data(), &exponent};
     void* const out[] = {y.data(), &y_exponent};
-    const ft_args args{
-        .in = in, .aux = nullptr, .out = out, .scratch = scratch.data()};
+    const ft_args args{.in = in,
+                       .aux = nullptr,
+                       .out = out,
+                       .scratch = scratch.data(),
+                       .part = nullptr};
     ft_bfp_fake_quantize_c99(&p, &args);
     const Steps steps = power_of_two_steps(q, shape, real);
     const auto stored = quantized_values(q, shape, real, steps);

@@ -79,6 +79,9 @@ Status print_case(Printer& out, const KernelDef& row, const Lowered& lowered,
   if (c99 == nullptr) return internal_error(label + ": no C99 row");
   const Overlap overlap =
       op.overlap ? op.overlap(row, e.context(), lowered) : Overlap{};
+  const Division d = division_of(row, e.context().view, lowered);
+  // Three parts, in as many units as the row computes at a time.
+  const int64_t part = ((d.units + 2) / 3 + d.grain - 1) / d.grain * d.grain;
   const std::string before = inputs_of(out, e);
   FT_TRY_STATUS(run_row(e.context(), *c99, e.values));
   const std::string after = inputs_of(out, e);
@@ -90,10 +93,12 @@ Status print_case(Printer& out, const KernelDef& row, const Lowered& lowered,
   aux = out.list(aux);
   results = out.list(results);
   out.table += fmt::format(
-      "  {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}},\n",
+      "  {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, "
+      "{}}},\n",
       label, row.symbol, params, num_inputs(e.node()), lowered.aux.size(),
       e.node().outputs.size(), before, after, aux, results,
-      lowered.scratch_bytes, op.inplace_input, overlap.input, overlap.distance);
+      lowered.scratch_bytes, op.inplace_input, overlap.input, overlap.distance,
+      d.units, part, d.rounds);
   out.symbols.insert(std::string(row.symbol));
   ++out.num_cases;
   return ok_status();

@@ -1,6 +1,6 @@
 /* Runs every case on the board: outputs, updated inputs and untouched inputs
  * must be the host's to the bit, and nothing beside a buffer may change. Also
- * with output 0 in the place of an input, and rolling over one. */
+ * with output 0 in the place of an input, rolling over one, and in parts. */
 #include "mcu/kernel_cases.h"
 
 #include <string.h>
@@ -28,7 +28,7 @@ static uint8_t* place(const ft_case_buffer* b, int with_data) {
   return at;
 }
 
-enum { APART, IN_PLACE, ROLLING };
+enum { APART, IN_PLACE, ROLLING, IN_PARTS };
 
 static int differs(const ft_case* c, const char* what, uint32_t i,
                    const uint8_t* got, const ft_case_buffer* want, int how) {
@@ -67,6 +67,21 @@ static void place_rolling(const ft_case* c, void** in, void** out) {
   out[0] = at + out_at;
 }
 
+/* The call in parts, with other bytes in its scratch before each. */
+static void run_parts(const ft_case* c, ft_args* call) {
+  ft_part part;
+  call->part = &part;
+  for (part.round = 0; part.round < c->rounds; ++part.round) {
+    for (part.first = 0; part.first < c->units; part.first = part.end) {
+      const int32_t left = c->units - part.first;
+      part.end = part.first + (left < c->part_units ? left : c->part_units);
+      part.is_last = part.end == c->units && part.round + 1 == c->rounds;
+      memset(call->scratch, OLD_BYTE, c->scratch_bytes);
+      c->run(c->params, call);
+    }
+  }
+}
+
 static int fails(const ft_case* c, int how) {
   const int32_t over = how == IN_PLACE  ? c->inplace_input
                        : how == ROLLING ? c->overlap_input
@@ -74,7 +89,7 @@ static int fails(const ft_case* c, int how) {
   void *in[MAX_BUFFERS] = {0}, *out[MAX_BUFFERS] = {0};
   const void* aux[MAX_BUFFERS] = {0};
   ft_case_buffer scratch = {NULL, 0};
-  const ft_args args = {in, aux, out, NULL};
+  const ft_args args = {in, aux, out, NULL, NULL};
   ft_args call = args;
   int failed = 0;
   uint32_t i;
@@ -87,13 +102,17 @@ static int fails(const ft_case* c, int how) {
     if (how != ROLLING || (int32_t)i != over) in[i] = place(&c->in[i], 1);
   for (i = 0; i < c->num_aux; ++i) aux[i] = c->aux[i].data;
   for (i = 0; i < c->num_out; ++i)
-    if (i > 0 || how == APART) out[i] = place(&c->out[i], 0);
+    if (i > 0 || over < 0) out[i] = place(&c->out[i], 0);
   if (how == IN_PLACE) out[0] = in[over];
   if (how == ROLLING) place_rolling(c, in, out);
   call.scratch = place(&scratch, 0);
-  ft_mark_begin(c->name);
-  c->run(c->params, &call);
-  ft_mark_end();
+  if (how == IN_PARTS) {
+    run_parts(c, &call);
+  } else {
+    ft_mark_begin(c->name);
+    c->run(c->params, &call);
+    ft_mark_end();
+  }
   for (i = 0; i < c->num_out; ++i)
     failed |= differs(c, "output ", i, (uint8_t*)out[i], &c->out[i], how);
   for (i = 0; i < c->num_in; ++i)
@@ -113,6 +132,7 @@ int main(void) {
     if (k >= 0 && c->in[k].data && c->in[k].bytes == c->out[0].bytes)
       failed |= fails(c, IN_PLACE);
     if (c->overlap_input >= 0) failed |= fails(c, ROLLING);
+    if (c->units > c->part_units) failed |= fails(c, IN_PARTS);
     wrong += (uint32_t)failed;
   }
   ft_board_write_u32(ft_num_cases - wrong);

@@ -22,6 +22,7 @@ typedef struct {
   int32_t inplace_input; /* -1: none */
   /* An input that output 0 may overlap, and how far behind it; -1: none. */
   int32_t overlap_input, distance;
+  int32_t units, part_units, rounds; /* of a call in parts; units 1: none */
 } ft_case;
 
 extern const ft_case ft_cases[];

@@ -145,16 +145,31 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_slices_are_of_rtos(tmp_path):
+    done = cli.run("compile", DEMO, "--out", tmp_path / "c", "--slice", 1000)
+    assert done.returncode == 2 and "--slice requires --rtos" in done.stderr
+
+
 @pytest.mark.parametrize("precision", ["integer", "mixed"])
 def test_slices_with_inference_between_train_to_the_same_bits(tmp_path,
                                                               precision):
     board = target_or_skip("cortex-m4")
     options = ["--precision", precision, "--target", "cortex-m4"]
     whole = run_model(compiled(tmp_path / "w", *options), STEPS, board)
-    sliced = run_model(compiled(tmp_path / "s", "--rtos", *options), STEPS, board)
-    assert sliced.adapter_sha256 == whole.adapter_sha256 != ""
-    assert sliced.answer_sha256 == whole.answer_sha256
-    assert 0 < sliced.slice_instructions < whole.train_instructions / 4
+    longest, predicted, steps = [], [], []
+    for limit in (0, 20000):
+        model = compiled(tmp_path / f"s{limit}", "--rtos", "--slice", limit, *options)
+        sliced = run_model(model, STEPS, board)
+        assert sliced.adapter_sha256 == whole.adapter_sha256 != ""
+        assert sliced.answer_sha256 == whole.answer_sha256
+        assert model["slice_unit"] == "instructions"
+        predicted.append(model["longest_slice"])
+        longest.append(sliced.slice_instructions)
+        steps.append(sliced.sliced_instructions)
+    assert predicted[1] < predicted[0] / 2
+    assert 0 < longest[1] < longest[0] / 2 < whole.train_instructions / 8
+    # Parts of a call cost little more than the call.
+    assert steps[1] < 1.05 * steps[0]
 
 
 @pytest.mark.parametrize("options", [

@@ -28,6 +28,7 @@ class ModelRun:
     train_instructions: int = 0  # of the last step
     infer_instructions: int = 0
     slice_instructions: int = 0  # of the longest slice of a step
+    sliced_instructions: int = 0  # of all slices of the last step
     stack_bytes: int = 0
     model_bytes: int = 0  # of ft_model as linked
     flash_bytes: int = 0
@@ -105,9 +106,12 @@ def run_model(compiled, steps, target=None, *, optimize="-O2", time_limit=600,
             figures = {f"{n}_instructions": s.instructions
                        for n, s in done.sections.items()
                        if n in ("train", "infer")}
-            figures["slice_instructions"] = max(
-                (s.instructions for n, s in done.all_sections if n == "slice"),
-                default=0)
+            slices = [s.instructions for n, s in done.all_sections
+                      if n == "slice"]
+            figures["slice_instructions"] = max(slices, default=0)
+            # Every step has as many.
+            figures["sliced_instructions"] = sum(
+                slices[len(slices) - len(slices) // max(steps, 1):])
             figures |= {
                 "sections": done.all_sections,
                 "stack_bytes": max(s.stack_bytes

@@ -18,7 +18,7 @@
 #include "words.h"
 
 enum {
-  IDLE_WORK = 2500000, /* multiply-accumulates of training between two hops */
+  IDLE_WORK = 4000000, /* instructions of training between two hops, about */
   WINDOW_STEP = 6,     /* hops between the windows that are kept of a take */
   SAVE_STEPS = 64      /* training steps between two states in flash */
 };

@@ -42,6 +42,19 @@ void add_interface(const codegen::DeviceModel& model, Json& fields) {
   fields["classes"] = target.name == "labels" ? answer.shape.back() : 0;
 }
 
+// How a step is cut, and the call that has the longest slice.
+void add_slices(const Program& program, const codegen::Slices& slices,
+                Json& fields) {
+  const size_t longest = slices.longest();
+  const KernelCall& call = program.calls[longest];
+  const Node& node = program.graph.node(call.node);
+  fields["slices"] = slices.count();
+  fields["longest_slice"] = codegen::slice_cost(slices.calls[longest]);
+  fields["slice_unit"] = slices.unit;
+  fields["longest_slice_call"] =
+      fmt::format("{} {}: {}", node.op->name, node.name, call.kernel->symbol);
+}
+
 Json fields_of(const CompileOptions& options, const Target& target,
                const codegen::DeviceModel& model,
                const codegen::PrintedModel& printed) {
@@ -70,6 +83,7 @@ Json fields_of(const CompileOptions& options, const Target& target,
       {"state_bytes",
        codegen::state_bytes(s.persistent_bytes, model.train != nullptr)}};
   if (model.steps_per_day > 0) fields["steps_per_day"] = model.steps_per_day;
+  if (printed.slices) add_slices(*model.train, *printed.slices, fields);
   add_interface(model, fields);
   if (!options.costs) return fields;
   fields["calls"] = work_rows(*model.infer, "infer");

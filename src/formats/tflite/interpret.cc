@@ -76,7 +76,8 @@ class Interpreter {
     const ft_args args{.in = in.data(),
                        .aux = aux.data(),
                        .out = out.data(),
-                       .scratch = scratch.data()};
+                       .scratch = scratch.data(),
+                       .part = nullptr};
     row.run(lowered.params.data(), &args);
   }
 

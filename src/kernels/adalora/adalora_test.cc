@@ -30,7 +30,7 @@ struct Allocator {
     float hyper[4] = {0, 0, 0, hold ? 1.0f : 0.0f};
     void* in[] = {score.data(), kept.data(), &steps, hyper};
     void* out[] = {mask.data()};
-    const ft_args args{in, nullptr, out, scratch.data()};
+    const ft_args args{in, nullptr, out, scratch.data(), nullptr};
     ft_adalora_allocate_f32_c99(&params, &args);
     int left = 0;
     for (const float m : mask) left += m != 0 ? 1 : 0;

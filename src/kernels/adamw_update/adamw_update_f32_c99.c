@@ -9,12 +9,13 @@ void FT_NAME(adamw_update)(const void* params, const ft_args* args) {
   const float* hyper = (const float*)args->in[4];
   const int32_t* positions = (const int32_t*)args->in[5];
   const ft_adamw_factors f = ft_adamw_factors_of(p, hyper);
+  const ft_part part = ft_part_of(args, positions ? p->kept : p->count);
   int32_t i;
   if (hyper[3] != 0) return;
   if (!positions)
-    for (i = 0; i < p->count; ++i)
+    for (i = part.first; i < part.end; ++i)
       ft_adamw_element(p, &f, grad[i], param + i, m + i, v + i);
-  for (i = 0; positions && i < p->kept; ++i) {
+  for (i = part.first; positions && i < part.end; ++i) {
     const int32_t at = positions[i];
     if (at < 0 || at >= p->count) continue;
     ft_adamw_element(p, &f, grad[i], param + at, m + at, v + at);

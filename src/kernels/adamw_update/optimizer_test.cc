@@ -56,7 +56,7 @@ State run_adamw(ft_kernel_fn kernel) {
                       static_cast<float>(1 / (1 - std::pow(0.999, t))), 0};
     void* in[] = {s.param.data(), g.data(), s.m.data(),
                   s.v.data(),     hyper,    nullptr};
-    const ft_args args{in, nullptr, nullptr, nullptr};
+    const ft_args args{in, nullptr, nullptr, nullptr, nullptr};
     kernel(&p, &args);
   }
   return s;
@@ -93,7 +93,7 @@ TEST(AdamwUpdate, FirstStepIsTheLearningRate) {
   float param[] = {1, 1}, grad[] = {3, -0.01f}, m[] = {0, 0}, v[] = {0, 0};
   float hyper[] = {0.25f, 10, 1000, 0};
   void* in[] = {param, grad, m, v, hyper, nullptr};
-  const ft_args args{in, nullptr, nullptr, nullptr};
+  const ft_args args{in, nullptr, nullptr, nullptr, nullptr};
   ft_adamw_update_f32_c99(&p, &args);
   EXPECT_NEAR(param[0], 0.75, 1e-6);
   EXPECT_NEAR(param[1], 1.25, 1e-6);
@@ -127,7 +127,7 @@ State run_sgd(ft_kernel_fn kernel, const SgdCase& c) {
     float hyper[4] = {static_cast<float>(kLr), 0, 0, 0};
     void* state = c.momentum != 0 ? s.m.data() : nullptr;
     void* in[] = {s.param.data(), g.data(), hyper, state, nullptr};
-    const ft_args args{in, nullptr, nullptr, nullptr};
+    const ft_args args{in, nullptr, nullptr, nullptr, nullptr};
     kernel(&p, &args);
   }
   return s;
@@ -228,7 +228,7 @@ TEST(Adamw8bitUpdate, StoresTheNearestCodesBlockByBlock) {
     float hyper[4] = {0.05f, static_cast<float>(c1), static_cast<float>(c2), 0};
     void* in[] = {s.param.data(),    g.data(),          s.m.data(), s.v.data(),
                   s.m_absmax.data(), s.v_absmax.data(), hyper};
-    const ft_args args{in, nullptr, nullptr, nullptr};
+    const ft_args args{in, nullptr, nullptr, nullptr, nullptr};
     ft_adamw8bit_update_f32u8_c99(&p, &args);
     for (size_t b = 0; b < 3; ++b) {
       double m_most = 0, v_most = 0;
@@ -277,7 +277,7 @@ TEST(Adamw8bitUpdate, TinyMomentsDoNotExplode) {
     float hyper[4] = {0.1f, static_cast<float>(1 / (1 - std::pow(0.9, t))),
                       static_cast<float>(1 / (1 - std::pow(0.999, t))), 0};
     void* in[] = {param, grad, m, v, absmax, absmax + 1, hyper};
-    const ft_args args{in, nullptr, nullptr, nullptr};
+    const ft_args args{in, nullptr, nullptr, nullptr, nullptr};
     ft_adamw8bit_update_f32u8_c99(&p, &args);
     EXPECT_GT(v[1], 0);
     grad[1] = 0;
@@ -296,7 +296,7 @@ TEST(Updates, HoldStopsEveryRow) {
   void* adamw_in[] = {param, grad, state, v, hyper, nullptr};
   void* eight_in[] = {param, grad, codes, codes, state, v, hyper};
   const auto run = [](ft_kernel_fn kernel, const void* params, void** in) {
-    const ft_args args{in, nullptr, nullptr, nullptr};
+    const ft_args args{in, nullptr, nullptr, nullptr, nullptr};
     kernel(params, &args);
   };
   run(ft_sgd_update_f32_c99, &sgd, sgd_in);

@@ -115,7 +115,7 @@ FT_BFP_COPIED int32_t ft_bfp_run_onto(const ft_bfp_matrix* m,
     shift = predicted ? shift : 0;
   } else {
     const int32_t need = ft_bit_length(largest) - FT_BFP_BITS;
-    shift = ft_bfp_shift_for(need, shift, slack);
+    if (shift < need || shift > need + slack) shift = need;
     if (predicted) *predicted = need + FT_BFP_HEADROOM;
   }
   signed_largest = (int64_t)largest;

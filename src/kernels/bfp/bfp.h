@@ -20,17 +20,9 @@
 
 enum { FT_BFP_BITS = 15, FT_BFP_SLACK = 3, FT_BFP_HEADROOM = 1 };
 
-/* What a call does. 0: everything, in one pass where that is enough. Else sums
- * are computed once for their bits, which pass from call to call in the place
- * of the exponent, and once more for the mantissas; a call does a part of that
- * for some of the rows. */
-enum {
-  FT_BFP_FIRST = 1, /* no bits so far */
-  FT_BFP_BITS_OF = 2,
-  FT_BFP_WRITE = 4,
-  FT_BFP_LAST = 8, /* the exponent is known and takes the place of the bits */
-  FT_BFP_TWICE = 15
-};
+/* How a call computes its sums: once where that is enough, or twice, first for
+ * their bits, which round 0 of a call in parts does. */
+enum { FT_BFP_ONCE = 0, FT_BFP_TWICE = 15 };
 
 /* Fills acc[cols] with the exact sums of one output row, |sum| < 2^62. */
 typedef void (*ft_bfp_row_fn)(const void* context, int32_t row, int64_t* acc);
@@ -118,9 +110,13 @@ typedef struct {
   const void* context;
   void* acc; /* int64 or int32 */
   int32_t fills, cols, lanes, apart;
-  int32_t parts; /* FT_BFP_*; if not 0: */
-  int32_t* bits;
+  int32_t passes;      /* FT_BFP_ONCE or FT_BFP_TWICE */
+  const ft_part* part; /* of the fills; NULL: all */
+  int32_t* exponent;   /* what parts know so far lies in its place */
 } ft_bfp_matrix;
+
+/* Bits of the longest sum, and behind them the fill that had them first. */
+enum { FT_BFP_LENGTH_BITS = 6, FT_BFP_MAX_FILLS = 1 << 25 };
 
 /* Computes sums; the bits of all of them. */
 FT_BFP_COPIED uint64_t ft_bfp_sums(const ft_bfp_matrix* m, int32_t at) {
@@ -208,72 +204,82 @@ static inline void ft_bfp_write_fill(const ft_bfp_matrix* m, int32_t at,
   }
 }
 
-/* The shift of sums of `need` + FT_BFP_BITS bits. */
-static inline int32_t ft_bfp_shift_for(int32_t need, int32_t first,
-                                       int32_t slack) {
-  return first < need || first > need + slack ? need : first;
+/* What a run knows: the bits of all sums so far, and how many fills have to be
+ * written again with the shift that they come to. */
+typedef struct {
+  uint64_t all;
+  int32_t again;
+} ft_bfp_known;
+
+static inline ft_bfp_known ft_bfp_known_so_far(const ft_bfp_matrix* m) {
+  ft_bfp_known k = {0, 0};
+  int32_t length;
+  if (!m->part || (m->part->round == 0 && m->part->first == 0)) return k;
+  length = *m->exponent & ((1 << FT_BFP_LENGTH_BITS) - 1);
+  k.all = length == 0 ? 0 : (uint64_t)1 << (length - 1);
+  k.again = *m->exponent >> FT_BFP_LENGTH_BITS;
+  return k;
 }
 
-/* Writes all rows; returns the shift: mantissa = round(sum / 2^shift).
- * `predicted`: NULL, or what the last step foresaw, renewed for the next.
+/* Writes all rows, or the rows of a part; then the exponent: mantissa =
+ * round(sum / 2^shift), of `exponent` + shift. `predicted`: NULL, or what the
+ * last step foresaw, renewed for the next. Round 0 of a call in parts computes
+ * and round 1 writes again what was written with a shift that is too small.
  * Copied into its callers, so that they call no function by its address. */
-FT_BFP_COPIED int32_t ft_bfp_run(const ft_bfp_matrix* m, int32_t* predicted,
-                                 int16_t* out) {
+FT_BFP_COPIED void ft_bfp_run(const ft_bfp_matrix* m, int32_t* predicted,
+                              int64_t exponent, int16_t* out) {
   int32_t first = predicted ? *predicted : -64;
-  const int32_t slack = predicted ? FT_BFP_SLACK : 0, parts = m->parts;
-  int32_t shift, need = 0, again = 0, count = m->fills, pass, at;
-  uint64_t all = 0;
+  const int32_t slack = predicted ? FT_BFP_SLACK : 0;
+  const int32_t begin = m->part ? m->part->first : 0;
+  int32_t end = m->part ? m->part->end : m->fills;
+  int32_t pass = m->part ? m->part->round : 0, shift, need, at;
+  ft_bfp_known known = ft_bfp_known_so_far(m);
   if (first < -64) first = -64;
   if (first > 64) first = 64;
-  shift = first;
-  if (parts & FT_BFP_FIRST) *m->bits = 0;
-  pass = parts && !(parts & FT_BFP_BITS_OF);
-  if (pass) shift = ft_bfp_shift_for(*m->bits - FT_BFP_BITS, first, slack);
-  for (; pass < 2; ++pass) {
-    for (at = 0; at < count; ++at) {
+  for (;; pass = 1) {
+    need = ft_bit_length(known.all) - FT_BFP_BITS;
+    shift = known.all != 0 && need > first ? need : first;
+    if (pass == 1) {
+      if (known.all != 0 && first > need + slack) {
+        shift = need;
+        known.again = m->fills;
+      }
+      if (m->passes == FT_BFP_TWICE) known.again = m->fills;
+      if (end > known.again) end = known.again;
+    }
+    for (at = begin; at < end; ++at) {
       const uint64_t bits = ft_bfp_sums(m, at);
-      all |= bits;
-      if (!parts) {
-        need = ft_bit_length(all) - FT_BFP_BITS;
-        if (need > shift && all != 0) {
+      if (pass == 0) known.all |= bits;
+      if (pass == 0 && m->passes == FT_BFP_TWICE) continue;
+      if (pass == 0) {
+        need = ft_bit_length(known.all) - FT_BFP_BITS;
+        if (need > shift && known.all != 0) {
           shift = need;
-          again = at;
+          known.again = at;
         }
       }
-      if (!parts || pass == 1) ft_bfp_write_fill(m, at, bits, shift, out);
+      ft_bfp_write_fill(m, at, bits, shift, out);
     }
     if (pass == 1) break;
-    if (parts) {
-      const int32_t length = ft_bit_length(all);
-      if (*m->bits < length) *m->bits = length;
-      if (!(parts & FT_BFP_WRITE)) return 0;
-      shift = ft_bfp_shift_for(*m->bits - FT_BFP_BITS, first, slack);
-      continue;
+    if (m->part) {
+      *m->exponent =
+          known.again * (1 << FT_BFP_LENGTH_BITS) + ft_bit_length(known.all);
+      return;
     }
-    if (all == 0) return predicted ? first : 0;
-    if (predicted) *predicted = need + FT_BFP_HEADROOM;
-    if (shift > need + slack) again = m->fills;
-    if (again == 0) break;
-    count = again;
-    shift = need;
   }
-  if (!(parts & FT_BFP_LAST)) return shift;
-  if (*m->bits == 0) return predicted ? first : 0;
-  if (predicted) *predicted = *m->bits - FT_BFP_BITS + FT_BFP_HEADROOM;
-  return shift;
-}
-
-/* Where the exponent belongs, unless the bits stand there still. */
-static inline void ft_bfp_set_exponent(const ft_bfp_matrix* m, int64_t exponent,
-                                       int32_t* to) {
-  if (m->parts == 0 || (m->parts & FT_BFP_LAST) != 0)
-    *to = ft_clamp_exponent(exponent);
+  if (m->part && !m->part->is_last) return;
+  if (known.all == 0)
+    shift = predicted ? first : 0;
+  else if (predicted)
+    *predicted = need + FT_BFP_HEADROOM;
+  *m->exponent = ft_clamp_exponent(exponent + shift);
 }
 
 /* `rows` rows, one a fill. */
 FT_BFP_COPIED ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
                                              const void* context, int32_t rows,
-                                             int32_t cols, void* acc) {
+                                             int32_t cols, void* acc,
+                                             const ft_args* args) {
   ft_bfp_matrix m;
   m.fill = fill;
   m.fill_s32 = NULL;
@@ -282,16 +288,21 @@ FT_BFP_COPIED ft_bfp_matrix ft_bfp_matrix_of(ft_bfp_row_fn fill,
   m.fills = rows;
   m.cols = cols;
   m.lanes = m.apart = 1;
-  m.parts = 0;
-  m.bits = NULL;
+  m.passes = FT_BFP_ONCE;
+  m.part = args->part;
+  m.exponent = (int32_t*)args->out[1];
   return m;
 }
 
-FT_BFP_COPIED int32_t ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
-                                  int32_t rows, int32_t cols, int64_t* acc,
-                                  int32_t* predicted, int16_t* out) {
-  const ft_bfp_matrix m = ft_bfp_matrix_of(fill, context, rows, cols, acc);
-  return ft_bfp_run(&m, predicted, out);
+/* Output 0 has the rows and output 1 their exponent: `exponent` and the shift.
+ */
+FT_BFP_COPIED void ft_bfp_rows(ft_bfp_row_fn fill, const void* context,
+                               int32_t rows, int32_t cols, int64_t* acc,
+                               int32_t* predicted, int64_t exponent,
+                               const ft_args* args) {
+  const ft_bfp_matrix m =
+      ft_bfp_matrix_of(fill, context, rows, cols, acc, args);
+  ft_bfp_run(&m, predicted, exponent, (int16_t*)args->out[0]);
 }
 
 #endif /* FT_KERNELS_BFP_H_ */

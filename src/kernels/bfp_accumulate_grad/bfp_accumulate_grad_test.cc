@@ -28,7 +28,7 @@ struct Accumulator {
     void* in[] = {acc.data(), acc_exp.data(), grad.data(), grad_exp.data(),
                   hyper.data()};
     void* out[] = {total.data(), total_exp.data()};
-    const ft_args args{in, nullptr, out, nullptr};
+    const ft_args args{in, nullptr, out, nullptr, nullptr};
     ft_bfp_accumulate_grad_c99(&p, &args);
   }
 };

@@ -75,7 +75,6 @@ void FT_BFP_ROW(ft_bfp_conv2d)(const void* params, const ft_args* args) {
   const int32_t* bias_exp = (const int32_t*)args->in[5];
   const int64_t unit = (int64_t)(x_exp ? *x_exp : 0) + *w_exp;
   context c;
-  int32_t shift;
   c.p = p;
   c.x = args->in[0];
   c.window = (int16_t*)((int64_t*)args->scratch + p->conv.out_c);
@@ -87,7 +86,6 @@ void FT_BFP_ROW(ft_bfp_conv2d)(const void* params, const ft_args* args) {
     c.bias_exponent = ft_clamp_exponent(((const int32_t*)args->aux[0])[1] +
                                         (int64_t)*bias_exp - unit);
   }
-  shift = ft_bfp_rows(fill_row, &c, ft_num_pixels(&p->conv), p->conv.out_c,
-                      (int64_t*)args->scratch, NULL, (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = ft_clamp_exponent(unit + shift + p->exponent);
+  ft_bfp_rows(fill_row, &c, ft_num_pixels(&p->conv), p->conv.out_c,
+              (int64_t*)args->scratch, NULL, unit + p->exponent, args);
 }

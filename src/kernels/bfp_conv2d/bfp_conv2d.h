@@ -43,7 +43,7 @@ typedef struct {
   int32_t exponent; /* of the operands' factors, added to y_exp */
   int32_t is_s8;    /* x (forward, weight gradient) or w (input gradient) */
   int32_t guard;
-  int32_t parts; /* FT_BFP_*, of input gradients */
+  int32_t passes; /* FT_BFP_ONCE or FT_BFP_TWICE, of input gradients */
   /* The gradient's unit in the addend's: multiplier * 2^(shift - 31). */
   int32_t add_multiplier, add_shift;
 } ft_bfp_conv2d_params;

@@ -132,9 +132,10 @@ void FT_BFP_ROW(ft_bfp_conv2d_input_grad)(const void* params,
   int32_t* narrow = (int32_t*)args->scratch;
   int64_t exponent = (int64_t) * (const int32_t*)args->in[1] + p->exponent;
   context c;
-  ft_bfp_matrix m = ft_bfp_matrix_of(fill_s16, &c, pixels, conv->in_c, wide);
+  ft_bfp_matrix m =
+      ft_bfp_matrix_of(fill_s16, &c, pixels, conv->in_c, wide, args);
   exponent += w_exp ? *w_exp : p->guard;
-  m.parts = p->parts;
+  m.passes = p->passes;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.w = args->in[2];

@@ -77,9 +77,9 @@ void ft_bfp_conv2d_input_grad_armdsp(const void* params, const ft_args* args) {
   int32_t* acc = (int32_t*)args->scratch;
   context c;
   ft_bfp_matrix m = ft_bfp_matrix_of(
-      NULL, &c, conv->batch * conv->in_h * conv->in_w, conv->in_c, acc);
+      NULL, &c, conv->batch * conv->in_h * conv->in_w, conv->in_c, acc, args);
   m.fill_s32 = fill;
-  m.parts = p->parts;
+  m.passes = p->passes;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.share = (const int32_t*)args->aux[0];

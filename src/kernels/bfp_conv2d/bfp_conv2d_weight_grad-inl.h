@@ -192,8 +192,9 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   int32_t* predicted = (int32_t*)args->in[4];
   int16_t* dw = (int16_t*)args->out[0];
   ft_bfp_matrix m, narrow;
+  const int64_t exponent =
+      (int64_t)(x_exp ? *x_exp : 0) + *dy_exp + p->exponent;
   context c;
-  int32_t shift;
   c.p = p;
   c.x = args->in[0];
   c.dy = (const int16_t*)args->in[1];
@@ -201,7 +202,7 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   c.cols = conv->k_w * (conv->in_c / conv->groups);
   c.is_dense = conv->dilation_w == 1 && conv->groups == 1;
   m = ft_bfp_matrix_of(fill, &c, conv->out_c / c.lanes * conv->k_h, c.cols,
-                       (int64_t*)args->scratch);
+                       args->scratch, args);
   m.lanes = c.lanes;
   m.apart = conv->k_h;
   c.part = NULL;
@@ -210,15 +211,13 @@ void FT_BFP_ROW(ft_bfp_conv2d_weight_grad)(const void* params,
   if (p->is_s8 && ft_num_pixels(conv) <= FT_S9S16_TERMS) {
     narrow = m;
     narrow.fill_s32 = fill_s32;
-    shift = ft_bfp_run(&narrow, predicted, dw);
+    ft_bfp_run(&narrow, predicted, exponent, dw);
   } else {
     if (p->is_s8) {
       c.part = (int32_t*)((int64_t*)args->scratch + c.lanes * c.cols);
       c.windows = (int16_t*)(c.part + c.lanes * c.cols);
       c.gathered = (int8_t*)(c.windows + PIXELS * (c.cols + c.cols % 2));
     }
-    shift = ft_bfp_run(&m, predicted, dw);
+    ft_bfp_run(&m, predicted, exponent, dw);
   }
-  *(int32_t*)args->out[1] = ft_clamp_exponent((int64_t)(x_exp ? *x_exp : 0) +
-                                              *dy_exp + shift + p->exponent);
 }

@@ -8,16 +8,14 @@
 /* Writes dx, or adds it to the addend; `exponent`: of the sums, `row`: int16
  * [in_c] where there is an addend. */
 FT_BFP_COPIED void ft_input_grad_run(const ft_bfp_conv2d_params* p,
-                                     const ft_args* args, ft_bfp_matrix* m,
-                                     int64_t exponent, int16_t* row) {
+                                     const ft_args* args,
+                                     const ft_bfp_matrix* m, int64_t exponent,
+                                     int16_t* row) {
   int32_t* predicted = (int32_t*)args->in[4];
-  int32_t* dx_exp = (int32_t*)args->out[1];
   int16_t* dx = (int16_t*)args->out[0];
   ft_bfp_addend to;
-  m->bits = dx_exp;
   if (!args->in[5]) {
-    const int32_t shift = ft_bfp_run(m, predicted, dx);
-    ft_bfp_set_exponent(m, exponent + shift, dx_exp);
+    ft_bfp_run(m, predicted, exponent, dx);
     return;
   }
   to.a = (const int16_t*)args->in[5];
@@ -25,7 +23,7 @@ FT_BFP_COPIED void ft_input_grad_run(const ft_bfp_conv2d_params* p,
   to.multiplier = p->add_multiplier;
   to.shift = p->add_shift;
   to.row = row;
-  *dx_exp = ft_bfp_run_onto(m, predicted, exponent, &to, dx);
+  *m->exponent = ft_bfp_run_onto(m, predicted, exponent, &to, dx);
 }
 
 #endif /* FT_KERNELS_BFP_CONV2D_INPUT_GRAD_RUN_H_ */

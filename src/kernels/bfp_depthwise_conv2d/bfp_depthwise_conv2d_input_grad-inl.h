@@ -44,20 +44,16 @@ void FT_BFP_ROW(ft_bfp_depthwise_conv2d_input_grad)(const void* params,
                                                     const ft_args* args) {
   const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
   const ft_conv_params* conv = &p->conv;
-  int32_t* dx_exp = (int32_t*)args->out[1];
   context c;
   ft_bfp_matrix m =
       ft_bfp_matrix_of(fill_row, &c, conv->batch * conv->in_h * conv->in_w,
-                       conv->in_c, args->scratch);
-  int32_t shift;
-  m.parts = p->parts;
-  m.bits = dx_exp;
+                       conv->in_c, args->scratch, args);
+  m.passes = p->passes;
   c.p = conv;
   c.dy = (const int16_t*)args->in[0];
   c.w = (const int16_t*)args->in[2];
-  shift = ft_bfp_run(&m, (int32_t*)args->in[4], (int16_t*)args->out[0]);
-  ft_bfp_set_exponent(&m,
-                      (int64_t) * (const int32_t*)args->in[1] +
-                          *(const int32_t*)args->in[3] + shift + p->exponent,
-                      dx_exp);
+  ft_bfp_run(&m, (int32_t*)args->in[4],
+             (int64_t) * (const int32_t*)args->in[1] +
+                 *(const int32_t*)args->in[3] + p->exponent,
+             (int16_t*)args->out[0]);
 }

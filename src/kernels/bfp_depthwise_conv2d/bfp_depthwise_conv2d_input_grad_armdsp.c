@@ -41,20 +41,16 @@ void ft_bfp_depthwise_conv2d_input_grad_armdsp(const void* params,
   const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
   const ft_conv_params* conv = &p->conv;
   int64_t* acc = (int64_t*)args->scratch;
-  int32_t* dx_exp = (int32_t*)args->out[1];
   context c;
   ft_bfp_matrix m = ft_bfp_matrix_of(
-      fill, &c, conv->batch * conv->in_h * conv->in_w, conv->in_c, acc);
-  int32_t shift;
-  m.parts = p->parts;
-  m.bits = dx_exp;
+      fill, &c, conv->batch * conv->in_h * conv->in_w, conv->in_c, acc, args);
+  m.passes = p->passes;
   c.p = conv;
   c.dy = (const int16_t*)args->in[0];
   c.w = (const int16_t*)args->in[2];
   c.offsets = (int32_t*)(acc + conv->in_c);
-  shift = ft_bfp_run(&m, (int32_t*)args->in[4], (int16_t*)args->out[0]);
-  ft_bfp_set_exponent(&m,
-                      (int64_t) * (const int32_t*)args->in[1] +
-                          *(const int32_t*)args->in[3] + shift + p->exponent,
-                      dx_exp);
+  ft_bfp_run(&m, (int32_t*)args->in[4],
+             (int64_t) * (const int32_t*)args->in[1] +
+                 *(const int32_t*)args->in[3] + p->exponent,
+             (int16_t*)args->out[0]);
 }

@@ -56,13 +56,10 @@ void FT_BFP_ROW(ft_bfp_depthwise_conv2d_weight_grad)(const void* params,
   const int32_t* x_exp = (const int32_t*)args->in[3];
   const int32_t* dy_exp = (const int32_t*)args->in[2];
   context c;
-  int32_t shift;
   c.p = p;
   c.x = args->in[0];
   c.dy = (const int16_t*)args->in[1];
-  shift = ft_bfp_rows(fill_row, &c, conv->k_h * conv->k_w, conv->out_c,
-                      (int64_t*)args->scratch, (int32_t*)args->in[4],
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = ft_clamp_exponent((int64_t)(x_exp ? *x_exp : 0) +
-                                              *dy_exp + shift + p->exponent);
+  ft_bfp_rows(fill_row, &c, conv->k_h * conv->k_w, conv->out_c,
+              (int64_t*)args->scratch, (int32_t*)args->in[4],
+              (int64_t)(x_exp ? *x_exp : 0) + *dy_exp + p->exponent, args);
 }

@@ -92,13 +92,10 @@ void ft_bfp_depthwise_conv2d_weight_grad_armdsp(const void* params,
   const ft_bfp_conv2d_params* p = (const ft_bfp_conv2d_params*)params;
   const ft_conv_params* conv = &p->conv;
   context c;
-  int32_t shift;
   c.p = conv;
   c.x = (const int8_t*)args->in[0];
   c.dy = (const int16_t*)args->in[1];
-  shift = ft_bfp_rows(fill, &c, conv->k_h * conv->k_w, conv->out_c,
-                      (int64_t*)args->scratch, (int32_t*)args->in[4],
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = ft_clamp_exponent(
-      (int64_t) * (const int32_t*)args->in[2] + shift + p->exponent);
+  ft_bfp_rows(fill, &c, conv->k_h * conv->k_w, conv->out_c,
+              (int64_t*)args->scratch, (int32_t*)args->in[4],
+              (int64_t) * (const int32_t*)args->in[2] + p->exponent, args);
 }

@@ -20,19 +20,45 @@ void ft_bfp_dequantize_c99(const void* params, const ft_args* args) {
   *(int32_t*)args->out[1] = p->exponent;
 }
 
+/* Round 0 of a call in parts finds the bits of both operands, which wait in the
+ * place of the exponent: a's, and above them b's. */
+enum { BITS = 8 };
+
+static int32_t more_bits(const int16_t* v, const ft_part* part, int32_t bits) {
+  const int32_t found =
+      ft_bfp_bits_of(v + part->first, part->end - part->first);
+  return found > bits ? found : bits;
+}
+
 void ft_bfp_add_c99(const void* params, const ft_args* args) {
   const ft_bfp_add_params* p = (const ft_bfp_add_params*)params;
   const int16_t* a = (const int16_t*)args->in[0];
   const int16_t* b = (const int16_t*)args->in[2];
+  const ft_part part = ft_part_of(args, p->count);
+  int16_t* y = (int16_t*)args->out[0];
+  int32_t* y_exp = (int32_t*)args->out[1];
+  int32_t unit;
   ft_bfp_extent of_a, of_b;
   ft_bfp_addition s;
   of_a.exponent = *(const int32_t*)args->in[1];
-  of_a.bits = ft_bfp_bits_of(a, p->count);
   of_b.exponent = *(const int32_t*)args->in[3];
-  of_b.bits = ft_bfp_bits_of(b, p->count);
-  *(int32_t*)args->out[1] =
-      ft_bfp_addition_of(of_a, of_b, p->multiplier, p->shift, &s);
-  ft_bfp_add_run(&s, a, b, p->count, (int16_t*)args->out[0]);
+  of_a.bits = of_b.bits = 0;
+  if (part.round > 0 || part.first > 0) {
+    of_a.bits = *y_exp & ((1 << BITS) - 1);
+    of_b.bits = *y_exp >> BITS;
+  }
+  if (part.round == 0) {
+    of_a.bits = more_bits(a, &part, of_a.bits);
+    of_b.bits = more_bits(b, &part, of_b.bits);
+  }
+  if (args->part && part.round == 0) {
+    *y_exp = of_b.bits * (1 << BITS) + of_a.bits;
+    return;
+  }
+  unit = ft_bfp_addition_of(of_a, of_b, p->multiplier, p->shift, &s);
+  ft_bfp_add_run(&s, a + part.first, b + part.first, part.end - part.first,
+                 y + part.first);
+  if (part.is_last) *y_exp = unit;
 }
 
 /* Without branches: where a ReLU cuts is as good as random. */
@@ -44,12 +70,13 @@ void ft_bfp_activation_grad_c99(const void* params, const ft_args* args) {
   const int16_t* real = (const int16_t*)args->in[1];
   int16_t* dx = (int16_t*)args->out[0];
   const int32_t low = p->q_low, high = p->q_high;
+  const ft_part part = ft_part_of(args, p->count);
   int32_t i;
   if (p->y_is_s8) {
-    for (i = 0; i < p->count; ++i)
+    for (i = part.first; i < part.end; ++i)
       dx[i] = (int16_t)(dy[i] & -((y[i] > low) & (y[i] < high)));
   } else {
-    for (i = 0; i < p->count; ++i)
+    for (i = part.first; i < part.end; ++i)
       dx[i] = (int16_t)(dy[i] & -((real[i] > low) & (real[i] < high)));
   }
 }
@@ -101,14 +128,11 @@ static void sum_at(const void* ctx, int32_t index, int64_t* acc) {
 
 void ft_bfp_reduce_c99(const void* params, const ft_args* args) {
   int64_t acc;
-  int32_t shift;
   axes a;
   set_strides((const ft_bfp_axes_params*)params, &a);
   a.x = (const int16_t*)args->in[0];
-  shift = ft_bfp_rows(sum_at, &a, count_of(&a, 0), 1, &acc,
-                      (int32_t*)args->in[2], (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      ft_clamp_exponent((int64_t) * (const int32_t*)args->in[1] + shift);
+  ft_bfp_rows(sum_at, &a, count_of(&a, 0), 1, &acc, (int32_t*)args->in[2],
+              *(const int32_t*)args->in[1], args);
 }
 
 void ft_bfp_broadcast_to_c99(const void* params, const ft_args* args) {

@@ -89,7 +89,6 @@ static void set_sides(const ft_args* args, context* c) {
 void ft_bfp_gain_grad_c99(const void* params, const ft_args* args) {
   const ft_bfp_gain_grad_params* p = (const ft_bfp_gain_grad_params*)params;
   context c;
-  int32_t shift;
   c.p = p;
   c.x = (const int8_t*)args->in[0];
   c.w = (const int8_t*)args->in[1];
@@ -97,8 +96,7 @@ void ft_bfp_gain_grad_c99(const void* params, const ft_args* args) {
   c.bias = (const int32_t*)args->in[4];
   c.share = (const int32_t*)args->aux[0];
   set_sides(args, &c);
-  shift = ft_bfp_rows(fill_row, &c, 1, p->conv.out_c, (int64_t*)args->scratch,
-                      (int32_t*)args->in[11], (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = ft_clamp_exponent(
-      (int64_t) * (const int32_t*)args->in[3] + shift + p->exponent);
+  ft_bfp_rows(fill_row, &c, 1, p->conv.out_c, (int64_t*)args->scratch,
+              (int32_t*)args->in[11],
+              (int64_t) * (const int32_t*)args->in[3] + p->exponent, args);
 }

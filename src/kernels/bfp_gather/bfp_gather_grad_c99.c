@@ -22,13 +22,10 @@ static void fill_row(const void* ctx, int32_t row, int64_t* acc) {
 void ft_bfp_gather_grad_c99(const void* params, const ft_args* args) {
   const ft_gather_params* p = (const ft_gather_params*)params;
   context c;
-  int32_t shift;
   c.p = p;
   c.dy = (const int16_t*)args->in[0];
   c.indices = (const int32_t*)args->in[2];
-  shift = ft_bfp_rows(fill_row, &c, p->outer, p->dim * p->inner,
-                      (int64_t*)args->scratch, (int32_t*)args->in[3],
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      ft_clamp_exponent((int64_t) * (const int32_t*)args->in[1] + shift);
+  ft_bfp_rows(fill_row, &c, p->outer, p->dim * p->inner,
+              (int64_t*)args->scratch, (int32_t*)args->in[3],
+              *(const int32_t*)args->in[1], args);
 }

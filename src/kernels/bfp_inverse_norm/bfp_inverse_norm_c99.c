@@ -61,7 +61,7 @@ static void fill_nothing(const void* ctx, int32_t row, int64_t* acc) {
 void ft_bfp_inverse_norm_c99(const void* params, const ft_args* args) {
   context c;
   int64_t* acc = (int64_t*)args->scratch;
-  int32_t o, shift;
+  int32_t o;
   c.p = (const ft_bfp_inverse_norm_params*)params;
   c.w = (const int8_t*)args->in[0];
   c.a = (const int16_t*)args->in[1];
@@ -72,7 +72,5 @@ void ft_bfp_inverse_norm_c99(const void* params, const ft_args* args) {
   c.exponent = (const int32_t*)args->aux[1];
   c.inverse = (const int32_t*)args->aux[2];
   for (o = 0; o < c.p->rows; ++o) acc[o] = inverse_length(&c, o);
-  shift = ft_bfp_rows(fill_nothing, NULL, 1, c.p->rows, acc, NULL,
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = shift - FRACTION;
+  ft_bfp_rows(fill_nothing, NULL, 1, c.p->rows, acc, NULL, -FRACTION, args);
 }

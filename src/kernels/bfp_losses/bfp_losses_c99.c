@@ -87,10 +87,8 @@ static void fill_softmax_grad(const void* ctx, int32_t row, int64_t* acc) {
 void ft_bfp_softmax_cross_entropy_grad_c99(const void* params,
                                            const ft_args* args) {
   const context c = context_of(params, args);
-  const int32_t shift =
-      ft_bfp_rows(fill_softmax_grad, &c, c.p->rows, c.p->classes,
-                  (int64_t*)args->scratch, NULL, (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = shift - 30 + c.p->exponent;
+  ft_bfp_rows(fill_softmax_grad, &c, c.p->rows, c.p->classes,
+              (int64_t*)args->scratch, NULL, (int64_t)c.p->exponent - 30, args);
 }
 
 void ft_bfp_softmax_c99(const void* params, const ft_args* args) {
@@ -135,9 +133,7 @@ static void fill_error(const void* ctx, int32_t row, int64_t* acc) {
 void ft_bfp_mse_loss_grad_c99(const void* params, const ft_args* args) {
   const context c = context_of(params, args);
   int64_t acc;
-  const int32_t shift = ft_bfp_rows(fill_error, &c, c.p->rows, 1, &acc, NULL,
-                                    (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = shift + c.p->exponent;
+  ft_bfp_rows(fill_error, &c, c.p->rows, 1, &acc, NULL, c.p->exponent, args);
 }
 
 void ft_bfp_quantize_c99(const void* params, const ft_args* args) {

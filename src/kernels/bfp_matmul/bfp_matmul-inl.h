@@ -82,15 +82,12 @@ void FT_BFP_ROW(ft_bfp_matmul)(const void* params, const ft_args* args) {
   const int32_t* a_exp = (const int32_t*)args->in[2];
   const int32_t* b_exp = (const int32_t*)args->in[3];
   context c;
-  int32_t shift;
   c.p = p;
   c.a = args->in[0];
   c.b = args->in[1];
   c.share = p->has_share ? (const int32_t*)args->aux[0] : NULL;
-  shift =
-      ft_bfp_rows(fill_row, &c, p->batch * p->m, p->n, (int64_t*)args->scratch,
-                  (int32_t*)args->in[4], (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      ft_clamp_exponent((int64_t)(a_exp ? *a_exp : 0) + (b_exp ? *b_exp : 0) +
-                        shift + p->exponent);
+  ft_bfp_rows(
+      fill_row, &c, p->batch * p->m, p->n, (int64_t*)args->scratch,
+      (int32_t*)args->in[4],
+      (int64_t)(a_exp ? *a_exp : 0) + (b_exp ? *b_exp : 0) + p->exponent, args);
 }

@@ -13,15 +13,13 @@ static void product_at(const void* context, int32_t i, int64_t* acc) {
 void ft_bfp_mul_c99(const void* params, const ft_args* args) {
   const ft_bfp_mul_params* p = (const ft_bfp_mul_params*)params;
   int64_t acc;
-  int32_t shift;
   operands o;
   o.a = (const int16_t*)args->in[0];
   o.b = (const int16_t*)args->in[2];
-  shift = ft_bfp_rows(product_at, &o, p->count, 1, &acc, (int32_t*)args->in[4],
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      ft_clamp_exponent((int64_t) * (const int32_t*)args->in[1] +
-                        *(const int32_t*)args->in[3] + shift + p->exponent);
+  ft_bfp_rows(product_at, &o, p->count, 1, &acc, (int32_t*)args->in[4],
+              (int64_t) * (const int32_t*)args->in[1] +
+                  *(const int32_t*)args->in[3] + p->exponent,
+              args);
 }
 
 void ft_bfp_relu_c99(const void* params, const ft_args* args) {

@@ -89,11 +89,9 @@ static void fill_row(const void* ctx, int32_t pixel, int64_t* acc) {
 static void run(const context* c, const ft_args* args, int32_t* predicted,
                 int32_t exponent) {
   const ft_pool2d_params* p = c->p;
-  const int32_t shift =
-      ft_bfp_rows(fill_row, c, p->n * p->h * p->w, p->c,
-                  (int64_t*)args->scratch, predicted, (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] = ft_clamp_exponent(
-      (int64_t) * (const int32_t*)args->in[1] + shift + exponent);
+  ft_bfp_rows(fill_row, c, p->n * p->h * p->w, p->c, (int64_t*)args->scratch,
+              predicted, (int64_t) * (const int32_t*)args->in[1] + exponent,
+              args);
 }
 
 void ft_bfp_avg_pool2d_grad_c99(const void* params, const ft_args* args) {

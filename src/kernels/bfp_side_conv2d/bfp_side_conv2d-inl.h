@@ -62,11 +62,12 @@ void FT_BFP_ROW(ft_bfp_side_conv2d)(const void* params, const ft_args* args) {
   const int8_t* x = (const int8_t*)args->in[0];
   int16_t* window = (int16_t*)(l.acc + p.out_c);
   int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(&p), size = ft_window_size(&p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(&p));
+  const int32_t size = ft_window_size(&p);
   const int32_t out_per_group = p.out_c / p.groups;
-  ft_cursor at = ft_cursor_at(&p, 0);
+  ft_cursor at = ft_cursor_at(&p, part.first);
   int32_t pixel, group, co;
-  for (pixel = 0; pixel < pixels; ++pixel, ft_cursor_next(&p, &at)) {
+  for (pixel = part.first; pixel < part.end; ++pixel, ft_cursor_next(&p, &at)) {
     const ft_window win = ft_cursor_window(&p, &at);
     for (group = 0; group < p.groups; ++group) {
       const int32_t first = group * out_per_group;

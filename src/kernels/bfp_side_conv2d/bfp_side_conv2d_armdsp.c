@@ -54,12 +54,13 @@ void ft_bfp_side_conv2d_armdsp(const void* params, const ft_args* args) {
   const ft_conv_params* p = &all->conv;
   const int8_t* x = (const int8_t*)args->in[0];
   int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p), k = p->k_h * p->k_w * p->in_c;
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  const int32_t k = p->k_h * p->k_w * p->in_c;
   const int32_t k4 = (k + 3) / 4 * 4, out_even = p->out_c + p->out_c % 2;
   int32_t* acc = (int32_t*)args->scratch;
   int32_t* wide = acc + 2 * out_even; /* k4 words: 2 pixels, 2 bytes each */
   int8_t* bytes = (int8_t*)(wide + k4);
-  ft_cursor at = ft_cursor_at(p, 0);
+  ft_cursor at = ft_cursor_at(p, part.first);
   int32_t pixel, i;
   layer l;
   l.all = all;
@@ -68,9 +69,10 @@ void ft_bfp_side_conv2d_armdsp(const void* params, const ft_args* args) {
   l.multiplier = (const int32_t*)args->aux[2];
   l.shift = (const int32_t*)args->aux[3];
   l.side = ft_side_of(p, args, 4);
+  y += part.first * p->out_c;
   if (k % 4) memset(bytes + k / 4 * 4, 0, 4); /* weights are 0 there */
-  for (pixel = 0; pixel < pixels; pixel += 2) {
-    const int32_t count = pixel + 1 == pixels ? 1 : 2;
+  for (pixel = part.first; pixel < part.end; pixel += 2) {
+    const int32_t count = pixel + 1 == part.end ? 1 : 2;
     for (i = 0; i < count; ++i, ft_cursor_next(p, &at))
       ft_dsp_window(p, x, &at, k, bytes, wide + i);
     add_products(&l, wide, k4, acc, acc + out_even);

@@ -75,13 +75,13 @@ void FT_BFP_ROW(ft_bfp_side_depthwise_conv2d)(const void* params,
   const ft_conv_params p = all->conv; /* a copy that y cannot alias */
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(&p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(&p));
+  int8_t* y = (int8_t*)args->out[0] + part.first * p.out_c;
   const ft_side_sums sums = ft_side_sums_of(all, args);
   block_sums s;
-  ft_cursor at = ft_cursor_at(&p, 0);
+  ft_cursor at = ft_cursor_at(&p, part.first);
   int32_t pixel, first, i;
-  for (pixel = 0; pixel < pixels; ++pixel, ft_cursor_next(&p, &at)) {
+  for (pixel = part.first; pixel < part.end; ++pixel, ft_cursor_next(&p, &at)) {
     const ft_window win = ft_cursor_window(&p, &at);
     for (first = 0; first < p.out_c; first += BLOCK) {
       const int32_t left = p.out_c - first;

@@ -71,13 +71,13 @@ void ft_bfp_side_depthwise_conv2d_armdsp(const void* params,
   const int16_t* delta = (const int16_t*)args->in[3];
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  int8_t* y = (int8_t*)args->out[0] + part.first * p->out_c;
   const int32_t minus = ft_dsp_minus(p->x_zero_point);
   const ft_side_sums sums = ft_side_sums_of(all, args);
-  ft_cursor at = ft_cursor_at(p, 0);
+  ft_cursor at = ft_cursor_at(p, part.first);
   int32_t acc[CHANNELS], side[CHANNELS] = {0, 0, 0, 0}, pixel, c, i;
-  for (pixel = 0; pixel < pixels; ++pixel, ft_cursor_next(p, &at)) {
+  for (pixel = part.first; pixel < part.end; ++pixel, ft_cursor_next(p, &at)) {
     const ft_window win = ft_cursor_window(p, &at);
     const elements e = elements_of(p, &win, (const int8_t*)args->in[0]);
     for (c = 0; c < p->out_c; c += CHANNELS, y += CHANNELS) {

@@ -68,11 +68,10 @@ static void fill_input_grad(const void* ctx, int32_t row, int64_t* acc) {
   }
 }
 
-static int32_t sum_of_exponents(const ft_bfp_sparse_conv2d_params* p,
-                                const void* a, const void* b, int32_t shift) {
+static int64_t sum_of_exponents(const ft_bfp_sparse_conv2d_params* p,
+                                const void* a, const void* b) {
   const int32_t *a_exp = (const int32_t*)a, *b_exp = (const int32_t*)b;
-  return ft_clamp_exponent((int64_t)*a_exp + (b_exp ? *b_exp : 0) + shift +
-                           p->exponent);
+  return (int64_t)*a_exp + (b_exp ? *b_exp : 0) + p->exponent;
 }
 
 void ft_bfp_sparse_conv2d_c99(const void* params, const ft_args* args) {
@@ -80,17 +79,14 @@ void ft_bfp_sparse_conv2d_c99(const void* params, const ft_args* args) {
       (const ft_bfp_sparse_conv2d_params*)params;
   const ft_conv_params* conv = &p->sparse.conv;
   context c;
-  int32_t shift;
   c.p = p;
   c.x = args->in[0];
   c.values = (const int16_t*)args->in[1];
   c.dy = NULL;
   c.places = (const int32_t*)args->in[3];
-  shift = ft_bfp_rows(fill_forward, &c, conv->batch * conv->out_h,
-                      conv->out_w * conv->out_c, (int64_t*)args->scratch, NULL,
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      sum_of_exponents(p, args->in[2], args->in[4], shift);
+  ft_bfp_rows(fill_forward, &c, conv->batch * conv->out_h,
+              conv->out_w * conv->out_c, (int64_t*)args->scratch, NULL,
+              sum_of_exponents(p, args->in[2], args->in[4]), args);
 }
 
 void ft_bfp_sparse_conv2d_values_grad_c99(const void* params,
@@ -98,17 +94,14 @@ void ft_bfp_sparse_conv2d_values_grad_c99(const void* params,
   const ft_bfp_sparse_conv2d_params* p =
       (const ft_bfp_sparse_conv2d_params*)params;
   context c;
-  int32_t shift;
   c.p = p;
   c.x = args->in[0];
   c.values = NULL;
   c.dy = (const int16_t*)args->in[1];
   c.places = (const int32_t*)args->in[3];
-  shift = ft_bfp_rows(fill_values_grad, &c, p->sparse.entries, 1,
-                      (int64_t*)args->scratch, (int32_t*)args->in[5],
-                      (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      sum_of_exponents(p, args->in[2], args->in[4], shift);
+  ft_bfp_rows(fill_values_grad, &c, p->sparse.entries, 1,
+              (int64_t*)args->scratch, (int32_t*)args->in[5],
+              sum_of_exponents(p, args->in[2], args->in[4]), args);
 }
 
 void ft_bfp_sparse_conv2d_input_grad_c99(const void* params,
@@ -117,15 +110,13 @@ void ft_bfp_sparse_conv2d_input_grad_c99(const void* params,
       (const ft_bfp_sparse_conv2d_params*)params;
   const ft_conv_params* conv = &p->sparse.conv;
   context c;
-  int32_t shift;
   c.p = p;
   c.x = NULL;
   c.dy = (const int16_t*)args->in[0];
   c.values = (const int16_t*)args->in[2];
   c.places = (const int32_t*)args->in[4];
-  shift = ft_bfp_rows(fill_input_grad, &c, conv->batch * conv->in_h,
-                      conv->in_w * conv->in_c, (int64_t*)args->scratch,
-                      (int32_t*)args->in[5], (int16_t*)args->out[0]);
-  *(int32_t*)args->out[1] =
-      sum_of_exponents(p, args->in[1], args->in[3], shift);
+  ft_bfp_rows(fill_input_grad, &c, conv->batch * conv->in_h,
+              conv->in_w * conv->in_c, (int64_t*)args->scratch,
+              (int32_t*)args->in[5],
+              sum_of_exponents(p, args->in[1], args->in[3]), args);
 }

@@ -41,15 +41,16 @@ static uint32_t largest(const factors* f) {
   return dy * x;
 }
 
-/* What ft_bfp_run() comes to, which is known before any product. */
-static int32_t shift_of(uint32_t product, int32_t* predicted) {
+/* What ft_bfp_run() comes to, which is known before any product. The last part
+ * of a call renews the prediction. */
+static int32_t shift_of(uint32_t product, int32_t* predicted, int is_last) {
   const int32_t need = ft_bit_length(product) - FT_BFP_BITS;
   int32_t shift = predicted ? *predicted : 0;
   if (shift < -64) shift = -64;
   if (shift > 64) shift = 64;
   if (product == 0) return predicted ? shift : 0;
   if (!predicted) return need;
-  *predicted = need + FT_BFP_HEADROOM;
+  if (is_last) *predicted = need + FT_BFP_HEADROOM;
   return need > shift || shift > need + FT_BFP_SLACK ? need : shift;
 }
 
@@ -57,12 +58,15 @@ static int32_t shift_of(uint32_t product, int32_t* predicted) {
 static int32_t start(const ft_bfp_update_params* p, const ft_args* args,
                      const factors* f, size_t x_exp, update* u) {
   const int32_t* exponent = (const int32_t*)args->in[x_exp];
-  const int32_t shift = shift_of(largest(f), (int32_t*)args->in[x_exp + 1]);
+  const int32_t shift = shift_of(largest(f), (int32_t*)args->in[x_exp + 1],
+                                 ft_part_of(args, f->rows).is_last);
   u->grad_exp =
       ft_clamp_exponent((int64_t)(exponent ? *exponent : 0) +
                         *(const int32_t*)args->in[3] + shift + p->exponent);
   u->grad = (const int16_t*)args->scratch;
-  u->count = f->cols;
+  u->begin = 0;
+  u->end = f->cols;
+  u->first = ft_part_of(args, f->rows).first * f->cols;
   return shift;
 }
 
@@ -84,13 +88,14 @@ void ft_bfp_outer_adamw_update_c99(const void* params, const ft_args* args) {
   update u = begin(params, args, NULL);
   const adamw a = adamw_of(&u, args);
   const int32_t shift = start(p, args, &f, 9, &u);
+  const ft_part part = ft_part_of(args, f.rows);
   int32_t j;
   if (holds(args)) return;
-  for (j = 0; j < f.rows; ++j, u.first += f.cols) {
+  for (j = part.first; j < part.end; ++j, u.first += f.cols) {
     fill(&f, j, shift, (int16_t*)args->scratch);
     adamw_entries(&u, &a);
   }
-  make_room(&u);
+  make_room(&u, args);
 }
 
 void ft_bfp_outer_sgd_update_c99(const void* params, const ft_args* args) {
@@ -98,11 +103,12 @@ void ft_bfp_outer_sgd_update_c99(const void* params, const ft_args* args) {
   const factors f = factors_of(p, args, args->in[7]);
   update u = begin(params, args, NULL);
   const int32_t shift = start(p, args, &f, 8, &u);
+  const ft_part part = ft_part_of(args, f.rows);
   int32_t j;
   if (holds(args)) return;
-  for (j = 0; j < f.rows; ++j, u.first += f.cols) {
+  for (j = part.first; j < part.end; ++j, u.first += f.cols) {
     fill(&f, j, shift, (int16_t*)args->scratch);
     sgd_entries(&u, (uint16_t*)args->in[6]);
   }
-  make_room(&u);
+  make_room(&u, args);
 }

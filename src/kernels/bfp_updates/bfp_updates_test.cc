@@ -132,7 +132,7 @@ struct Tensor {
                   adamw ? static_cast<void*>(v.data()) : positions_or_null(),
                   positions_or_null()};
     const void* aux[] = {grad_unit.data(), unit.data(), inverse_unit.data()};
-    const ft_args args{in, aux, nullptr, nullptr};
+    const ft_args args{in, aux, nullptr, nullptr, nullptr};
     update(&p, &args);
   }
   void* positions_or_null() {

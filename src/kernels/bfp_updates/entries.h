@@ -12,8 +12,9 @@ typedef struct {
   int32_t* param_exp;
   const int16_t* grad;
   const int32_t* positions; /* of grad's values; NULL: all */
-  int32_t grad_exp, count;  /* of values */
-  int32_t first;            /* the first value's entry, without positions */
+  int32_t grad_exp;
+  int32_t begin, end; /* of the values that are taken */
+  int32_t first;      /* the first value's entry, without positions */
   ft_soft lr, grad_factor, weight_decay;
   const int32_t *grad_unit, *unit, *inverse_unit; /* NULL: 1 */
   uint64_t seed, stream, counter;
@@ -44,7 +45,8 @@ static inline update begin(const void* params, const ft_args* args,
   u.first = 0;
   u.residual = (int16_t*)args->in[5];
   u.positions = (const int32_t*)positions;
-  u.count = positions ? p->kept : p->count;
+  u.begin = ft_part_of(args, positions ? p->kept : p->count).first;
+  u.end = ft_part_of(args, positions ? p->kept : p->count).end;
   u.lr = number(hyper);
   u.grad_factor = number(p->grad_factor);
   u.weight_decay = number(p->weight_decay);
@@ -118,9 +120,11 @@ static inline void apply(const update* u, int32_t i, ft_soft step,
   store(u, i, whole(u, i) - round_stochastic(step, unit, r->word + 2));
 }
 
-static inline void make_room(const update* u) {
+/* The last part of a call does it. */
+static inline void make_room(const update* u, const ft_args* args) {
   const int32_t full = 24576;
   int32_t i, largest = 0;
+  if (args->part && !args->part->is_last) return;
   for (i = 0; i < u->p->count; ++i) {
     const int32_t v = u->param[i] < 0 ? -u->param[i] : u->param[i];
     if (v > largest) largest = v;
@@ -151,7 +155,7 @@ static inline adamw adamw_of(const update* u, const ft_args* args) {
 
 static void adamw_entries(const update* u, const adamw* a) {
   int32_t k;
-  for (k = 0; k < u->count; ++k) {
+  for (k = u->begin; k < u->end; ++k) {
     const int32_t i = entry_of(u, k);
     ft_philox_block r;
     ft_soft g, m, v, root, step = ft_soft_of_s32(0, 0);
@@ -177,7 +181,7 @@ static void adamw_entries(const update* u, const adamw* a) {
 static void sgd_entries(const update* u, uint16_t* buffers) {
   const ft_soft momentum = number(u->p->momentum);
   int32_t k;
-  for (k = 0; k < u->count; ++k) {
+  for (k = u->begin; k < u->end; ++k) {
     const int32_t i = entry_of(u, k);
     ft_philox_block r;
     ft_soft g;

@@ -28,11 +28,15 @@ static void run_row(int32_t kind, int32_t n, const ft_real* a, int32_t sa,
 
 void FT_NAME(binary)(const void* params, const ft_args* args) {
   const ft_binary_params* p = (const ft_binary_params*)params;
-  const ft_real* a = (const ft_real*)args->in[0];
-  const ft_real* b = (const ft_real*)args->in[1];
-  ft_real* y = (ft_real*)args->out[0];
   const int32_t rows = ft_num_rows(&p->pair), last = p->pair.rank - 1;
-  const int32_t n = p->pair.dims[last];
+  /* Of one row; more rows are not divided. */
+  const ft_part part = ft_part_of(args, p->pair.dims[last]);
+  const int32_t n = part.end - part.first;
+  const ft_real* a =
+      (const ft_real*)args->in[0] + part.first * p->pair.a_stride[last];
+  const ft_real* b =
+      (const ft_real*)args->in[1] + part.first * p->pair.b_stride[last];
+  ft_real* y = (ft_real*)args->out[0] + part.first;
   ft_row row = {{0}, 0, 0};
   int32_t r, i;
   for (r = 0; r < rows; ++r, y += n) {

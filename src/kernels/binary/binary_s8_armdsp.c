@@ -26,10 +26,12 @@ FT_DSP_COPIED void add(const ft_device_add* d, const int8_t* a, const int8_t* b,
 
 void ft_binary_s8_armdsp(const void* params, const ft_args* args) {
   const ft_binary_params* p = (const ft_binary_params*)params;
-  const ft_device_add d = ft_device_add_of(p);
-  const int8_t* a = (const int8_t*)args->in[0];
-  const int8_t* b = (const int8_t*)args->in[1];
-  int8_t* y = (int8_t*)args->out[0];
+  ft_device_add d = ft_device_add_of(p);
+  const ft_part part = ft_part_of(args, d.elements);
+  const int8_t* a = (const int8_t*)args->in[0] + part.first;
+  const int8_t* b = (const int8_t*)args->in[1] + part.first;
+  int8_t* y = (int8_t*)args->out[0] + part.first;
+  d.elements = part.end - part.first;
   if (d.is_sub)
     add(&d, a, b, 1, p->q_low, p->q_high, y);
   else

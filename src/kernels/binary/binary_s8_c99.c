@@ -36,11 +36,15 @@ static int8_t element(const ft_binary_params* p, int32_t a, int32_t b) {
 
 void ft_binary_s8_c99(const void* params, const ft_args* args) {
   const ft_binary_params* p = (const ft_binary_params*)params;
-  const int8_t* a = (const int8_t*)args->in[0];
-  const int8_t* b = (const int8_t*)args->in[1];
-  int8_t* y = (int8_t*)args->out[0];
   const int32_t rows = ft_num_rows(&p->pair), last = p->pair.rank - 1;
-  const int32_t n = p->pair.dims[last];
+  /* Of one row; more rows are not divided. */
+  const ft_part part = ft_part_of(args, p->pair.dims[last]);
+  const int32_t n = part.end - part.first;
+  const int8_t* a =
+      (const int8_t*)args->in[0] + part.first * p->pair.a_stride[last];
+  const int8_t* b =
+      (const int8_t*)args->in[1] + part.first * p->pair.b_stride[last];
+  int8_t* y = (int8_t*)args->out[0] + part.first;
   const int32_t sa = p->pair.a_stride[last], sb = p->pair.b_stride[last];
   ft_row row = {{0}, 0, 0};
   int32_t r, i;

@@ -21,7 +21,7 @@ std::vector<int8_t> run(ft_kernel_fn kernel, const ft_binary_params& p,
   std::vector<int8_t> y(kPairs);
   void* in[] = {a.data(), b.data()};
   void* out[] = {y.data()};
-  const ft_args args{in, nullptr, out, nullptr};
+  const ft_args args{in, nullptr, out, nullptr, nullptr};
   kernel(&p, &args);
   return y;
 }
@@ -109,7 +109,7 @@ std::vector<int8_t> run_vnni(const ft_binary_params& p, const Operands& all) {
   void* in[] = {a.data(), b.data()};
   const void* aux[] = {&sum};
   void* out[] = {y.data()};
-  const ft_args args{in, aux, out, nullptr};
+  const ft_args args{in, aux, out, nullptr, nullptr};
   ft_binary_s8_avx512vnni(&p, &args);
   return y;
 }

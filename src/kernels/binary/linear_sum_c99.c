@@ -67,7 +67,7 @@ int ft_find_linear_sum(const ft_binary_params* p, ft_linear_sum* s) {
   int8_t a[1], b[256], y[256];
   void* const in[] = {a, b};
   void* const out[] = {y};
-  const ft_args args = {in, NULL, out, NULL};
+  const ft_args args = {in, NULL, out, NULL, NULL};
   int32_t i;
   if (!is_sum(p) || !scale(p, s)) return 0;
   row.pair.rank = 1;

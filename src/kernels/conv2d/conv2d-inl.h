@@ -29,10 +29,10 @@ void FT_FN(const void* params, const ft_args* args) {
   const ft_real* lora_b = (const ft_real*)args->in[4];
   const ft_real* gain = (const ft_real*)args->in[5];
   const int bias_inside = !gain || p->gain_bias;
-  ft_real* y = (ft_real*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  ft_real* y = (ft_real*)args->out[0] + part.first * p->out_c;
   int32_t pixel, co, i;
-  for (pixel = 0; pixel < pixels; ++pixel) {
+  for (pixel = part.first; pixel < part.end; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (co = 0; co < p->out_c; ++co) {
       ft_real v = dot_at(p, &win, x, w, co) * (ft_real)p->x_scale;

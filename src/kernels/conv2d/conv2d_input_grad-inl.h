@@ -67,11 +67,12 @@ void FT_FN(const void* params, const ft_args* args) {
   const FT_W* w = (const FT_W*)args->in[1];
   const float* w_scale = FT_W_SCALES(args);
   ft_real* dx = (ft_real*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
   const int32_t count = p->batch * p->in_h * p->in_w * p->in_c;
   int32_t i;
-  for (i = 0; i < count; ++i) dx[i] = 0;
-  for (i = 0; i < pixels; ++i) {
+  if (part.first == 0)
+    for (i = 0; i < count; ++i) dx[i] = 0;
+  for (i = part.first; i < part.end; ++i) {
     const ft_window win = ft_window_of(p, i);
     scatter_pixel(p, &win, dy + (ptrdiff_t)i * p->out_c, w, w_scale, dx);
   }

@@ -76,15 +76,17 @@ static void add_pixel(const ft_conv_params* p, const float* dy,
 void ft_conv2d_input_grad_f32s8_armdsp(const void* params,
                                        const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
-  const float* dy = (const float*)args->in[0];
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  const float* dy = (const float*)args->in[0] + part.first * p->out_c;
   const float* scale = (const float*)args->aux[0];
   const int16_t* w = (const int16_t*)args->aux[1];
   float* dx = (float*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p), step = p->k_h * p->k_w * p->in_c;
+  const int32_t step = p->k_h * p->k_w * p->in_c;
   const int32_t count = p->batch * p->in_h * p->in_w * p->in_c;
   int32_t i, ky, kx;
-  for (i = 0; i < count; ++i) dx[i] = 0;
-  for (i = 0; i < pixels; ++i, dy += p->out_c) {
+  if (part.first == 0)
+    for (i = 0; i < count; ++i) dx[i] = 0;
+  for (i = part.first; i < part.end; ++i, dy += p->out_c) {
     const ft_window win = ft_window_of(p, i);
     for (ky = win.ky_begin; ky < win.ky_end; ++ky)
       for (kx = win.kx_begin; kx < win.kx_end; ++kx)

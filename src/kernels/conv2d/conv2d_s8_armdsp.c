@@ -84,18 +84,19 @@ static void two_pixels(const ft_device_conv* l, const int32_t* wide, int32_t k4,
 void ft_conv2d_s8_armdsp(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p), k = p->k_h * p->k_w * p->in_c;
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  int8_t* y = (int8_t*)args->out[0] + part.first * p->out_c;
+  const int32_t k = p->k_h * p->k_w * p->in_c;
   const int32_t k4 = (k + 3) / 4 * 4;
   int32_t* wide =
       (int32_t*)args->scratch; /* k4 words: 2 pixels, 2 bytes each */
   int8_t* bytes = (int8_t*)(wide + k4);
   const ft_device_conv l = ft_device_conv_of(p, args);
-  ft_cursor at = ft_cursor_at(p, 0);
+  ft_cursor at = ft_cursor_at(p, part.first);
   int32_t pixel;
   if (k % 4) memset(bytes + k / 4 * 4, 0, 4); /* weights are 0 there */
-  for (pixel = 0; pixel < pixels; pixel += 2) {
-    const int alone = pixel + 1 == pixels;
+  for (pixel = part.first; pixel < part.end; pixel += 2) {
+    const int alone = pixel + 1 == part.end;
     ft_dsp_window(p, x, &at, k, bytes, wide);
     ft_cursor_next(p, &at);
     if (!alone) {

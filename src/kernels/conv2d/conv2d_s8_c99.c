@@ -15,10 +15,10 @@ void ft_conv2d_s8_c99(const void* params, const ft_args* args) {
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
   const float* inv_acc_scale = (const float*)args->aux[2];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  int8_t* y = (int8_t*)args->out[0] + part.first * p->out_c;
   int32_t pixel, co;
-  for (pixel = 0; pixel < pixels; ++pixel) {
+  for (pixel = part.first; pixel < part.end; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (co = 0; co < p->out_c; ++co) {
       int32_t acc = ft_dot_s8_at(p, &win, x, w, co);

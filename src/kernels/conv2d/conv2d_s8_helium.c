@@ -84,19 +84,20 @@ static void plain_pixels(const ft_device_conv* l, int32_t groups,
 void ft_conv2d_s8_helium(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p), k = p->k_h * p->k_w * p->in_c;
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  int8_t* y = (int8_t*)args->out[0] + part.first * p->out_c;
+  const int32_t k = p->k_h * p->k_w * p->in_c;
   const int32_t k16 = (k + 15) / 16 * 16;
   int8_t* bytes = (int8_t*)args->scratch;
   const int8_t* rows[FT_MVE_PIXELS];
-  ft_cursor at = ft_cursor_at(p, 0);
+  ft_cursor at = ft_cursor_at(p, part.first);
   const ft_device_conv l = ft_device_conv_of(p, args);
   const int is_plain =
       l.channels->is_plain && p->rank == 0 && p->out_c % 4 == 0;
   int32_t pixel, i;
   if (k != k16) memset(bytes, 0, (size_t)(FT_MVE_PIXELS * k16));
-  for (pixel = 0; pixel < pixels; pixel += FT_MVE_PIXELS) {
-    const int32_t left = pixels - pixel;
+  for (pixel = part.first; pixel < part.end; pixel += FT_MVE_PIXELS) {
+    const int32_t left = part.end - pixel;
     const int32_t count = left < FT_MVE_PIXELS ? left : FT_MVE_PIXELS;
     for (i = 0; i < FT_MVE_PIXELS; ++i) {
       rows[i] =

@@ -44,11 +44,12 @@ void ft_conv2d_s8f32_armdsp(const void* params, const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
   const int8_t* x = (const int8_t*)args->in[0];
   const float* w = (const float*)args->in[1];
-  const int32_t size = p->k_h * p->k_w * p->in_c, pixels = ft_num_pixels(p);
-  float* y = (float*)args->out[0];
-  ft_cursor at = ft_cursor_at(p, 0);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  const int32_t size = p->k_h * p->k_w * p->in_c;
+  float* y = (float*)args->out[0] + part.first * p->out_c;
+  ft_cursor at = ft_cursor_at(p, part.first);
   int32_t pixel, co, i;
-  for (pixel = 0; pixel < pixels; ++pixel, ft_cursor_next(p, &at)) {
+  for (pixel = part.first; pixel < part.end; ++pixel, ft_cursor_next(p, &at)) {
     const ft_window win = ft_cursor_window(p, &at);
     for (co = 0; co < p->out_c; co += 4) {
       const four_sums s = sums_at(p, &win, x, w + co * size);

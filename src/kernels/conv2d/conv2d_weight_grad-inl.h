@@ -28,11 +28,12 @@ void FT_FN(const void* params, const ft_args* args) {
   const FT_X* x = (const FT_X*)args->in[0];
   const ft_real* dy = (const ft_real*)args->in[1];
   ft_real* dw = (ft_real*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
   const int32_t count = p->out_c * p->k_h * p->k_w * (p->in_c / p->groups);
   int32_t i;
-  for (i = 0; i < count; ++i) dw[i] = 0;
-  for (i = 0; i < pixels; ++i) {
+  if (part.first == 0)
+    for (i = 0; i < count; ++i) dw[i] = 0;
+  for (i = part.first; i < part.end; ++i) {
     const ft_window win = ft_window_of(p, i);
     add_pixel(p, &win, x, dy + (ptrdiff_t)i * p->out_c, dw);
   }

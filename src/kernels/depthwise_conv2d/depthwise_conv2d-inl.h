@@ -35,11 +35,11 @@ void FT_FN(const void* params, const ft_args* args) {
   const ft_real* delta = (const ft_real*)args->in[3];
   const ft_real* gain = (const ft_real*)args->in[5];
   const int bias_inside = !gain || p->gain_bias;
-  ft_real* y = (ft_real*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  ft_real* y = (ft_real*)args->out[0] + part.first * p->out_c;
   ft_real acc[FT_DEPTHWISE_BLOCK];
   int32_t pixel, first, ky, kx, i;
-  for (pixel = 0; pixel < pixels; ++pixel) {
+  for (pixel = part.first; pixel < part.end; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (first = 0; first < p->out_c; first += FT_DEPTHWISE_BLOCK) {
       const int32_t left = p->out_c - first;

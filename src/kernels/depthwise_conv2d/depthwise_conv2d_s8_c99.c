@@ -55,11 +55,11 @@ void ft_depthwise_conv2d_s8_c99(const void* params, const ft_args* args) {
   const float* delta = (const float*)args->in[3];
   const int32_t* multiplier = (const int32_t*)args->aux[0];
   const int32_t* shift = (const int32_t*)args->aux[1];
-  int8_t* y = (int8_t*)args->out[0];
-  const int32_t pixels = ft_num_pixels(p);
+  const ft_part part = ft_part_of(args, ft_num_pixels(p));
+  int8_t* y = (int8_t*)args->out[0] + part.first * p->out_c;
   block_sums s;
   int32_t pixel, first, ky, kx, i;
-  for (pixel = 0; pixel < pixels; ++pixel) {
+  for (pixel = part.first; pixel < part.end; ++pixel) {
     const ft_window win = ft_window_of(p, pixel);
     for (first = 0; first < p->out_c; first += FT_DEPTHWISE_BLOCK) {
       const int32_t left = p->out_c - first;

@@ -100,7 +100,7 @@ std::vector<int8_t> run(Case& c, bool grouped, ft_kernel_fn kernel,
       c.bias.data(), grouped || c.delta.empty() ? nullptr : c.delta.data(),
       nullptr,       c.gain.empty() ? nullptr : c.gain.data()};
   void* out[] = {y.data()};
-  const ft_args args{in, aux.data(), out, scratch.data()};
+  const ft_args args{in, aux.data(), out, scratch.data(), nullptr};
   kernel(&c.p, &args);
   return y;
 }

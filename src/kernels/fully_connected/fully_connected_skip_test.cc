@@ -52,7 +52,7 @@ Floats run(ft_kernel_fn kernel, const Params& p, std::vector<void*> in,
   Floats y(static_cast<size_t>(count), 7.0f);
   void* out[] = {y.data()};
   in.resize(6, nullptr);
-  const ft_args args{in.data(), aux, out, nullptr};
+  const ft_args args{in.data(), aux, out, nullptr, nullptr};
   kernel(&p, &args);
   return y;
 }

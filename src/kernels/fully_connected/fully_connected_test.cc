@@ -72,7 +72,7 @@ std::vector<int8_t> run(Case& c, const void* params, ft_kernel_fn kernel,
                 c.p.rank ? c.lora_b.data() : nullptr,
                 c.gain.empty() ? nullptr : c.gain.data()};
   void* out[] = {y.data()};
-  const ft_args args{in, aux.data(), out, scratch.data()};
+  const ft_args args{in, aux.data(), out, scratch.data(), nullptr};
   kernel(params, &args);
   return y;
 }

@@ -181,7 +181,7 @@ void depthwise(const Layer<X, W>& layer, const ft_args* args, float* scratch) {
   void* in[] = {args->in[0], args->in[2]};
   void* out[] = {dw};
   p.x_scale = 1;
-  weight_grad(p, {in, nullptr, out, nullptr}, layer.x);
+  weight_grad(p, {in, nullptr, out, nullptr, nullptr}, layer.x);
   for (int tap = 0, i = 0; tap < taps; ++tap) {
     for (int c = 0; c < p.out_c; ++c, ++i) {
       float weight = layer.scale(c) * static_cast<float>(layer.w[i]);

@@ -65,7 +65,7 @@ std::vector<T> run(ft_kernel_fn kernel, const void* params,
   for (const void* p : inputs) in.push_back(const_cast<void*>(p));
   const void* all_aux[] = {aux};
   void* out[] = {y.data()};
-  const ft_args args{in.data(), all_aux, out, nullptr};
+  const ft_args args{in.data(), all_aux, out, nullptr, nullptr};
   kernel(params, &args);
   return y;
 }

@@ -53,7 +53,7 @@ TEST(MatmulS8, EqualsNaiveProduct) {
     }
     void* in[] = {a.data(), b.data()};
     void* out[] = {c.data()};
-    const ft_args args{in, nullptr, out, nullptr};
+    const ft_args args{in, nullptr, out, nullptr, nullptr};
     ft_matmul_s8_c99(&p, &args);
     EXPECT_EQ(c, want);
   }

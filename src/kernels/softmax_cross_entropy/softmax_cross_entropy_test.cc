@@ -15,7 +15,7 @@ float loss_of(std::vector<float> logits, std::vector<int32_t> labels) {
   float loss = 0;
   void* in[] = {logits.data(), labels.data()};
   void* out[] = {&loss};
-  const ft_args args{in, nullptr, out, nullptr};
+  const ft_args args{in, nullptr, out, nullptr, nullptr};
   ft_softmax_cross_entropy_f32_c99(&p, &args);
   return loss;
 }
@@ -27,7 +27,7 @@ std::vector<float> grad_of(std::vector<float> logits,
       rows, static_cast<int32_t>(logits.size()) / rows};
   void* in[] = {logits.data(), labels.data(), &dloss};
   void* out[] = {logits.data()};
-  const ft_args args{in, nullptr, out, nullptr};
+  const ft_args args{in, nullptr, out, nullptr, nullptr};
   ft_softmax_cross_entropy_grad_f32_c99(&p, &args);
   return logits;
 }

@@ -32,7 +32,7 @@ Kept select(std::vector<float> grad, int32_t kept) {
   int32_t scratch[FT_SELECT_DIGITS];
   void* in[] = {grad.data()};
   void* out[] = {got.values.data(), got.positions.data()};
-  const ft_args args{in, nullptr, out, scratch};
+  const ft_args args{in, nullptr, out, scratch, nullptr};
   const ft_top_gradient_params p{static_cast<int32_t>(grad.size()), kept};
   ft_top_gradient_f32_c99(&p, &args);
   return got;

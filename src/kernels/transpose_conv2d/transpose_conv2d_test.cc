@@ -73,7 +73,7 @@ TEST(TransposeConv2dS8, EqualsScatter) {
   void* in[] = {x.data(), w.data(), bias.data()};
   const void* aux[] = {multiplier.data(), shift.data()};
   void* out[] = {y.data()};
-  const ft_args args{in, aux, out, nullptr};
+  const ft_args args{in, aux, out, nullptr, nullptr};
   ft_transpose_conv2d_s8_c99(&p, &args);
   EXPECT_EQ(y, want);
 }

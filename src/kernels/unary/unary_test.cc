@@ -32,7 +32,7 @@ std::vector<float> run(ft_kernel_fn kernel, int32_t kind,
                           .saved_zero_point = 0};
   void* in[] = {x.data()};
   void* out[] = {x.data()};
-  const ft_args args{in, nullptr, out, nullptr};
+  const ft_args args{in, nullptr, out, nullptr, nullptr};
   kernel(&p, &args);
   return x;
 }
