@@ -204,7 +204,10 @@ def test_figures_fall_with_density_and_a_fresh_adapter_is_the_model(shared, tmp_
     for key in ("persistent_bytes", "arena_bytes", "ram_bytes", "macs"):
         figures = [p[key] for p in plans]
         print(key, figures)
-        assert figures[0] > figures[1] >= figures[2], key
+        if key == "arena_bytes":  # its peak may lie where no update is
+            assert figures[0] >= figures[1] >= figures[2], key
+        else:
+            assert figures[0] > figures[1] >= figures[2], key
     rng = np.random.default_rng(4)
     np.save(tmp_path / "x.npy", rng.integers(-128, 128, [24, 49, 10, 1]).astype(np.int8))
     np.save(tmp_path / "y.npy", np.arange(24, dtype=np.int32) % 12)
