@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 namespace ft::cli {
@@ -11,9 +12,21 @@ namespace {
 // The backward pass names all that it makes so (ops/gradient.cc).
 bool is_gradient(std::string_view name) { return name.starts_with("grad/"); }
 
+// The first that knows the target: what depends on parameters alone may come
+// before the forward pass. A step's target is its last input but one.
 int first_backward_call(const Program& program) {
+  if (program.inputs.size() < 2) return -1;
+  const Graph& graph = program.graph;
+  std::set<ValueId> knows{program.inputs[program.inputs.size() - 2].value};
+  for (NodeId n = 0; n < graph.num_nodes(); ++n)
+    if (std::ranges::any_of(graph.node(n).inputs,
+                            [&](ValueId v) { return knows.contains(v); }))
+      for (const ValueId v : graph.node(n).outputs) knows.insert(v);
   const auto it = std::ranges::find_if(program.calls, [&](const auto& call) {
-    return is_gradient(program.graph.node(call.node).name);
+    const Node& node = graph.node(call.node);
+    return is_gradient(node.name) &&
+           std::ranges::any_of(node.inputs,
+                               [&](ValueId v) { return knows.contains(v); });
   });
   return it == program.calls.end()
              ? -1
