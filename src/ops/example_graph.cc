@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "ops/append.h"
+#include "ops/updates_input.h"
 
 namespace ft {
 namespace {
@@ -119,7 +120,7 @@ Result<Example> build_example(const OpDef& op, const OpExample& example,
     if (options.above_minus_128 && i > 0 && type.dtype == DType::kS8)
       for (int8_t& w : data.as<int8_t>()) w = std::max<int8_t>(w, -127);
     const std::string name = fmt::format("in{}", i);
-    if ((op.mutates >> i & 1) != 0) {
+    if (updates_input(op, i)) {
       inputs.push_back(made.graph.add_value(
           {.name = name, .type = type, .kind = ValueKind::kState}));
     } else if (options.constants && i > 0) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "ops/every_op.h"
+#include "ops/updates_input.h"
 
 namespace ft {
 namespace {
@@ -57,7 +58,7 @@ class DividedRun {
     EXPECT_TRUE(status.ok()) << status.message();
     std::vector<ValueId> written = made.node().outputs;
     for (size_t i = 0; i < made.node().inputs.size(); ++i)
-      if ((op_.mutates >> i & 1) != 0) written.push_back(made.node().inputs[i]);
+      if (updates_input(op_, i)) written.push_back(made.node().inputs[i]);
     if (in_place)
       written[0] = made.node().inputs[static_cast<size_t>(op_.inplace_input)];
     for (const ValueId v : written) {

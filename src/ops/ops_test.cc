@@ -9,6 +9,7 @@
 #include "ops/every_op.h"
 #include "ops/example_types.h"
 #include "ops/print.h"
+#include "ops/updates_input.h"
 #include "ops/verify.h"
 
 namespace ft {
@@ -51,8 +52,7 @@ Outcome outcome_of(const Example& example, bool in_place, const OpDef& op) {
     add(in_place && i == 0 ? node.inputs[static_cast<size_t>(op.inplace_input)]
                            : node.outputs[i]);
   for (size_t i = 0; i < node.inputs.size(); ++i)
-    if ((op.mutates >> i & 1) != 0 && node.inputs[i] != kNone)
-      add(node.inputs[i]);
+    if (updates_input(op, i) && node.inputs[i] != kNone) add(node.inputs[i]);
   return all;
 }
 
@@ -62,7 +62,7 @@ std::vector<TensorType> types_of(const Example& example, const OpDef& op) {
   for (const ValueId id : node.outputs)
     all.push_back(example.graph.value(id).type);
   for (size_t i = 0; i < node.inputs.size(); ++i)
-    if ((op.mutates >> i & 1) != 0 && node.inputs[i] != kNone)
+    if (updates_input(op, i) && node.inputs[i] != kNone)
       all.push_back(example.graph.value(node.inputs[i]).type);
   return all;
 }
@@ -79,7 +79,7 @@ Outcome run_fresh(const OpDef& op, const OpExample& example,
   EXPECT_TRUE(status.ok()) << status.message();
   for (size_t i = 0; i < e.node().inputs.size(); ++i) {
     const auto id = static_cast<size_t>(e.node().inputs[i]);
-    const bool written = (op.mutates >> i & 1) != 0 ||
+    const bool written = updates_input(op, i) ||
                          (in_place && static_cast<int>(i) == op.inplace_input);
     if (e.node().inputs[i] == kNone || written) continue;
     EXPECT_TRUE(std::ranges::equal(e.values[id].bytes(),

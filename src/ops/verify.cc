@@ -6,6 +6,7 @@
 
 #include "ops/checks.h"
 #include "ops/op_def.h"
+#include "ops/updates_input.h"
 
 namespace ft {
 namespace {
@@ -119,7 +120,7 @@ Status check_reads(const Graph& graph, NodeId id, const Progress& progress) {
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const ValueId in = node.inputs[i];
     // A second update of a value, in order, is no reader.
-    const bool updates = i < 32 && (node.op->mutates >> i & 1) != 0;
+    const bool updates = updates_input(*node.op, i);
     if (in == kNone) continue;
     const auto at = static_cast<size_t>(in);
     if (!progress.readable[at])
@@ -138,7 +139,7 @@ Status note_mutations(const Graph& graph, NodeId id, Progress& progress) {
   const Node& node = graph.node(id);
   for (size_t i = 0; i < node.inputs.size() && i < 32; ++i) {
     const ValueId in = node.inputs[i];
-    if ((node.op->mutates >> i & 1) == 0 || in == kNone) continue;
+    if (!updates_input(*node.op, i) || in == kNone) continue;
     const ValueKind kind = graph.value(in).kind;
     if (kind != ValueKind::kParam && kind != ValueKind::kState)
       return broken(fmt::format("{} updates {}, no parameter and no state",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/op_def.h"
+#include "ops/updates_input.h"
 
 namespace ft {
 namespace {
@@ -20,7 +21,7 @@ NodeId last_dependency(const Graph& graph, NodeId id,
     const NodeId producer = graph.value(v).producer;
     if (producer != kNone)
       last = std::max(last, anchors[static_cast<size_t>(producer)]);
-    if ((update.op->mutates >> i & 1) == 0) continue;
+    if (!updates_input(*update.op, i)) continue;
     for (const NodeId reader : graph.readers(v))
       if (reader < id)
         last = std::max(last, anchors[static_cast<size_t>(reader)]);

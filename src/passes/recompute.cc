@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/op_def.h"
+#include "ops/updates_input.h"
 
 namespace ft {
 namespace {
@@ -103,7 +104,7 @@ class Recompute {
       if (id >= first_) read_copies(node, id);
       if (stale_) return stale_;
       for (size_t i = 0; i < node.inputs.size(); ++i)
-        if (node.op->mutates >> i & 1) mutated_.insert(node.inputs[i]);
+        if (updates_input(*node.op, i)) mutated_.insert(node.inputs[i]);
       nodes_.push_back(std::move(node));
     }
     if (graph_.num_values() > old_values) graph_.set_nodes(std::move(nodes_));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ops/updates_input.h"
+
 namespace ft {
 namespace {
 
@@ -84,7 +86,7 @@ class Estimator {
     std::vector<double> bytes(target_.memory.size(), 0);
     for (size_t i = 0; i < view.inputs.size(); ++i) {
       if (!view.has(i)) continue;
-      const bool written = ((view.op->mutates >> i) & 1) != 0;
+      const bool written = updates_input(*view.op, i);
       bytes[region_of(call.in[i].space)] +=
           static_cast<double>(view.in(i).num_bytes()) * (written ? 2 : 1);
     }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/updates_input.h"
 #include "plan/order_search.h"
 #include "plan/placement.h"
 
@@ -67,7 +68,7 @@ class ProblemOfGraph {
       if (const NodeId producer = graph_.value(v).producer; producer != kNone)
         op.before.push_back(producer);
       if (const int b = buffer_of(v); b != kNone) op.reads.push_back(b);
-      keep_order_of_updates(n, v, (node.op->mutates >> i & 1) != 0, op);
+      keep_order_of_updates(n, v, updates_input(*node.op, i), op);
     }
     for (const ValueId v : node.outputs)
       if (root_[at(v)] == v && buffer_[at(v)] != kNone)
