@@ -4,26 +4,11 @@ LiteRT, bit for bit, in a smaller arena; trained behind such a trunk, the same a
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from fieldtune_cli import FSDD, FSDD_ARGS, MODELS, run, run_json
+from torch_tflite import run_litert
 
 KWS = MODELS / "kws_ref_model.tflite"
-pytestmark = pytest.mark.skipif(not KWS.exists(), reason="no shared models")
-
-
-def litert(model, x):
-    interpreter = Interpreter(
-        str(model),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        num_threads=1,
-    )
-    interpreter.allocate_tensors()
-    out = []
-    for sample in x:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
-        interpreter.invoke()
-        out.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
-    return np.concatenate(out)
+pytestmark = pytest.mark.usefixtures("shared")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +23,7 @@ def test_stripes_equal_litert(name, shape, patches, tmp_path):
     model, rng = MODELS / f"{name}.tflite", np.random.default_rng(1)
     x = rng.integers(-128, 128, (4, *shape), dtype=np.int8)
     np.save(tmp_path / "x.npy", x)
-    expected = litert(model, x)
+    expected = run_litert(model, x)
     for options in [["--c99"], ["--exact"], []]:
         for n in patches:
             done = run_json("run", model, "--input", tmp_path / "x.npy", "--output",
@@ -67,7 +52,6 @@ def test_printed_inference_has_a_smaller_arena(target, tmp_path):
     assert parts["arena_bytes"] < 0.95 * whole["arena_bytes"]
 
 
-@pytest.mark.skipif(not FSDD.is_dir(), reason="no shared data")
 @pytest.mark.parametrize("precision", ["mixed", "integer"])
 def test_training_behind_stripes_gives_the_same_bits(precision, tmp_path):
     args = ["train", KWS, "--data", FSDD / "theo", *FSDD_ARGS, "--new-head",

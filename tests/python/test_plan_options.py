@@ -8,7 +8,7 @@ import pytest
 from fieldtune_cli import FSDD, FSDD_ARGS, MODELS, run, run_json
 
 KWS = MODELS / "kws_ref_model.tflite"
-pytestmark = pytest.mark.skipif(not KWS.exists(), reason="no shared models")
+pytestmark = pytest.mark.usefixtures("shared")
 
 
 def knob(result, name, value):
@@ -91,7 +91,6 @@ def test_another_order_of_calls_is_smaller_and_the_same_program(precision):
         assert chosen["plan_hash"] == given["plan_hash"]
 
 
-@pytest.mark.skipif(not FSDD.is_dir(), reason="no shared data")
 @pytest.mark.parametrize("precision", ["mixed", "integer"])
 def test_another_order_of_calls_changes_no_byte_of_the_adapter(precision, tmp_path):
     args = ["train", KWS, "--data", FSDD / "theo", *FSDD_ARGS, "--new-head",
