@@ -16,7 +16,7 @@ from session import WORK, cli, pinned, save
 
 MODELS = {"kws": "kws_ref_model", "resnet8": "pretrainedResnet_quant",
           "vww": "vww_96_int8", "ad": "ad01_int8",
-          "kws f32": "kws_ref_model_float32"}
+          "resnet8 f32": "pretrainedResnet"}
 STEPS = {"mixed": ["--precision", "mixed"], "integer": ["--precision", "integer"]}
 ROUNDS = 5
 LORA = ["--method", "lora", "--rank", 4]

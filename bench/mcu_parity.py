@@ -30,7 +30,7 @@ METHODS = ["lora", "bitfit", "ia3", "sparse", "bottleneck"]
 PRECISIONS = ["integer", "mixed", "f32"]
 WITH_FPU = ["aarch64", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv64"]
 ALL = [*WITH_FPU, "cortex-m3", "cortex-m0plus", "riscv32"]
-TIME_LIMIT = 1200
+TIME_LIMIT = 3600
 
 
 def train(model, method, precision, target):

@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
@@ -20,7 +22,7 @@
 namespace ft::cli {
 namespace {
 
-constexpr int kRuns = 21;
+constexpr int kRuns = 51;
 constexpr int64_t kBatches[] = {1, 4};
 
 // What a measured call costs besides the kernel: reading the clock.
@@ -35,20 +37,32 @@ double clock_overhead_ns() {
   return median(gaps);
 }
 
-// Bytes read and written by a copy that no cache holds, per nanosecond.
-double bytes_per_ns() {
-  constexpr size_t kBytes = 64 << 20;
-  std::vector<char> from(kBytes, 1), to(kBytes, 2);
-  std::vector<double> times;
+// Bytes read per nanosecond from a buffer of this size, again and again: what
+// the C library needs to find that a byte is not there.
+double bytes_per_ns(size_t bytes) {
+  constexpr size_t kRead = 64 << 20;  // of each measurement
+  const std::vector<char> from(bytes, 1);
+  const size_t passes = std::max<size_t>(1, kRead / bytes);
+  double least_ns = INFINITY;
   for (int i = 0; i < 5; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    std::memcpy(to.data(), from.data(), kBytes);
-    times.push_back(std::chrono::duration<double, std::nano>(
-                        std::chrono::steady_clock::now() - start)
-                        .count());
-    from[static_cast<size_t>(i)] = to[kBytes - 1 - static_cast<size_t>(i)];
+    for (size_t pass = 0; pass < passes; ++pass)
+      if (std::memchr(from.data(), 2, bytes) != nullptr) return 0;
+    least_ns = std::min(least_ns, std::chrono::duration<double, std::nano>(
+                                      std::chrono::steady_clock::now() - start)
+                                      .count());
   }
-  return 2.0 * kBytes / median(times);
+  return static_cast<double>(bytes * passes) / least_ns;
+}
+
+// Caches of this core that the system tells of, each measured half full.
+std::vector<CacheLevel> measured_caches() {
+  std::vector<CacheLevel> levels;
+  for (const int name : {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE})
+    if (const long bytes = sysconf(name); bytes > 0)
+      levels.push_back({static_cast<uint64_t>(bytes),
+                        bytes_per_ns(static_cast<size_t>(bytes) / 2)});
+  return levels;
 }
 
 // Every way in which a row may be chosen.
@@ -77,7 +91,8 @@ class Measurer {
     for (const auto& [key, calls] : calls_)
       if (key.find(':') == std::string::npos || calls.size() >= 3)
         costs[key] = fit_cost(calls);
-    const double bandwidth = bytes_per_ns();
+    constexpr size_t kNoCacheHolds = 256 << 20;
+    const double bandwidth = bytes_per_ns(kNoCacheHolds);
     return {.toml = to_toml(costs, bandwidth),
             .programs = programs_,
             .kernels = costs.size(),
@@ -149,6 +164,9 @@ class Measurer {
           "[[memory]]\nname = \"{}\"\nkind = \"external\"\nbytes = {}\n"
           "wait_states = 0\nbytes_per_cycle = {:.4g}\npj_per_byte = 0\n\n",
           region, bytes, bandwidth);
+    for (const CacheLevel& cache : measured_caches())
+      text += fmt::format("[[cache]]\nbytes = {}\nbytes_per_cycle = {:.4g}\n\n",
+                          cache.bytes, cache.bytes_per_cycle);
     text +=
         "[costs]\npart = \"this machine\"\nhz = 1_000_000_000\n"
         "unit = \"nanoseconds\"\n\n";

@@ -11,7 +11,7 @@ struct Calibration {
   std::string toml;     // the target "host", as plan/target.h reads it
   int programs = 0;     // that were timed
   size_t kernels = 0;   // rows and classes that were fitted
-  double gb_per_s = 0;  // of copying memory
+  double gb_per_s = 0;  // of reading memory that no cache holds
 };
 
 // Times every call of calibration_models.h's networks, in inference and in

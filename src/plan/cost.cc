@@ -67,13 +67,23 @@ class Estimator {
     out.cycles = out.units * figures.cycles_per_unit;
     double moving = 0, moving_pj = 0;
     for (size_t r = 0; r < out.bytes.size(); ++r) {
-      moving += out.bytes[r] / target_.memory[r].bytes_per_cycle;
+      moving += out.bytes[r] / bytes_per_cycle(target_.memory[r]);
       moving_pj += out.bytes[r] * target_.memory[r].pj_per_byte;
     }
     out.memory_bound = moving > out.cycles;
     out.cycles = std::max(out.cycles, moving);
     out.energy_pj = out.cycles * figures.pj_per_cycle + moving_pj;
     return out;
+  }
+
+  // Of the smallest cache that holds all that the program touches, which stays
+  // there from one run to the next.
+  double bytes_per_cycle(const MemoryRegion& region) const {
+    const size_t touched = program_.constant_bytes + program_.ram_bytes();
+    for (const CacheLevel& cache : target_.caches)
+      if (touched <= cache.bytes)
+        return std::max(cache.bytes_per_cycle, region.bytes_per_cycle);
+    return region.bytes_per_cycle;
   }
 
   size_t region_of(Space space) const {

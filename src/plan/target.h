@@ -28,6 +28,13 @@ struct MemoryRegion {
   double pj_per_byte = 0;      // on top of the core's energy
 };
 
+// Between the core and every memory region: a program that fits into it whole
+// moves its bytes at the cache's speed, not at the region's.
+struct CacheLevel {
+  uint64_t bytes = 0;
+  double bytes_per_cycle = 0;  // sustained, read
+};
+
 struct ClassCost {
   double cycles_per_unit = 0, pj_per_cycle = 0;  // NaN: not known
 };
@@ -66,6 +73,7 @@ struct Target {
   bool runs_linux = false;  // fieldtune itself runs there; nothing is printed
   TileSizes tile;
   std::vector<MemoryRegion> memory;
+  std::vector<CacheLevel> caches;  // smallest first
   FlashGeometry flash;
   std::string compiler, c_flags;  // "arm-none-eabi-gcc", "-mcpu=cortex-m4 ..."
   std::optional<TargetCosts> costs;

@@ -152,19 +152,37 @@ MemoryRegion read_region(Table t, bool has_costs) {
   return region;
 }
 
-void read_memory(Table t, Target& target) {
-  const toml::array* array = t.raw()["memory"].as_array();
+CacheLevel read_cache(Table t) {
+  t.only({"bytes", "bytes_per_cycle"});
+  return {.bytes = t.whole("bytes", 1),
+          .bytes_per_cycle = t.number("bytes_per_cycle", 1e-6)};
+}
+
+// Calls `read` with each table of the list [[key]].
+template <class Read>
+void read_tables(Table t, std::string_view key, const Read& read) {
+  const toml::array* array = t.raw()[key].as_array();
   if (array == nullptr || array->empty()) {
-    t.fail("memory", "a list of tables");
+    t.fail(key, "a list of tables");
     return;
   }
   for (const toml::node& node : *array) {
     if (const toml::table* table = node.as_table())
-      target.memory.push_back(
-          read_region({*table, t.source(), t.status()}, t.has("costs")));
+      read(Table(*table, t.source(), t.status()));
     else
-      t.fail("memory", "a list of tables");
+      t.fail(key, "a list of tables");
   }
+}
+
+void read_memory(Table t, Target& target) {
+  read_tables(t, "memory", [&](const Table& region) {
+    target.memory.push_back(read_region(region, t.has("costs")));
+  });
+  if (!t.has("cache")) return;
+  read_tables(t, "cache", [&](const Table& level) {
+    target.caches.push_back(read_cache(level));
+  });
+  std::ranges::sort(target.caches, {}, &CacheLevel::bytes);
 }
 
 // "symbol = [...]", a number for each of CallWork::terms().

@@ -119,6 +119,25 @@ TEST(Target, ReadsCosts) {
   EXPECT_EQ(row.of({.elements = 10, .macs = 4}), 100 + 20 + 14);
 }
 
+TEST(Target, ReadsCachesSmallestFirst) {
+  const auto target =
+      parse_target(with_costs() +
+                       "[[cache]]\nbytes = 4096\nbytes_per_cycle = 8\n"
+                       "[[cache]]\nbytes = 1024\nbytes_per_cycle = 16.5\n",
+                   "mine.toml");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  ASSERT_EQ(target->caches.size(), 2u);
+  EXPECT_EQ(target->caches[0].bytes, 1024u);
+  EXPECT_EQ(target->caches[0].bytes_per_cycle, 16.5);
+  const auto bad =
+      parse_target(with_costs() + "[[cache]]\nbytes = 0\nbytes_per_cycle = 8\n",
+                   "mine.toml");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_NE(bad.status().message().find("'bytes' must be at least 1"),
+            std::string::npos)
+      << bad.status().message();
+}
+
 TEST(Target, NamesTheLineOfWhatIsWrong) {
   const std::tuple<const char*, const char*, const char*> cases[] = {
       {"cycles_per_unit = 1.5", "cycles_per_unit = -1",

@@ -96,7 +96,7 @@ Status calibrate(const Options& options) {
   print_result({{"target", path},
                 {"programs", measured.programs},
                 {"fitted_rows", measured.kernels},
-                {"copy_gb_per_s", measured.gb_per_s}},
+                {"read_gb_per_s", measured.gb_per_s}},
                options.json);
   return ok_status();
 }
