@@ -1,0 +1,246 @@
+#include "ft_delta.h"
+
+#include <string.h>
+
+#include "ft_bytes.h"
+#include "ft_crc32.h"
+
+/* A step decodes the head of a segment or one element; none takes more bytes of
+ * the stream than this (a difference of 32 bits: 37 decisions of at most a byte
+ * and 30 bits). */
+enum { kStepBytes = 48 };
+
+static void fail(ft_delta *d, ft_delta_status status) {
+  if (d->status == FT_DELTA_OK) d->status = (uint8_t)status;
+}
+
+/* After the last byte come the zeros that the maker has not written. */
+static uint32_t next_byte(ft_delta *d) {
+  if (d->in_at < d->in_count) return d->in[d->in_at++];
+  if (++d->past_end > 4) {
+    d->past_end = 5;
+    fail(d, FT_DELTA_TRUNCATED);
+  }
+  return 0;
+}
+
+static void normalize(ft_delta *d) {
+  while (d->range < 1u << 24) {
+    d->range <<= 8;
+    d->code = d->code << 8 | next_byte(d);
+  }
+}
+
+/* The decoder of a range coder with carry (as in LZMA). */
+static uint32_t read_bit(ft_delta_coder *coder, uint16_t *state, uint32_t bit) {
+  ft_delta *d = (ft_delta *)(void *)coder;
+  const uint32_t bound = (d->range >> 12) * ft_delta_chance(*state);
+  bit = d->code >= bound;
+  if (bit) {
+    d->code -= bound;
+    d->range -= bound;
+  } else {
+    d->range = bound;
+  }
+  ft_delta_learn(state, bit);
+  normalize(d);
+  return bit;
+}
+
+static uint32_t read_direct(ft_delta_coder *coder, uint32_t value,
+                            uint32_t count) {
+  ft_delta *d = (ft_delta *)(void *)coder;
+  value = 0;
+  for (; count > 0; --count) {
+    d->range >>= 1;
+    value <<= 1;
+    if (d->code >= d->range) {
+      d->code -= d->range;
+      value |= 1;
+    }
+    normalize(d);
+  }
+  return value;
+}
+
+static void flush(ft_delta *d) {
+  if (d->out_count == 0 || d->status != FT_DELTA_OK) return;
+  d->crc32 = ft_crc32(d->crc32, d->out, d->out_count);
+  if (d->io->write(d->io->context, d->out, d->out_count) != 0)
+    fail(d, FT_DELTA_WRITE_FAILED);
+  d->out_count = 0;
+}
+
+static void put(ft_delta *d, uint32_t bits, uint32_t count) {
+  if (d->out_count + count > FT_DELTA_OUT_BYTES) flush(d);
+  for (uint32_t i = 0; i < count; ++i)
+    d->out[d->out_count++] = (uint8_t)(bits >> 8 * i);
+  d->unwritten -= count;
+}
+
+static uint32_t read_old(ft_delta *d, uint32_t offset, uint32_t count) {
+  uint8_t bytes[4] = {0, 0, 0, 0};
+  if (offset >= d->io->old_bytes) return 0;
+  if (d->io->read(d->io->context, offset, bytes, count) != 0)
+    fail(d, FT_DELTA_READ_FAILED);
+  return ft_get_u32(bytes);
+}
+
+static void read_segment(ft_delta *d) {
+  const ft_delta_segment none = {0};
+  const ft_delta_segment *s = &d->model.segment;
+  uint32_t each;
+  ft_delta_code_segment(&d->model, &d->coder, &none);
+  if (s->kind >= FT_DELTA_KINDS || s->count == 0 || s->row == 0) {
+    fail(d, FT_DELTA_BAD_STREAM);
+    return;
+  }
+  each = ft_delta_element_bytes(s->kind);
+  d->text_at = s->old_offset;
+  if (s->count > d->unwritten / each || s->old_offset > d->io->old_bytes ||
+      s->shift >= 8 * each ||
+      (s->has_old && s->kind > FT_DELTA_RAW &&
+       s->count > (d->io->old_bytes - s->old_offset) / each))
+    fail(d, FT_DELTA_BAD_STREAM);
+}
+
+static void read_text(ft_delta *d) {
+  const ft_delta_text none = {FT_DELTA_SAME,
+                              (uint8_t)read_old(d, d->text_at, 1), 0};
+  const ft_delta_text text = ft_delta_code_text(&d->model, &d->coder, none);
+  if (text.op == FT_DELTA_MOVE) {
+    d->text_at += (uint32_t)text.distance;
+  } else {
+    put(d, text.byte, 1);
+    d->text_at += text.op != FT_DELTA_INSERT;
+  }
+  if (d->text_at > d->io->old_bytes) d->text_at = d->io->old_bytes;
+}
+
+static void read_element(ft_delta *d) {
+  ft_delta_model *m = &d->model;
+  const ft_delta_segment *s = &m->segment;
+  const uint32_t each = ft_delta_element_bytes(s->kind);
+  uint32_t old_bits = 0, bits;
+  if (s->kind == FT_DELTA_TEXT) {
+    read_text(d);
+    return;
+  }
+  if (s->has_old && s->kind != FT_DELTA_RAW)
+    old_bits = read_old(d, s->old_offset + (s->count - m->left) * each, each);
+  --m->left;
+  if (s->kind == FT_DELTA_RAW) {
+    bits = d->coder.direct(&d->coder, 0, 8);
+  } else if (s->kind == FT_DELTA_COPY) {
+    bits = old_bits;
+  } else if (s->kind == FT_DELTA_I4) {
+    bits = ft_delta_code_element(m, &d->coder, old_bits & 15u, 0);
+    bits |= ft_delta_code_element(m, &d->coder, old_bits >> 4, 0) << 4;
+  } else {
+    if (s->kind >= FT_DELTA_STEPS_F16) ft_delta_code_step(m, &d->coder, 0);
+    bits = ft_delta_code_element(m, &d->coder, old_bits, 0);
+  }
+  put(d, bits, each);
+}
+
+static ft_delta_status check_old(const ft_delta *d, const ft_delta_head *head) {
+  uint8_t bytes[16];
+  uint32_t crc = 0;
+  if (head->old_bytes != d->io->old_bytes) return FT_DELTA_WRONG_OLD;
+  for (uint32_t at = 0; at < head->old_bytes;) {
+    const uint32_t left = head->old_bytes - at;
+    const uint32_t count = left < sizeof bytes ? left : (uint32_t)sizeof bytes;
+    if (d->io->read(d->io->context, at, bytes, count) != 0)
+      return FT_DELTA_READ_FAILED;
+    crc = ft_crc32(crc, bytes, count);
+    at += count;
+  }
+  return crc == head->old_crc32 ? FT_DELTA_OK : FT_DELTA_WRONG_OLD;
+}
+
+static void read_head(ft_delta *d) {
+  ft_delta_head head;
+  ft_delta_status status = ft_delta_decode_head(d->in, &head);
+  d->has_head = 1;
+  d->in_at = FT_DELTA_HEAD_BYTES;
+  if (status == FT_DELTA_OK) status = check_old(d, &head);
+  if (status == FT_DELTA_OK && d->io->start != NULL &&
+      d->io->start(d->io->context, &head) != 0)
+    status = FT_DELTA_REFUSED;
+  d->status = (uint8_t)status;
+  d->coming = head.stream_bytes;
+  d->unwritten = head.new_bytes;
+  d->new_crc32 = head.new_crc32;
+}
+
+/* As far as the bytes that are there allow, or to the end. */
+static void decode(ft_delta *d) {
+  while (d->status == FT_DELTA_OK && d->unwritten > 0 &&
+         (d->coming == 0 || d->in_count - d->in_at >= kStepBytes)) {
+    if (d->range == 0) {
+      d->range = 0xffffffffu;
+      for (int i = 0; i < 4; ++i) d->code = d->code << 8 | next_byte(d);
+    }
+    if (d->model.left == 0)
+      read_segment(d);
+    else
+      read_element(d);
+  }
+}
+
+/* Moves what was not read yet to the front and fills up; returns how much it
+ * took. */
+static uint32_t refill(ft_delta *d, const uint8_t *bytes, uint32_t count,
+                       uint32_t most) {
+  uint32_t left = (uint32_t)d->in_count - d->in_at;
+  memmove(d->in, d->in + d->in_at, left);
+  d->in_at = 0;
+  if (count > most - left) count = most - left;
+  memcpy(d->in + left, bytes, count);
+  d->in_count = (uint8_t)(left + count);
+  return count;
+}
+
+void ft_delta_begin(ft_delta *delta, const ft_delta_io *io) {
+  memset(delta, 0, sizeof *delta);
+  delta->coder.bit = read_bit;
+  delta->coder.direct = read_direct;
+  delta->io = io;
+  ft_delta_model_init(&delta->model);
+}
+
+ft_delta_status ft_delta_push(ft_delta *delta, const uint8_t *bytes,
+                              uint32_t count) {
+  while (count > 0 && delta->status == FT_DELTA_OK) {
+    uint32_t taken;
+    if (!delta->has_head) {
+      taken = refill(delta, bytes, count, FT_DELTA_HEAD_BYTES);
+      if (delta->in_count == FT_DELTA_HEAD_BYTES) read_head(delta);
+    } else if (delta->coming == 0) {
+      fail(delta, FT_DELTA_PADDED);
+      break;
+    } else {
+      const uint32_t most = count < delta->coming ? count : delta->coming;
+      taken = refill(delta, bytes, most, FT_DELTA_IN_BYTES);
+      delta->coming -= taken;
+      decode(delta);
+      /* Bytes that nothing will read any more. */
+      if (taken == 0) fail(delta, FT_DELTA_PADDED);
+    }
+    bytes += taken;
+    count -= taken;
+  }
+  return (ft_delta_status)delta->status;
+}
+
+ft_delta_status ft_delta_end(ft_delta *delta) {
+  if (delta->status == FT_DELTA_OK && (!delta->has_head || delta->coming > 0))
+    fail(delta, FT_DELTA_TRUNCATED);
+  decode(delta); /* an empty stream */
+  if (delta->status == FT_DELTA_OK && delta->in_at < delta->in_count)
+    fail(delta, FT_DELTA_PADDED);
+  flush(delta);
+  if (delta->status == FT_DELTA_OK && delta->crc32 != delta->new_crc32)
+    fail(delta, FT_DELTA_WRONG_NEW);
+  return (ft_delta_status)delta->status;
+}

@@ -1,0 +1,89 @@
+// Deltas from outside: whatever the bytes, applying them ends, stays within its
+// memory and gives nothing that the head does not promise.
+//
+// An input is tried as it is, and again as the stream behind a head that fits
+// the precursor, so that the decoder itself is reached.
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <vector>
+
+#include "adapters/adapter_file.h"
+#include "adapters/delta/delta_file.h"
+#include "base/hash.h"
+#include "ft_crc32.h"
+#include "ft_delta.h"
+
+namespace {
+
+const std::vector<std::byte>& precursor() {
+  static const std::vector<std::byte> file = [] {
+    ft::Adapter adapter;
+    adapter.metadata = {{"base_sha256", "00"}, {"method", "lora"}};
+    adapter.tensors.push_back({"a", {4, 16}, std::vector<float>(64, 0.5F)});
+    adapter.tensors.push_back({"b", {40}, std::vector<float>(40, -3e-5F)});
+    return ft::encode_adapter(adapter).value();
+  }();
+  return file;
+}
+
+struct Result {
+  uint32_t bytes = 0;
+};
+
+// On a device: no digests, only the CRC-32 of the precursor.
+void apply_on_device(std::span<const uint8_t> delta, size_t piece) {
+  static const auto* old_file =
+      reinterpret_cast<const uint8_t*>(precursor().data());
+  Result result;
+  ft_delta_io io = {};
+  io.context = &result;
+  io.old_bytes = static_cast<uint32_t>(precursor().size());
+  io.read = [](void*, uint32_t at, uint8_t* to, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (at + i >= precursor().size()) std::abort();
+      to[i] = old_file[at + i];
+    }
+    return 0;
+  };
+  io.write = [](void* self, const uint8_t*, uint32_t count) {
+    static_cast<Result*>(self)->bytes += count;
+    return 0;
+  };
+  ft_delta applier;
+  ft_delta_begin(&applier, &io);
+  for (size_t at = 0; at < delta.size(); at += piece)
+    (void)ft_delta_push(
+        &applier, delta.data() + at,
+        static_cast<uint32_t>(std::min(piece, delta.size() - at)));
+  const bool ok = ft_delta_end(&applier) == FT_DELTA_OK;
+  ft_delta_head head;
+  if (delta.size() < FT_DELTA_HEAD_BYTES ||
+      ft_delta_decode_head(delta.data(), &head) != FT_DELTA_OK) {
+    if (ok) std::abort();
+    return;
+  }
+  if (result.bytes > head.new_bytes) std::abort();
+  if (ok && result.bytes != head.new_bytes) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  (void)ft::apply_delta(precursor(), std::as_bytes(std::span(data, size)),
+                        "delta");
+  if (size < 3) return 0;
+  ft_delta_head head = {};
+  head.mode = FT_DELTA_LOSSLESS;
+  head.old_bytes = static_cast<uint32_t>(precursor().size());
+  head.old_crc32 =
+      ft_crc32(0, reinterpret_cast<const uint8_t*>(precursor().data()),
+               precursor().size());
+  head.new_bytes = static_cast<uint32_t>(data[0] << 8 | data[1]);
+  head.stream_bytes = static_cast<uint32_t>(size - 3);
+  std::vector<uint8_t> delta(FT_DELTA_HEAD_BYTES);
+  ft_delta_encode_head(&head, delta.data());
+  delta.insert(delta.end(), data + 3, data + size);
+  apply_on_device(delta, 1 + data[2]);
+  return 0;
+}
