@@ -284,8 +284,8 @@ Result<std::string> Training::adapter_sha256() {
 }
 
 Status Training::save_checkpoint(const std::string& path) {
-  return ft::save_checkpoint(path, impl_->fingerprint(),
-                             impl_->train[0].all_persistent(), impl_->state);
+  return ft::CheckpointWriter(path, impl_->fingerprint())
+      .save(impl_->train[0].all_persistent(), impl_->state);
 }
 
 Status Training::load_checkpoint(const std::string& path) {

@@ -201,17 +201,12 @@ class Job {
                      .first_result = first_result(settings_.method),
                      .optimizer = job_.optimizer.settings});
     FT_TRY_STATUS(trainer.check());
-    if (job_.resume) {
-      FT_TRY(TrainState state, load_checkpoint(checkpoint_path(), fingerprint(),
-                                               train_[0].all_persistent()));
-      trainer.resume(std::move(state));
-    }
+    if (job_.resume) FT_TRY_STATUS(resume(trainer));
     FT_TRY(stop_, run_steps(trainer));
     steps_done_ = trainer.state().step;
     if (trainer.state().best_epoch >= 0) best_loss_ = trainer.state().best_loss;
     outcome_.history = trainer.state().history;
     if (stop_ == StopReason::kInterrupted) {
-      FT_TRY_STATUS(save(trainer));
       return io_error(fmt::format(
           "stopped after step {} of {}; '{}' holds the state, go on with "
           "--resume",
@@ -223,18 +218,38 @@ class Job {
     }
     for (const AdapterTensor& t : step_.adapted.tensors)
       set_adapter_values(train_[0], t, adapter_values(train_[0], t));
-    std::error_code ignored;
-    std::filesystem::remove(checkpoint_path(), ignored);
     return ok_status();
   }
 
-  Status save(const Trainer& trainer) {
-    return save_checkpoint(checkpoint_path(), fingerprint(),
-                           train_[0].all_persistent(), trainer.state());
+  // A run that was killed before its first checkpoint has nothing to go on
+  // from.
+  Status resume(Trainer& trainer) {
+    if (!std::filesystem::exists(checkpoint_path())) {
+      warn(fmt::format("no checkpoint '{}' yet: starting from the beginning",
+                       checkpoint_path()));
+      return ok_status();
+    }
+    FT_TRY(TrainState state, load_checkpoint(checkpoint_path(), fingerprint(),
+                                             train_[0].all_persistent()));
+    trainer.resume(std::move(state));
+    return ok_status();
+  }
+
+  // Whether this step is one that leaves a checkpoint.
+  bool checkpoint_is_due(int64_t step) {
+    if (job_.checkpoint_every > 0) return step % job_.checkpoint_every == 0;
+    const auto now = Clock::now();
+    if (now - last_checkpoint_ < kCheckpointAge) return false;
+    last_checkpoint_ = now;
+    return true;
   }
 
   Result<StopReason> run_steps(Trainer& trainer) {
-    using Clock = std::chrono::steady_clock;
+    CheckpointWriter writer(checkpoint_path(), fingerprint());
+    const auto save = [&] {
+      return writer.save(train_[0].all_persistent(), trainer.state());
+    };
+    last_checkpoint_ = Clock::now();
     ProgressLine progress("step", trainer.total_steps(), job_.quiet);
     const int64_t first = trainer.state().step;
     Status saved;
@@ -249,14 +264,13 @@ class Job {
       if (progress.due(p.step))
         progress.update(
             p.step, fmt::format("epoch {}  loss {:.4f}", p.epoch + 1, p.loss));
-      if (job_.checkpoint_every > 0 && p.step > first &&
-          p.step % job_.checkpoint_every == 0)
-        saved = save(trainer);
+      if (p.step > first && checkpoint_is_due(p.step)) saved = save();
       const bool used_up =
           job_.stop_after > 0 && p.step - first >= job_.stop_after;
       last = Clock::now();
       return saved.ok() && !used_up && !interrupted();
     }));
+    if (saved.ok() && stop == StopReason::kInterrupted) saved = save();
     FT_TRY_STATUS(saved);
     if (stop != StopReason::kInterrupted)
       losses_.push_back(trainer.last_loss());
@@ -314,7 +328,9 @@ class Job {
     FT_TRY(const auto bytes, encode_adapter(adapter));
     adapter_bytes_ = bytes.size();
     outcome_.adapter_sha256 = sha256_hex(bytes);
-    return write_file_atomically(job_.out, bytes);
+    FT_TRY_STATUS(write_file_atomically(job_.out, bytes));
+    remove_checkpoint(checkpoint_path());  // not before: power may go here
+    return ok_status();
   }
 
   double median_step_ms() {
@@ -368,6 +384,9 @@ class Job {
     outcome_.memory = map_of(step_.program);
   }
 
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::minutes kCheckpointAge{1};
+
   const TrainJob& job_;
   TrainOutcome outcome_;
   std::unique_ptr<LoadedData> data_;
@@ -386,6 +405,7 @@ class Job {
   double best_loss_ = std::nan("");  // of the epoch that was kept
   std::vector<float> step_ms_;
   std::vector<double> losses_;  // of the steps of this call
+  Clock::time_point last_checkpoint_;
 };
 
 }  // namespace

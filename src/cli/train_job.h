@@ -30,7 +30,7 @@ struct TrainJob {
   std::string loss_log;                // CSV file to write of each step's loss
   std::string checkpoint;              // default: out + ".checkpoint"
   bool resume = false;
-  int64_t checkpoint_every = 0;  // steps; 0: only when interrupted
+  int64_t checkpoint_every = 0;  // steps; 0: once a minute
   int64_t stop_after = 0;        // steps of this call; 0: no limit
   bool quiet = false;
 };

@@ -122,10 +122,11 @@ TEST(Trainer, ResumesFromACheckpointWithEqualBits) {
   Trainer stopped = first.trainer();
   const auto stop = stopped.run([](const Progress& p) { return p.step < 40; });
   ASSERT_EQ(stop.value(), StopReason::kInterrupted);
-  ASSERT_TRUE(save_checkpoint(path, "fingerprint",
-                              first.sessions[0].all_persistent(),
-                              stopped.state())
+  ASSERT_TRUE(CheckpointWriter(path, "fingerprint")
+                  .save(first.sessions[0].all_persistent(), stopped.state())
                   .ok());
+  EXPECT_LE(std::filesystem::file_size(path),
+            first.sessions[0].all_persistent().size() + 1024);
   Fixture second;
   Trainer resumed = second.trainer();
   auto state =
@@ -138,7 +139,9 @@ TEST(Trainer, ResumesFromACheckpointWithEqualBits) {
   const auto other =
       load_checkpoint(path, "another run", second.sessions[0].all_persistent());
   EXPECT_EQ(other.status().code(), Code::kInvalidInput);
-  std::filesystem::remove(path);
+  remove_checkpoint(path);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(std::filesystem::exists(path + ".history"));
 }
 
 TEST(Trainer, ADivergedRunStopsAtThatStepWithFiniteParameters) {

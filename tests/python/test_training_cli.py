@@ -144,6 +144,44 @@ def test_ctrl_c_leaves_a_checkpoint_to_resume(small, tmp_path):
     )
 
 
+def test_killed_at_any_moment_it_goes_on_to_the_same_bits(small, tmp_path):
+    """SIGKILL after random times, from the start of the process to its end."""
+    small = [*small, "--epochs", 30, "--checkpoint-every", 1]
+    whole = tmp_path / "whole.safetensors"
+    begin = time.monotonic()
+    want = run_json(*small, "--out", whole)["adapter_sha256"]
+    took = time.monotonic() - begin
+    seed = time.time_ns() % 2**32
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    out = tmp_path / "killed.safetensors"
+    command = [str(a) for a in (BINARY, *small, "--out", out, "--resume")]
+    kills = 0
+    while kills < 12:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)
+        try:
+            assert process.wait(rng.uniform(0, took / 4)) == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    assert kills > 3
+    assert run_json(*small, "--out", out, "--resume")["adapter_sha256"] == want
+    left = {p.name for p in tmp_path.glob("killed.safetensors.checkpoint*")}
+    assert not [n for n in left if n.endswith(("checkpoint", "history"))]
+
+
+def test_a_checkpoint_is_under_a_kilobyte_beyond_what_it_keeps(small, tmp_path):
+    out = ["--epochs", 40, "--out", tmp_path / "a.safetensors"]
+    done = run(*small, *out, "--stop-after", 400)
+    assert done.returncode == 5, done.stderr
+    state = (tmp_path / "a.safetensors.checkpoint").stat().st_size
+    kept = run_json(*small, *out, "--resume")["persistent_bytes"]
+    assert 0 < state - kept < 1024
+
+
 def test_checkpoint_of_other_settings_is_refused(small, tmp_path):
     out = ["--epochs", 4, "--out", tmp_path / "a.safetensors"]
     run(*small, *out, "--stop-after", 3)

@@ -35,10 +35,13 @@ struct Options {
     app.add_option("--out,-o", job.out, "adapter file to write (.safetensors)")
         ->required();
     app.add_option("--checkpoint", job.checkpoint,
-                   "where Ctrl-C leaves the state (default: OUT.checkpoint)");
-    app.add_flag("--resume", job.resume, "go on from the checkpoint");
+                   "where the state is kept for --resume, also on Ctrl-C "
+                   "(default: OUT.checkpoint)");
+    app.add_flag("--resume", job.resume,
+                 "go on from the checkpoint, or from the beginning where "
+                 "there is none; same bits");
     app.add_option("--checkpoint-every", job.checkpoint_every,
-                   "steps between checkpoints (0: only on Ctrl-C)")
+                   "steps between checkpoints (0: one a minute)")
         ->check(CLI::NonNegativeNumber);
     app.add_option("--stop-after", job.stop_after,
                    "stop as Ctrl-C does after this many steps (0: never)")
