@@ -7,8 +7,8 @@ set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 [ ! -e "$folder/.complete" ] || exit 0
 
-packages=(libc6-dev libstdc++-12-dev libfmt-dev libsodium-dev libsndfile1-dev
-  libsamplerate0-dev libhwy-dev libdnnl-dev libgtest-dev libgmock-dev
+packages=(libc6-dev libstdc++-12-dev libfmt-dev libsodium-dev libsqlite3-dev
+  libsndfile1-dev libsamplerate0-dev libhwy-dev libdnnl-dev libgtest-dev libgmock-dev
   libbenchmark-dev nlohmann-json3-dev libcli11-dev libflatbuffers-dev
   libtomlplusplus-dev)
 mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial"

@@ -37,14 +37,9 @@ Status write_all(int fd, std::span<const std::byte> bytes,
   return ok_status();
 }
 
-// Makes a rename durable. A folder that cannot be opened for reading cannot be
-// synced; the rename itself has then still happened.
-void sync_parent(const std::string& path) {
+std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string dir =
-      slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const Fd fd{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (fd.fd >= 0) (void)::fsync(fd.fd);
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
 }  // namespace
@@ -112,8 +107,7 @@ Status AtomicFile::commit() {
   if (::rename(temp_.c_str(), path_.c_str()) != 0)
     return errno_error("cannot replace", path_);
   temp_.clear();
-  sync_parent(path_);
-  return ok_status();
+  return sync_folder(folder_of(path_));
 }
 
 Status write_file_atomically(const std::string& path,
@@ -126,6 +120,16 @@ Status write_file_atomically(const std::string& path,
 Status write_file_atomically(const std::string& path, std::string_view text) {
   return write_file_atomically(
       path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+// A folder that may not be read cannot be opened to be synced, and some file
+// systems sync none (EINVAL): then the name is as safe as they make it.
+Status sync_folder(const std::string& folder) {
+  const Fd fd{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (fd.fd < 0 && errno == EACCES) return ok_status();
+  if (fd.fd < 0) return errno_error("cannot open folder", folder);
+  if (::fsync(fd.fd) == 0 || errno == EINVAL) return ok_status();
+  return errno_error("cannot sync folder", folder);
 }
 
 Status check_writable(const std::string& path) {

@@ -31,7 +31,9 @@ class MappedFile {
 };
 
 // A file that is written piece by piece and takes the place of `path` whole or
-// not at all: commit() syncs and renames; without it nothing is left.
+// not at all: commit() syncs and renames; without it nothing is left. Where
+// commit() fails because the folder cannot be synced, the new file is there but
+// may be gone after a power cut.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
@@ -55,6 +57,9 @@ class AtomicFile {
 Status write_file_atomically(const std::string& path,
                              std::span<const std::byte> bytes);
 Status write_file_atomically(const std::string& path, std::string_view text);
+
+// Makes names that were made in a folder durable.
+Status sync_folder(const std::string& folder);
 
 // kIo if the folder of `path` cannot be written to: found out before hours of
 // work rather than after.

@@ -1,0 +1,46 @@
+#include "adapters/store/write_lock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+namespace ft::store {
+
+WriteLock::WriteLock(WriteLock&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)) {}
+
+WriteLock::~WriteLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<WriteLock> WriteLock::acquire(const std::string& path, int busy_ms,
+                                     const std::string& where) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return io_error(
+        fmt::format("{} cannot be changed: {}", where, std::strerror(errno)));
+  WriteLock lock(fd);
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::milliseconds(busy_ms);
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      return io_error(
+          fmt::format("{} cannot be locked: {}", where, std::strerror(errno)));
+    if (Clock::now() >= end)
+      return io_error(fmt::format(
+          "{} is being written by another process (waited {} ms); try again "
+          "when it has finished",
+          where, busy_ms));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return lock;
+}
+
+}  // namespace ft::store

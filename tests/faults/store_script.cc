@@ -1,0 +1,192 @@
+// A life of an adapter store in one process, for a recorder of faults: makes
+// changes of every kind and leaves marks that say which states are allowed.
+//
+//   store_fault_script FOLDER
+//
+// Marks: "try" and the state if the change is made; "ok": it was reported as
+// made; "failed": it was not. After a failure the process itself looks whether
+// the store is as it was. Exits with 1 and a sentence where a promise is
+// broken; that calls fail is none.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "adapters/store/test_adapters.h"
+#include "base/hash.h"
+#include "tests/faults/record.h"
+#include "tests/faults/store_state.h"
+
+namespace ft::faults {
+namespace {
+
+using fieldtune::AdapterStore;
+using store::test_adapter;
+
+struct Script {
+  std::string folder;
+  Oracle oracle;
+  std::optional<AdapterStore> store;
+  // States after changes that failed since the last one that did not: one may
+  // turn out to have been made when the log is read again.
+  std::vector<Oracle> maybe;
+  MarkFunction mark = nullptr;
+  int failures = 0, broken = 0;
+
+  void say(const std::string& text) const {
+    if (mark != nullptr) mark(text.c_str());
+  }
+
+  // The store must show the last acknowledged state, or the one in doubt.
+  void look(const char* when) {
+    if (!store) return;
+    const auto rows = store->list();
+    if (!rows.ok()) return;  // the disk still fails
+    const std::string text = text_of(*rows);
+    if (text == oracle.text()) return;
+    for (const Oracle& other : maybe)
+      if (text == other.text()) {
+        oracle = Oracle(other);
+        return;
+      }
+    std::fprintf(stderr, "%s the store holds\n%snot\n%s", when, text.c_str(),
+                 oracle.text().c_str());
+    ++broken;
+  }
+
+  bool reopen() {
+    store.reset();
+    for (int i = 0; i < 3 && !store; ++i) {
+      auto opened = AdapterStore::open(folder);
+      if (opened.ok())
+        store.emplace(std::move(opened).value());
+      else
+        ++failures;
+    }
+    look("after opening");
+    return store.has_value();
+  }
+
+  void change(const std::function<Status()>& make,
+              const std::function<void(Oracle&)>& effect) {
+    Oracle after = oracle;
+    effect(after);
+    say("try" + after.text());
+    const Status status = make();
+    if (status.ok()) {
+      oracle = after;
+      maybe.clear();
+      say("ok");
+      return;
+    }
+    ++failures;
+    say("failed");
+    if (status.code() != Code::kIo && status.code() != Code::kInvalidInput &&
+        status.code() != Code::kUsage) {
+      std::fprintf(stderr, "failed with another reason: %s\n",
+                   status.message().c_str());
+      ++broken;
+    }
+    maybe.push_back(after);
+    look("after a failed change");
+  }
+
+  void add(const std::string& name, uint64_t number, int64_t floats) {
+    const auto file = test_adapter(number, floats);
+    const std::string sha256 = sha256_hex(file);
+    for (const auto& [version, row] : oracle.names[name])
+      if (row.sha256 == sha256) return;
+    change([&] { return store->add(file, "script", {.name = name}).status(); },
+           [&](Oracle& o) { o.add(name, sha256); });
+  }
+  // The newest or the oldest version.
+  void use(const std::string& name, bool newest) {
+    if (oracle.names[name].empty()) return;
+    const int64_t version = newest ? oracle.names[name].rbegin()->first
+                                   : oracle.names[name].begin()->first;
+    change([&] { return store->use(name, version).status(); },
+           [&](Oracle& o) { o.use(name, version); });
+  }
+  void confirm(const std::string& name) {
+    if (oracle.in(name, fieldtune::Slot::kTrial) == nullptr) return;
+    change([&] { return store->confirm(name).status(); },
+           [&](Oracle& o) { o.confirm(name); });
+  }
+  void rollback(const std::string& name) {
+    const bool trial = oracle.in(name, fieldtune::Slot::kTrial) != nullptr;
+    if (oracle.in(name, fieldtune::Slot::kConfirmed) == nullptr ||
+        (!trial && oracle.before(name) == nullptr))
+      return;
+    change([&] { return store->rollback(name).status(); },
+           [&](Oracle& o) { o.rollback(name); });
+  }
+  void pin(const std::string& name) {
+    if (oracle.names[name].empty()) return;
+    const int64_t version = oracle.names[name].begin()->first;
+    change([&] { return store->pin(name, version).status(); },
+           [&](Oracle& o) { o.names[name][version].pinned = true; });
+  }
+  void collect() {
+    change([&] { return store->collect({.keep = 1}).status(); },
+           [&](Oracle& o) { o.collect_all_but_newest(); });
+  }
+
+  bool init() {
+    for (int i = 0; i < 3 && !oracle.exists; ++i)
+      change([&] { return AdapterStore::init(folder); },
+             [](Oracle& o) { o.exists = true; });
+    if (!oracle.exists) oracle.exists = AdapterStore::open(folder).ok();
+    return oracle.exists && reopen();
+  }
+
+  // Promotions, rollbacks and collections of two names.
+  void live() {
+    if (!init()) return;
+    add("a", 1, 40);
+    use("a", true);
+    confirm("a");
+    add("a", 2, 3000);
+    add("b", 1, 40);
+    use("a", true);
+    if (!reopen()) return;
+    confirm("a");
+    add("a", 3, 700);
+    use("a", true);
+    rollback("a");
+    pin("b");
+    add("b", 4, 1200);
+    add("b", 5, 1200);
+    if (!reopen()) return;
+    use("b", true);
+    confirm("b");
+    add("a", 6, 300);
+    collect();
+    use("a", true);
+    confirm("a");
+    if (!reopen()) return;
+    rollback("a");
+    collect();
+    add("a", 3, 700);
+    use("a", false);
+    use("a", true);
+    rollback("a");
+    collect();
+    store.reset();
+  }
+};
+
+}  // namespace
+}  // namespace ft::faults
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  ft::faults::Script script;
+  script.folder = argv[1];
+  script.mark = reinterpret_cast<ft::faults::MarkFunction>(
+      dlsym(RTLD_DEFAULT, ft::faults::kMarkFunction));
+  script.live();
+  std::printf("%d failures\n", script.failures);
+  return script.broken > 0 ? 1 : 0;
+}
