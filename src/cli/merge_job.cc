@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
 #include <filesystem>
 
 #include "base/file.h"
@@ -11,47 +9,11 @@
 #include "cli/evaluate_job.h"
 #include "formats/tflite/import.h"
 #include "train/adapted_model.h"
-#include "train/merge.h"
+#include "train/merge_adapted.h"
 #include "train/merge_folder.h"
 
 namespace ft::cli {
 namespace {
-
-Result<float> metadata_float(const Adapter& adapter, const char* key) {
-  const std::string text = adapter.get(key);
-  float value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size())
-    return invalid_input(
-        fmt::format("adapter metadata '{}' is missing or malformed", key));
-  return value;
-}
-
-// The range of a new head's answers: over all adapters that tell one.
-Result<std::optional<AnswerRange>> answer_range(const AdaptedModel& model) {
-  std::optional<AnswerRange> range;
-  for (const LoadedAdapter& a : model.adapters) {
-    if (a.method.weight == 0 || a.adapter.get("answer_low").empty()) continue;
-    FT_TRY(const float low, metadata_float(a.adapter, "answer_low"));
-    FT_TRY(const float high, metadata_float(a.adapter, "answer_high"));
-    if (!range) range = {low, high};
-    range = {std::min(low, range->low), std::max(high, range->high)};
-  }
-  return range;
-}
-
-Result<MergeInput> merge_input(const AdaptedModel& model) {
-  MergeInput input;
-  for (const LoadedAdapter& a : model.adapters) {
-    AdapterPart part{.method = a.method, .tensors = {}};
-    for (const AdapterEntry& t : a.adapter.tensors)
-      part.tensors[t.name] = t.values;
-    input.adapters.push_back(std::move(part));
-  }
-  FT_TRY(input.answer_range, answer_range(model));
-  return input;
-}
 
 // The data if it was named or is still where training found it.
 bool data_at_hand(const MergeJob& job, const Metadata& metadata) {
@@ -112,8 +74,6 @@ Result<MergeOutcome> merge_folder(const MergeJob& job,
   return outcome;
 }
 
-// The file is rewritten from its own arithmetic, whatever precision the
-// adapters were trained in.
 Result<std::vector<std::byte>> merged_file(const std::string& path,
                                            const AdaptedModel& model,
                                            const MergeInput& input) {
@@ -121,16 +81,14 @@ Result<std::vector<std::byte>> merged_file(const std::string& path,
     return usage_error(
         "merge writes .tflite files and Hugging Face folders, no llama2.c "
         "checkpoints");
-  FT_TRY(const MappedFile original, MappedFile::open(path));
-  FT_TRY(const TfliteModel deployed, import_tflite(path, {.batch = 1}));
-  return merged_tflite(original.bytes(), deployed, input);
+  return merged_tflite_file(path, input);
 }
 
 }  // namespace
 
 Result<std::vector<std::byte>> merged_file(const std::string& path,
                                            const AdaptedModel& model) {
-  FT_TRY(const MergeInput input, merge_input(model));
+  FT_TRY(const MergeInput input, merge_input(model.adapters));
   return merged_file(path, model, input);
 }
 
@@ -140,7 +98,7 @@ Result<MergeOutcome> run_merge_job(const MergeJob& job) {
   if (job.out.empty()) return usage_error("no --out FILE was given");
   FT_TRY(const AdaptedModel model,
          load_adapted_model(job.model, choices, job.kernels.plan()));
-  FT_TRY(const MergeInput input, merge_input(model));
+  FT_TRY(const MergeInput input, merge_input(model.adapters));
   if (std::filesystem::is_directory(job.model))
     return merge_folder(job, model, input);
   FT_TRY(const auto file, merged_file(job.model, model, input));

@@ -40,6 +40,26 @@ Result<Session> Session::create_sharing(const Program& program,
   return session;
 }
 
+Result<Session> Session::create_on(const Program& program,
+                                   std::shared_ptr<GuardedBuffer> region) {
+  if (region == nullptr || region->size() != program.persistent_bytes)
+    return internal_error(fmt::format(
+        "session: a persistent region of {} bytes was given, {} are needed",
+        region == nullptr ? 0 : region->size(), program.persistent_bytes));
+  Session session(program);
+  FT_TRY_STATUS(session.allocate(std::move(region)));
+  return session;
+}
+
+void Session::use_persistent(std::shared_ptr<GuardedBuffer> region) {
+  FT_CHECK(region != nullptr && region->size() == program_->persistent_bytes);
+  persistent_ = std::move(region);
+  if (persistent_->data() == linked_) return;
+  linked_ = persistent_->data();
+  for (const PersistentPointer& p : persistent_pointers_)
+    *p.at = linked_ + p.offset;
+}
+
 Status Session::allocate(std::shared_ptr<GuardedBuffer> persistent) {
   persistent_ = std::move(persistent);
   arena_ = std::make_unique<GuardedBuffer>(program_->arena_bytes);
@@ -54,9 +74,14 @@ void Session::link() {
   for (const KernelCall& c : program_->calls)
     count += c.in.size() + c.aux.size() + c.out.size();
   pointers_.reserve(count);
+  linked_ = persistent_->data();
   const auto resolve_all = [&](const std::vector<BufferRef>& refs) {
     void** first = pointers_.data() + pointers_.size();
-    for (const BufferRef& ref : refs) pointers_.push_back(resolve(ref));
+    for (const BufferRef& ref : refs) {
+      pointers_.push_back(resolve(ref));
+      if (ref.space == Space::kPersistent)
+        persistent_pointers_.push_back({&pointers_.back(), ref.offset});
+    }
     return first;
   };
   for (const KernelCall& c : program_->calls) {
@@ -108,7 +133,7 @@ size_t Session::painted_bytes_used(std::byte pattern) {
 
 bool Session::guards_intact() const {
   return arena_->guards_intact() && scratch_->guards_intact() &&
-         persistent_->guards_intact();
+         (persistent_ == nullptr || persistent_->guards_intact());
 }
 
 }  // namespace ft

@@ -29,6 +29,16 @@ class Session {
   // lie there at the same offset with the same type.
   static Result<Session> create_sharing(const Program& program,
                                         const Session& other);
+  // Over parameters and states that lie in `region` already: as many bytes as
+  // the program's persistent ones.
+  static Result<Session> create_on(const Program& program,
+                                   std::shared_ptr<GuardedBuffer> region);
+
+  // Another region of the same size for the runs to come, which keep it alive;
+  // costs a pointer for each reference to a parameter and does not allocate.
+  void use_persistent(std::shared_ptr<GuardedBuffer> region);
+  // Lets go of the region: no run before the next use_persistent().
+  void release_persistent() { persistent_.reset(); }
 
   void run();
   // One kernel call of the program, for profiles; run() makes them in order.
@@ -68,6 +78,11 @@ class Session {
     const void* params;
     ft_args args;
   };
+  // A pointer of a call into the persistent region.
+  struct PersistentPointer {
+    void** at;
+    size_t offset;
+  };
 
   explicit Session(const Program& program) : program_(&program) {}
   Status allocate(std::shared_ptr<GuardedBuffer> persistent);
@@ -80,6 +95,8 @@ class Session {
   std::unique_ptr<GuardedBuffer> arena_, scratch_;
   std::vector<void*> pointers_;  // in, aux and out of all calls, in order
   std::vector<Call> calls_;
+  std::vector<PersistentPointer> persistent_pointers_;
+  std::byte* linked_ = nullptr;  // the region that they point into
 };
 
 }  // namespace ft

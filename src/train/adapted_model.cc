@@ -24,14 +24,6 @@ const AdapterEntry* find_entry(const Adapter& adapter,
   return nullptr;
 }
 
-// 0 where the adapter records none, or no number.
-int recorded_seq_len(const Adapter& adapter) {
-  const std::string text = adapter.get("seq_len");
-  int value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return std::max(value, 0);
-}
-
 // Masks of sparse methods, by module.
 void read_masks(const Adapter& adapter, MethodSettings& settings) {
   const std::string prefix = peft_key("", "");
@@ -48,46 +40,21 @@ void read_masks(const Adapter& adapter, MethodSettings& settings) {
   }
 }
 
-// An adapter that was trained on top of others means nothing without them.
-Status check_below(const LoadedAdapter& adapter,
-                   std::span<const LoadedAdapter> before,
-                   const std::string& path) {
-  const std::string text = adapter.adapter.get("on_top_of");
-  if (text.empty()) return ok_status();
-  const Json hashes = Json::parse(text, nullptr, false);
-  if (!hashes.is_array())
-    return invalid_input("adapter metadata 'on_top_of' is malformed");
-  for (const Json& hash : hashes)
-    if (!hash.is_string() ||
-        std::ranges::find(before, hash.get<std::string>(),
-                          &LoadedAdapter::sha256) == before.end())
-      return invalid_input(fmt::format(
-          "'{}' was trained on top of another adapter (sha256 {}); give that "
-          "one in front of it",
-          path, hash.dump()));
-  return ok_status();
+Result<LoadedAdapter> with_settings(Adapter adapter, double weight) {
+  LoadedAdapter loaded{
+      .adapter = std::move(adapter), .method = {}, .sha256 = {}};
+  FT_TRY(loaded.method, settings_from_metadata(loaded.adapter.metadata));
+  loaded.method.weight = weight;
+  read_masks(loaded.adapter, loaded.method);
+  return loaded;
 }
 
-// Of all adapters that have a part.
-Result<Precision> common_precision(std::span<const LoadedAdapter> adapters) {
-  std::string word;
-  for (const LoadedAdapter& a : adapters) {
-    if (a.method.weight == 0) continue;
-    const std::string own = a.adapter.get("precision");
-    if (!word.empty() && own != word)
-      return invalid_input(fmt::format(
-          "the adapters were trained in different precisions ({} and {})", word,
-          own));
-    word = own;
-  }
-  return parse_precision(word);
-}
-
-}  // namespace
-
-Status install_adapter(const Adapter& adapter, CompiledStep& step,
-                       size_t index) {
-  Graph& graph = step.program.graph;
+// Calls `use` with every tensor of adapter `index` and its values in the
+// parameter's own layout. Refuses missing and surplus tensors, and other
+// shapes.
+template <class Use>
+Status for_each_tensor(const Adapter& adapter, const CompiledStep& step,
+                       size_t index, const Use& use) {
   const auto belongs = [&](const AdapterTensor& t, const std::string& name) {
     return t.adapter == index && t.name == name;
   };
@@ -112,10 +79,70 @@ Status install_adapter(const Adapter& adapter, CompiledStep& step,
     if (t.param == kNone && t.fixed != entry->values)
       return invalid_input(fmt::format(
           "adapter tensor '{}' differs from what its settings give", t.name));
-    const auto values = from_file_layout(t, entry->values);
-    set_adapter_values(graph, t, values);
+    use(t, from_file_layout(t, entry->values));
   }
   return ok_status();
+}
+
+}  // namespace
+
+int recorded_seq_len(const Adapter& adapter) {
+  const std::string text = adapter.get("seq_len");
+  int value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return std::max(value, 0);
+}
+
+Status check_below(const LoadedAdapter& adapter,
+                   std::span<const LoadedAdapter> before,
+                   const std::string& path) {
+  const std::string text = adapter.adapter.get("on_top_of");
+  if (text.empty()) return ok_status();
+  const Json hashes = Json::parse(text, nullptr, false);
+  if (!hashes.is_array())
+    return invalid_input("adapter metadata 'on_top_of' is malformed");
+  for (const Json& hash : hashes)
+    if (!hash.is_string() ||
+        std::ranges::find(before, hash.get<std::string>(),
+                          &LoadedAdapter::sha256) == before.end())
+      return invalid_input(fmt::format(
+          "'{}' was trained on top of another adapter (sha256 {}); give that "
+          "one in front of it",
+          path, hash.dump()));
+  return ok_status();
+}
+
+Result<Precision> common_precision(std::span<const LoadedAdapter> adapters) {
+  std::string word;
+  for (const LoadedAdapter& a : adapters) {
+    if (a.method.weight == 0) continue;
+    const std::string own = a.adapter.get("precision");
+    if (!word.empty() && own != word)
+      return invalid_input(fmt::format(
+          "the adapters were trained in different precisions ({} and {})", word,
+          own));
+    word = own;
+  }
+  return parse_precision(word);
+}
+
+Status install_adapter(const Adapter& adapter, CompiledStep& step,
+                       size_t index) {
+  Graph& graph = step.program.graph;
+  return for_each_tensor(
+      adapter, step, index,
+      [&](const AdapterTensor& t, std::span<const float> values) {
+        set_adapter_values(graph, t, values);
+      });
+}
+
+Status write_adapter(const Adapter& adapter, const CompiledStep& step,
+                     size_t index, std::span<std::byte> region) {
+  return for_each_tensor(
+      adapter, step, index,
+      [&](const AdapterTensor& t, std::span<const float> values) {
+        set_adapter_values(step.program, region, t, values);
+      });
 }
 
 Metadata AdaptedModel::metadata() const {
@@ -126,15 +153,19 @@ Metadata AdaptedModel::metadata() const {
 }
 
 Result<LoadedAdapter> open_adapter(const AdapterChoice& choice) {
-  LoadedAdapter loaded;
-  FT_TRY(loaded.adapter, load_any_adapter(choice.path));
-  FT_TRY(loaded.method, settings_from_metadata(loaded.adapter.metadata));
-  loaded.method.weight = choice.weight;
-  read_masks(loaded.adapter, loaded.method);
+  FT_TRY(Adapter adapter, load_any_adapter(choice.path));
+  FT_TRY(LoadedAdapter loaded,
+         with_settings(std::move(adapter), choice.weight));
   FT_TRY(const MappedFile file,
          MappedFile::open(adapter_tensor_file(choice.path)));
   loaded.sha256 = sha256_hex(file.bytes());
   return loaded;
+}
+
+Result<LoadedAdapter> read_adapter(std::span<const std::byte> file,
+                                   const std::string& origin, double weight) {
+  FT_TRY(Adapter adapter, decode_adapter(file, origin));
+  return with_settings(std::move(adapter), weight);
 }
 
 Result<std::vector<LoadedAdapter>> open_adapters(

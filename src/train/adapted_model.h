@@ -40,6 +40,23 @@ struct AdaptedModel {
 // Reads an adapter's file or folder. Refuses settings that do not exist.
 Result<LoadedAdapter> open_adapter(const AdapterChoice& choice);
 
+// The same of a fieldtune file's bytes, with no sha256; `origin` names them in
+// errors.
+Result<LoadedAdapter> read_adapter(std::span<const std::byte> file,
+                                   const std::string& origin,
+                                   double weight = 1);
+
+// An adapter that was trained on top of others means nothing without them:
+// refused unless they are `before` it. `path` names it.
+Status check_below(const LoadedAdapter& adapter,
+                   std::span<const LoadedAdapter> before,
+                   const std::string& path);
+
+// Of all adapters that have a part; fails where they differ.
+Result<Precision> common_precision(std::span<const LoadedAdapter> adapters);
+// Tokens in a sample, as training recorded them; 0: none recorded.
+int recorded_seq_len(const Adapter& adapter);
+
 // Adapters of one base, in the order in which they are applied; those that were
 // trained on top of others stand behind them.
 Result<std::vector<LoadedAdapter>> open_adapters(
@@ -63,5 +80,9 @@ Result<AdaptedModel> load_adapted_model(const std::string& model_path,
 // of those that belong to adapter `index` of several.
 Status install_adapter(const Adapter& adapter, CompiledStep& step,
                        size_t index = 0);
+// Writes them into a persistent region of the program instead, which stays
+// unchanged for all who use it.
+Status write_adapter(const Adapter& adapter, const CompiledStep& step,
+                     size_t index, std::span<std::byte> region);
 
 }  // namespace ft

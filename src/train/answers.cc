@@ -78,19 +78,28 @@ void set_adapter_values(Graph& graph, const AdapterTensor& tensor,
     param.data = graph.own(std::as_bytes(values));
 }
 
-void set_adapter_values(Session& session, const AdapterTensor& tensor,
+void set_adapter_values(const Program& program, std::span<std::byte> region,
+                        const AdapterTensor& tensor,
                         std::span<const float> values) {
   if (tensor.param == kNone) return;
-  const Value& param = session.program().graph.value(tensor.param);
-  const auto to = session.persistent(param.name);
-  if (!is_integer(param)) {
-    std::ranges::copy(std::as_bytes(values), to.begin());
-    return;
-  }
+  const Value& param = program.graph.value(tensor.param);
+  const auto write = [&](const std::string& name,
+                         std::span<const std::byte> bytes) {
+    const auto at = std::ranges::find(program.persistent, name, &Binding::name);
+    FT_CHECK(at != program.persistent.end() &&
+             at->ref.offset + bytes.size() <= region.size());
+    std::ranges::copy(bytes, region.subspan(at->ref.offset).begin());
+  };
+  if (!is_integer(param)) return write(param.name, std::as_bytes(values));
   const BfpValues bfp = to_bfp(values, param.type.quant.scale);
-  std::ranges::copy(std::as_bytes(std::span(bfp.mantissas)), to.begin());
-  std::ranges::copy(std::as_bytes(std::span(&bfp.exponent, 1)),
-                    session.persistent(exponent_name(param.name)).begin());
+  write(param.name, std::as_bytes(std::span(bfp.mantissas)));
+  write(exponent_name(param.name), std::as_bytes(std::span(&bfp.exponent, 1)));
+}
+
+void set_adapter_values(Session& session, const AdapterTensor& tensor,
+                        std::span<const float> values) {
+  set_adapter_values(session.program(), session.all_persistent(), tensor,
+                     values);
 }
 
 }  // namespace ft

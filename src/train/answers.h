@@ -28,6 +28,10 @@ std::vector<float> adapter_values(Session& session,
 // Makes `values` the initial ones of a compiled program's graph.
 void set_adapter_values(Graph& graph, const AdapterTensor& tensor,
                         std::span<const float> values);
+// The same in a persistent region of the program, which no session uses yet.
+void set_adapter_values(const Program& program, std::span<std::byte> region,
+                        const AdapterTensor& tensor,
+                        std::span<const float> values);
 // Gives a session these values: to make sure that what is evaluated is exactly
 // what a file holds.
 void set_adapter_values(Session& session, const AdapterTensor& tensor,

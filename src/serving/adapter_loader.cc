@@ -1,0 +1,139 @@
+#include "serving/adapter_loader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+
+#include "base/hash.h"
+#include "serving/merged_shape.h"
+
+namespace ft {
+namespace {
+
+double us_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+// Of the adapter that says what the answers mean, as AdaptedModel::metadata().
+std::vector<std::string> classes_of(std::span<const LoadedAdapter> parts) {
+  for (const LoadedAdapter& a : parts)
+    if (a.method.num_classes > 0 || a.method.method == "head")
+      return recorded_words(a.adapter.metadata, "classes");
+  return recorded_words(parts[0].adapter.metadata, "classes");
+}
+
+}  // namespace
+
+Status AdapterLoader::compose(const std::string& name, Recipe recipe) {
+  if (recipe.parts.empty())
+    return usage_error(fmt::format("composition '{}' has no parts", name));
+  for (const RecipePart& part : recipe.parts) {
+    if (!source_.has(part.name))
+      return usage_error(
+          fmt::format("composition '{}' names '{}', which is no adapter's file",
+                      name, part.name));
+    if (!std::isfinite(part.weight))
+      return usage_error(
+          fmt::format("composition '{}': the weight of '{}' is "
+                      "not a finite number",
+                      name, part.name));
+  }
+  if (std::ranges::all_of(recipe.parts, [](const RecipePart& part) {
+        return part.weight == 0;
+      }))
+    return usage_error(
+        fmt::format("composition '{}': all weights are 0", name));
+  const std::unique_lock lock(mutex_);
+  recipes_[name] = std::move(recipe);
+  return ok_status();
+}
+
+Status AdapterLoader::merge(const std::string& name,
+                            const std::string& source) {
+  if (!source_.has(source) && !has(source))
+    return usage_error(
+        fmt::format("there is no adapter '{}' to merge", source));
+  Recipe recipe = recipe_of(source);
+  recipe.merged = true;
+  const std::unique_lock lock(mutex_);
+  recipes_[name] = std::move(recipe);
+  return ok_status();
+}
+
+bool AdapterLoader::remove(const std::string& name) {
+  const std::unique_lock lock(mutex_);
+  return recipes_.erase(name) > 0;
+}
+
+bool AdapterLoader::has(const std::string& name) const {
+  const std::shared_lock lock(mutex_);
+  return recipes_.contains(name);
+}
+
+std::vector<std::string> AdapterLoader::names() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<std::string> all;
+  for (const auto& [name, recipe] : recipes_) all.push_back(name);
+  return all;
+}
+
+Recipe AdapterLoader::recipe_of(const std::string& name) const {
+  const std::shared_lock lock(mutex_);
+  const auto at = recipes_.find(name);
+  if (at != recipes_.end()) return at->second;
+  return {.parts = {{name}}};
+}
+
+Result<std::vector<LoadedAdapter>> AdapterLoader::read(
+    const Recipe& recipe, std::vector<Charge>& mapped,
+    const MakeRoom& charge) const {
+  std::vector<LoadedAdapter> parts;
+  for (const RecipePart& part : recipe.parts) {
+    FT_TRY(SourceFile found, source_.open(part.name));
+    const auto bytes = found.file.bytes();
+    auto room = charge(bytes.size());
+    if (!room.ok())
+      return Status(room.status())
+          .in(fmt::format("reading adapter '{}'", part.name));
+    mapped.push_back(std::move(room).value());
+    FT_TRY(LoadedAdapter adapter,
+           read_adapter(bytes, found.origin, part.weight));
+    // Only others of a composition ask for it.
+    if (recipe.parts.size() > 1)
+      adapter.sha256 = found.sha256.empty() ? sha256_hex(bytes) : found.sha256;
+    FT_TRY_STATUS(check_below(adapter, parts, part.name));
+    parts.push_back(std::move(adapter));
+  }
+  return parts;
+}
+
+Status AdapterLoader::fill(std::vector<LoadedAdapter>& parts,
+                           ServedAdapter& served,
+                           const MakeRoom& charge) const {
+  FT_TRY(served.shape, base_.shape_of(parts));
+  FT_TRY(served.charge, charge(served.shape->block_bytes()));
+  FT_TRY(served.block, served.shape->new_block());
+  return write_adapters(parts, *served.shape, *served.block);
+}
+
+Result<ServedAdapterPtr> AdapterLoader::load(const std::string& name,
+                                             const MakeRoom& charge) const {
+  const auto start = std::chrono::steady_clock::now();
+  const Recipe recipe = recipe_of(name);
+  auto served = std::make_shared<ServedAdapter>();
+  std::vector<Charge> mapped;  // until all values are in place
+  FT_TRY(std::vector<LoadedAdapter> parts, read(recipe, mapped, charge));
+  served->classes = classes_of(parts);
+  Status status = recipe.merged ? fill_merged(base_, parts, *served, charge)
+                                : fill(parts, *served, charge);
+  if (!status.ok()) return status.in(fmt::format("adapter '{}'", name));
+  served->load_us = us_since(start);
+  return ServedAdapterPtr(std::move(served));
+}
+
+}  // namespace ft

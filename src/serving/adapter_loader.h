@@ -1,0 +1,62 @@
+// From a name to what runs: finds the recipe of a name (a file, a composition,
+// a merged model), reads the files and fills a parameter block.
+//
+// Every byte that a load takes is charged first. Thread-safe.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "serving/adapter_source.h"
+#include "serving/served_base.h"
+
+namespace ft {
+
+struct RecipePart {
+  std::string name;
+  double weight = 1;
+};
+
+// What a name stands for, if not for a file.
+struct Recipe {
+  std::vector<RecipePart> parts;
+  bool merged = false;
+};
+
+class AdapterLoader {
+ public:
+  using MakeRoom = std::function<Result<Charge>(size_t bytes)>;
+
+  AdapterLoader(ServedBase& base, const AdapterSource& source)
+      : base_(base), source_(source) {}
+
+  // kUsage where a part is not a file of the source, or weights have no
+  // meaning.
+  Status compose(const std::string& name, Recipe recipe);
+  Status merge(const std::string& name, const std::string& source);
+  // Whether there was one.
+  bool remove(const std::string& name);
+  bool has(const std::string& name) const;
+  std::vector<std::string> names() const;
+
+  Result<ServedAdapterPtr> load(const std::string& name,
+                                const MakeRoom& charge) const;
+
+ private:
+  Recipe recipe_of(const std::string& name) const;
+  Result<std::vector<LoadedAdapter>> read(const Recipe& recipe,
+                                          std::vector<Charge>& mapped,
+                                          const MakeRoom& charge) const;
+  Status fill(std::vector<LoadedAdapter>& parts, ServedAdapter& served,
+              const MakeRoom& charge) const;
+
+  ServedBase& base_;
+  const AdapterSource& source_;
+  mutable std::shared_mutex mutex_;
+  std::map<std::string, Recipe> recipes_;
+};
+
+}  // namespace ft

@@ -1,0 +1,72 @@
+#include "serving/adapter_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+
+namespace ft {
+
+namespace fs = std::filesystem;
+
+void FileSource::add(const std::string& name, const std::string& path) {
+  const std::unique_lock lock(mutex_);
+  paths_[name] = path;
+}
+
+Result<std::vector<std::string>> FileSource::add_folder(
+    const std::string& folder) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  fs::directory_iterator at(folder, error);
+  while (!error && at != fs::directory_iterator()) {
+    if (at->path().extension() == ".safetensors") files.push_back(at->path());
+    at.increment(error);
+  }
+  if (error)
+    return io_error(
+        fmt::format("cannot read folder '{}': {}", folder, error.message()));
+  std::ranges::sort(files);
+  std::vector<std::string> names;
+  for (const fs::path& file : files) {
+    names.push_back(file.stem().string());
+    add(names.back(), file.string());
+  }
+  return names;
+}
+
+bool FileSource::remove(const std::string& name) {
+  const std::unique_lock lock(mutex_);
+  return paths_.erase(name) > 0;
+}
+
+Result<SourceFile> FileSource::open(const std::string& name) const {
+  std::string path;
+  {
+    const std::shared_lock lock(mutex_);
+    const auto at = paths_.find(name);
+    if (at == paths_.end())
+      return usage_error(
+          fmt::format("there is no adapter '{}' among the {} registered ones",
+                      name, paths_.size()));
+    path = at->second;
+  }
+  SourceFile found{.file = {}, .origin = "'" + path + "'", .sha256 = {}};
+  FT_TRY(found.file, MappedFile::open(path));
+  return found;
+}
+
+bool FileSource::has(const std::string& name) const {
+  const std::shared_lock lock(mutex_);
+  return paths_.contains(name);
+}
+
+std::vector<std::string> FileSource::names() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<std::string> all;
+  for (const auto& [name, path] : paths_) all.push_back(name);
+  return all;
+}
+
+}  // namespace ft

@@ -1,0 +1,130 @@
+#include "serving/served_base.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+
+namespace ft {
+namespace {
+
+constexpr const char* kAlone = "alone";
+
+std::string mask_hash(const MethodSettings& method) {
+  Sha256 hash;
+  for (const auto& [module, mask] : method.masks) {
+    hash.add(std::as_bytes(std::span(module)));
+    hash.add(std::as_bytes(std::span(mask)));
+  }
+  return method.masks.empty() ? std::string() : hash.hex();
+}
+
+// All that the program depends on. A seed only gives initial values, which the
+// adapter's take the place of.
+std::string shape_key(std::span<const LoadedAdapter> adapters,
+                      Precision precision, int seq_len) {
+  std::string key = fmt::format("{}/{}", name_of(precision), seq_len);
+  for (const LoadedAdapter& a : adapters) {
+    key += fmt::format("\n{:a}", a.method.weight);
+    for (const auto& [name, text] : to_metadata(a.method))
+      if (name != "seed") key += fmt::format("\x1f{}={}", name, text);
+    key += "\x1f" + mask_hash(a.method);
+  }
+  return key;
+}
+
+}  // namespace
+
+Result<ServedAdapterPtr> ServedBase::alone() {
+  FT_TRY(BaseModel base,
+         open_base_model(
+             path_, {.dynamic_range = true, .batch = 1, .seq_len = seq_len_}));
+  sha256_ = base.sha256;
+  file_bytes_ = base.file_bytes;
+  FT_TRY(CompiledStep step, compile_base(base.graph, plan_));
+  FT_TRY(auto shape, ShapeClass::create(std::move(step)));
+  auto served = std::make_shared<ServedAdapter>();
+  FT_TRY(served->block, shape->new_block());
+  served->shape = shape;
+  const std::unique_lock lock(mutex_);
+  shapes_[kAlone] = std::move(shape);
+  return ServedAdapterPtr(std::move(served));
+}
+
+Result<const BaseModel*> ServedBase::model(Precision precision, int seq_len) {
+  const std::string key = fmt::format("{}/{}", name_of(precision), seq_len);
+  auto& model = models_[key];
+  if (model != nullptr) return model.get();
+  FT_TRY(BaseModel opened, load_base(path_, precision, 1, seq_len));
+  if (opened.sha256 != sha256_)
+    return invalid_input(
+        fmt::format("the base model '{}' has changed since it was loaded "
+                    "(sha256 {}, now {})",
+                    path_, sha256_, opened.sha256));
+  model = std::make_unique<BaseModel>(std::move(opened));
+  return model.get();
+}
+
+Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
+    std::span<LoadedAdapter> adapters) {
+  int seq_len = seq_len_;
+  for (const LoadedAdapter& a : adapters) {
+    FT_TRY_STATUS(check_base(a.adapter, sha256_));
+    if (seq_len == 0) seq_len = recorded_seq_len(a.adapter);
+  }
+  FT_TRY(const Precision precision, common_precision(adapters));
+  const std::string key = shape_key(adapters, precision, seq_len);
+  {
+    const std::unique_lock lock(mutex_);
+    if (const auto at = shapes_.find(key); at != shapes_.end())
+      return at->second;
+  }
+  const std::unique_lock compiling(compiling_);
+  {
+    const std::unique_lock lock(mutex_);
+    if (const auto at = shapes_.find(key); at != shapes_.end())
+      return at->second;
+  }
+  FT_TRY(const BaseModel* base, model(precision, seq_len));
+  std::vector<MethodSettings> methods;
+  for (LoadedAdapter& a : adapters) {
+    FT_TRY_STATUS(fit_to_base(*base, a));
+    methods.push_back(a.method);
+  }
+  FT_TRY(CompiledStep step,
+         compile_inference(base->graph, methods, plan_, precision));
+  FT_TRY(auto shape, ShapeClass::create(std::move(step)));
+  const std::unique_lock lock(mutex_);
+  return shapes_[key] = std::move(shape);
+}
+
+Status write_adapters(std::span<const LoadedAdapter> adapters,
+                      const ShapeClass& shape, GuardedBuffer& block) {
+  for (size_t i = 0; i < adapters.size(); ++i)
+    if (adapters[i].method.weight != 0)
+      FT_TRY_STATUS(
+          write_adapter(adapters[i].adapter, shape.step(), i, block.bytes()));
+  return ok_status();
+}
+
+size_t ServedBase::num_shapes() const {
+  const std::unique_lock lock(mutex_);
+  return shapes_.size();
+}
+
+size_t ServedBase::session_bytes() const {
+  const std::unique_lock lock(mutex_);
+  size_t bytes = 0;
+  for (const auto& [key, shape] : shapes_) bytes += shape->session_bytes();
+  return bytes;
+}
+
+size_t ServedBase::derived_bytes() const {
+  const std::unique_lock lock(mutex_);
+  size_t bytes = 0;
+  for (const auto& [key, shape] : shapes_) bytes += shape->derived_bytes();
+  return bytes;
+}
+
+}  // namespace ft

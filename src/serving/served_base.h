@@ -1,0 +1,60 @@
+// The base model that all adapters stand beside, and the programs made of it.
+//
+// The file is mapped once for each arithmetic that adapters ask for (and each
+// length of sequence); programs share its constants. Thread-safe; compiling a
+// new shape holds up other new shapes only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "serving/served_adapter.h"
+#include "serving/shape_class.h"
+#include "train/adapted_model.h"
+
+namespace ft {
+
+class ServedBase {
+ public:
+  ServedBase(std::string path, const PlanOptions& plan, int seq_len)
+      : path_(std::move(path)), plan_(plan), seq_len_(seq_len) {}
+
+  // The base alone, as deployed. Also the first look at the file.
+  Result<ServedAdapterPtr> alone();
+  // The shape of these adapters, applied in order. Refuses adapters of another
+  // base, of different precisions, and compositions that the methods refuse.
+  Result<std::shared_ptr<ShapeClass>> shape_of(
+      std::span<LoadedAdapter> adapters);
+
+  const std::string& path() const { return path_; }
+  const PlanOptions& plan() const { return plan_; }
+  const std::string& sha256() const { return sha256_; }  // once alone() is ok
+  size_t num_shapes() const;
+  size_t file_bytes() const { return file_bytes_; }
+  // Of all shapes: sessions, and constants that they derived.
+  size_t session_bytes() const;
+  size_t derived_bytes() const;
+
+ private:
+  Result<const BaseModel*> model(Precision precision, int seq_len);
+
+  const std::string path_;
+  const PlanOptions plan_;
+  const int seq_len_;
+  std::string sha256_;
+  size_t file_bytes_ = 0;
+  mutable std::mutex mutex_;  // of what follows
+  std::mutex compiling_;      // taken before mutex_
+  std::map<std::string, std::unique_ptr<BaseModel>> models_;
+  std::map<std::string, std::shared_ptr<ShapeClass>> shapes_;
+};
+
+// Writes all adapters that have a part into a block of their shape. Refuses
+// missing and surplus tensors, and other shapes.
+Status write_adapters(std::span<const LoadedAdapter> adapters,
+                      const ShapeClass& shape, GuardedBuffer& block);
+
+}  // namespace ft

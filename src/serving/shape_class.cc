@@ -1,0 +1,104 @@
+#include "serving/shape_class.h"
+
+#include <fmt/format.h>
+
+#include "plan/parameters.h"
+#include "train/answers.h"
+#include "train/samples.h"
+
+namespace ft {
+namespace {
+
+size_t elements(const TensorType& type) {
+  return static_cast<size_t>(type.shape.num_elements());
+}
+
+}  // namespace
+
+Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step) {
+  for (const KernelCall& call : step.program.calls)
+    for (const BufferRef& out : call.out)
+      if (out.space == Space::kPersistent)
+        return internal_error(
+            fmt::format("serving: '{}' writes to a parameter",
+                        step.program.graph.node(call.node).name));
+  if (step.program.inputs.size() != 1)
+    return invalid_input(fmt::format(
+        "the model has {} inputs; the runtime serves models with one",
+        step.program.inputs.size()));
+  // The program stays where it is from here on: sessions point to it.
+  return std::shared_ptr<ShapeClass>(new ShapeClass(std::move(step)));
+}
+
+size_t ShapeClass::feature_size() const { return elements(input_type()); }
+size_t ShapeClass::answer_size() const {
+  return elements(program().outputs[kAnswerOutput].type);
+}
+
+size_t ShapeClass::block_bytes() const {
+  return program().persistent_bytes + 2 * GuardedBuffer::kGuardBytes;
+}
+
+Result<std::shared_ptr<GuardedBuffer>> ShapeClass::new_block() const {
+  auto block = std::make_shared<GuardedBuffer>(program().persistent_bytes);
+  FT_TRY_STATUS(write_initial_values(program(), block->bytes()));
+  return block;
+}
+
+ShapeClass::Lease::~Lease() {
+  if (session_ == nullptr) return;
+  session_->release_persistent();
+  const std::unique_lock lock(from_->mutex_);
+  from_->idle_.push_back(std::move(session_));
+}
+
+Result<ShapeClass::Lease> ShapeClass::lease(const ServedAdapter& adapter) {
+  std::unique_ptr<Session> session;
+  {
+    const std::unique_lock lock(mutex_);
+    if (!idle_.empty()) {
+      session = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (session == nullptr) {
+    FT_TRY(Session made, Session::create_on(program(), adapter.block));
+    session = std::make_unique<Session>(std::move(made));
+    const std::unique_lock lock(mutex_);
+    idle_.reserve(++sessions_);  // giving back does not allocate
+  } else {
+    session->use_persistent(adapter.block);
+  }
+  return Lease(this, std::move(session));
+}
+
+size_t ShapeClass::session_bytes() const {
+  const std::unique_lock lock(mutex_);
+  return sessions_ * (program().arena_bytes + program().scratch_bytes +
+                      4 * GuardedBuffer::kGuardBytes);
+}
+
+size_t ShapeClass::derived_bytes() const {
+  size_t bytes = 0;
+  for (const AlignedBytes& derived : program().derived)
+    bytes += derived.bytes().size();
+  return bytes;
+}
+
+Status answer_with(const ServedAdapter& adapter,
+                   std::span<const float> features,
+                   std::vector<float>& answer) {
+  const ShapeClass& shape = *adapter.shape;
+  if (features.size() != shape.feature_size())
+    return usage_error(fmt::format("{} features were given, the model takes {}",
+                                   features.size(), shape.feature_size()));
+  FT_TRY(ShapeClass::Lease lease, adapter.shape->lease(adapter));
+  Session& session = lease.session();
+  write_features(session.input(0), shape.input_type(), 0, features);
+  session.run();
+  answer.resize(shape.answer_size());
+  read_real(session, kAnswerOutput, answer);
+  return ok_status();
+}
+
+}  // namespace ft

@@ -1,0 +1,73 @@
+// Adapters of one shape: one compiled program of the base, in which they differ
+// by parameter values only, and the sessions that run it.
+//
+// The program is planned once; an adapter is a block of the size of its
+// persistent region. Thread-safe: a session belongs to one run at a time, and
+// there are as many as runs have been under way at once.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "exec/session.h"
+#include "serving/served_adapter.h"
+#include "train/step.h"
+
+namespace ft {
+
+class ShapeClass {
+ public:
+  // Refuses a program that writes to its parameters.
+  static Result<std::shared_ptr<ShapeClass>> create(CompiledStep step);
+
+  const CompiledStep& step() const { return step_; }
+  const Program& program() const { return step_.program; }
+  const TensorType& input_type() const { return program().inputs[0].type; }
+  size_t feature_size() const;
+  size_t answer_size() const;
+  // A block with the program's own initial values.
+  Result<std::shared_ptr<GuardedBuffer>> new_block() const;
+  // Bytes that a block takes.
+  size_t block_bytes() const;
+
+  // A session for one run; it goes back when the lease ends.
+  class Lease {
+   public:
+    Lease(ShapeClass* from, std::unique_ptr<Session> session)
+        : from_(from), session_(std::move(session)) {}
+    Lease(Lease&&) = default;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease();
+    Session& session() { return *session_; }
+
+   private:
+    ShapeClass* from_;
+    std::unique_ptr<Session> session_;
+  };
+  // With the adapter's values in place.
+  Result<Lease> lease(const ServedAdapter& adapter);
+
+  // Arenas and scratch of the sessions that exist, and constants that were
+  // derived for this program.
+  size_t session_bytes() const;
+  size_t derived_bytes() const;
+
+ private:
+  explicit ShapeClass(CompiledStep step) : step_(std::move(step)) {}
+
+  CompiledStep step_;
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Session>> idle_;
+  size_t sessions_ = 0;
+};
+
+// One answer: features to the input's own type, a run, the answer in real
+// numbers. `answer` gets the answer's size. kUsage on another number of
+// features than the model's.
+Status answer_with(const ServedAdapter& adapter,
+                   std::span<const float> features, std::vector<float>& answer);
+
+}  // namespace ft
