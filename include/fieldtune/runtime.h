@@ -52,6 +52,13 @@ struct NamedAdapter {
   double weight = 1;
 };
 
+// One of several requests at once; "" is the base alone.
+struct Request {
+  std::string adapter;
+  std::span<const float> features;
+  std::vector<float>* answer = nullptr;
+};
+
 struct RuntimeStats {
   // Of the budget: held now, of it in the cache, and the budget itself.
   size_t adapter_bytes = 0, cached_bytes = 0, budget_bytes = 0;
@@ -61,6 +68,8 @@ struct RuntimeStats {
   size_t registered = 0, cached = 0, pinned = 0, shapes = 0;
   uint64_t hits = 0, misses = 0, evictions = 0, failed_loads = 0;
   uint64_t swaps = 0, failed_prefetches = 0;
+  // Requests of run_batch(), and of them those that shared a run.
+  uint64_t batch_requests = 0, batched = 0;
 };
 
 class Runtime {
@@ -122,6 +131,13 @@ class Runtime {
   Status run(std::span<const float> features, std::vector<float>& answer);
   Status run_with(const std::string& name, std::span<const float> features,
                   std::vector<float>& answer);
+  // Several requests, each with its own adapter. Of those with adapters of one
+  // shape (method, ranks, layers, precision) up to eight share a run: what no
+  // adapter changes is computed once over all of them. The bits of run_with()
+  // for int8 models, and where RuntimeOptions::exact is set; else float answers
+  // may differ in their last digits. Fails before anything is computed
+  // where a request cannot be answered.
+  Status run_batch(std::span<const Request> requests);
   // Names of the answer's elements where the adapter records them; loads it.
   Result<std::vector<std::string>> classes(const std::string& name);
 

@@ -8,6 +8,7 @@
 
 #include "serving/adapter_cache.h"
 #include "serving/adapter_loader.h"
+#include "serving/batch_answers.h"
 #include "serving/prefetcher.h"
 
 namespace fieldtune {
@@ -45,7 +46,7 @@ struct Runtime::Impl {
   mutable std::mutex active_mutex;
   ft::ServedAdapterPtr active;
   std::string active_name;
-  std::atomic<uint64_t> swaps{0};
+  std::atomic<uint64_t> swaps{0}, batch_requests{0}, batched{0};
 
   ft::Prefetcher prefetcher;  // last: its thread uses all of the above
 };
@@ -161,7 +162,9 @@ RuntimeStats Runtime::stats() const {
           .evictions = cache.evictions,
           .failed_loads = cache.failures,
           .swaps = impl_->swaps,
-          .failed_prefetches = impl_->prefetcher.failures()};
+          .failed_prefetches = impl_->prefetcher.failures(),
+          .batch_requests = impl_->batch_requests,
+          .batched = impl_->batched};
 }
 
 Status Runtime::set_active(const std::string& name) {
@@ -195,6 +198,22 @@ Status Runtime::run_with(const std::string& name,
                          std::vector<float>& answer) {
   FT_TRY(const ft::ServedAdapterPtr adapter, impl_->find(name));
   return ft::answer_with(*adapter, features, answer);
+}
+
+Status Runtime::run_batch(std::span<const Request> requests) {
+  std::vector<ft::BatchRequest> found;
+  for (const Request& request : requests) {
+    if (request.answer == nullptr)
+      return ft::usage_error(fmt::format(
+          "the request for adapter '{}' has no place for its answer",
+          request.adapter));
+    FT_TRY(ft::ServedAdapterPtr adapter, impl_->find(request.adapter));
+    found.push_back({std::move(adapter), request.features, request.answer});
+  }
+  FT_TRY(const size_t together, ft::answer_batch(found));
+  impl_->batch_requests += requests.size();
+  impl_->batched += together;
+  return {};
 }
 
 Result<std::vector<std::string>> Runtime::classes(const std::string& name) {

@@ -34,6 +34,12 @@ std::string shape_key(std::span<const LoadedAdapter> adapters,
   return key;
 }
 
+// For batch_program.h.
+PlanOptions in_node_order(PlanOptions plan) {
+  plan.reorder = false;
+  return plan;
+}
+
 }  // namespace
 
 Result<ServedAdapterPtr> ServedBase::alone() {
@@ -43,7 +49,15 @@ Result<ServedAdapterPtr> ServedBase::alone() {
   sha256_ = base.sha256;
   file_bytes_ = base.file_bytes;
   FT_TRY(CompiledStep step, compile_base(base.graph, plan_));
-  FT_TRY(auto shape, ShapeClass::create(std::move(step)));
+  const auto for_batch = [this](size_t samples) -> Result<CompiledStep> {
+    FT_TRY(const BaseModel wide,
+           open_base_model(path_, {.dynamic_range = true,
+                                   .batch = static_cast<int>(samples),
+                                   .seq_len = seq_len_}));
+    FT_TRY_STATUS(check_unchanged(wide));
+    return compile_base(wide.graph, in_node_order(plan_));
+  };
+  FT_TRY(auto shape, ShapeClass::create(std::move(step), for_batch));
   auto served = std::make_shared<ServedAdapter>();
   FT_TRY(served->block, shape->new_block());
   served->shape = shape;
@@ -52,16 +66,20 @@ Result<ServedAdapterPtr> ServedBase::alone() {
   return ServedAdapterPtr(std::move(served));
 }
 
+Status ServedBase::check_unchanged(const BaseModel& opened) const {
+  if (opened.sha256 == sha256_) return ok_status();
+  return invalid_input(
+      fmt::format("the base model '{}' has changed since it was loaded "
+                  "(sha256 {}, now {})",
+                  path_, sha256_, opened.sha256));
+}
+
 Result<const BaseModel*> ServedBase::model(Precision precision, int seq_len) {
   const std::string key = fmt::format("{}/{}", name_of(precision), seq_len);
   auto& model = models_[key];
   if (model != nullptr) return model.get();
   FT_TRY(BaseModel opened, load_base(path_, precision, 1, seq_len));
-  if (opened.sha256 != sha256_)
-    return invalid_input(
-        fmt::format("the base model '{}' has changed since it was loaded "
-                    "(sha256 {}, now {})",
-                    path_, sha256_, opened.sha256));
+  FT_TRY_STATUS(check_unchanged(opened));
   model = std::make_unique<BaseModel>(std::move(opened));
   return model.get();
 }
@@ -94,7 +112,18 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
   }
   FT_TRY(CompiledStep step,
          compile_inference(base->graph, methods, plan_, precision));
-  FT_TRY(auto shape, ShapeClass::create(std::move(step)));
+  const auto for_batch = [this, methods, precision,
+                          seq_len](size_t samples) -> Result<CompiledStep> {
+    FT_TRY(const BaseModel wide,
+           load_base(path_, precision, static_cast<int>(samples), seq_len));
+    FT_TRY_STATUS(check_unchanged(wide));
+    return compile_inference(wide.graph, methods, in_node_order(plan_),
+                             precision);
+  };
+  FT_TRY(auto shape,
+         ShapeClass::create(std::move(step), precision == Precision::kInteger
+                                                 ? ShapeClass::Compile()
+                                                 : for_batch));
   const std::unique_lock lock(mutex_);
   return shapes_[key] = std::move(shape);
 }

@@ -40,6 +40,7 @@ class ServedBase {
 
  private:
   Result<const BaseModel*> model(Precision precision, int seq_len);
+  Status check_unchanged(const BaseModel& opened) const;
 
   const std::string path_;
   const PlanOptions plan_;

@@ -15,7 +15,8 @@ size_t elements(const TensorType& type) {
 
 }  // namespace
 
-Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step) {
+Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step,
+                                                       Compile compile) {
   for (const KernelCall& call : step.program.calls)
     for (const BufferRef& out : call.out)
       if (out.space == Space::kPersistent)
@@ -27,7 +28,8 @@ Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step) {
         "the model has {} inputs; the runtime serves models with one",
         step.program.inputs.size()));
   // The program stays where it is from here on: sessions point to it.
-  return std::shared_ptr<ShapeClass>(new ShapeClass(std::move(step)));
+  return std::shared_ptr<ShapeClass>(
+      new ShapeClass(std::move(step), std::move(compile)));
 }
 
 size_t ShapeClass::feature_size() const { return elements(input_type()); }
@@ -74,7 +76,8 @@ Result<ShapeClass::Lease> ShapeClass::lease(const ServedAdapter& adapter) {
 
 size_t ShapeClass::session_bytes() const {
   const std::unique_lock lock(mutex_);
-  return sessions_ * (program().arena_bytes + program().scratch_bytes +
+  return batches_.memory_bytes() +
+         sessions_ * (program().arena_bytes + program().scratch_bytes +
                       4 * GuardedBuffer::kGuardBytes);
 }
 
@@ -85,13 +88,28 @@ size_t ShapeClass::derived_bytes() const {
   return bytes;
 }
 
+Result<std::unique_ptr<BatchProgram>> ShapeClass::compile_batch(
+    size_t samples) const {
+  if (compile_ == nullptr)
+    return usage_error("this shape runs its requests one by one");
+  FT_TRY(CompiledStep one, compile_(1));
+  FT_TRY(CompiledStep many, compile_(samples));
+  return BatchProgram::create(std::move(one), std::move(many), samples);
+}
+
+Status check_features(const ServedAdapter& adapter,
+                      std::span<const float> features) {
+  const size_t wanted = adapter.shape->feature_size();
+  if (features.size() == wanted) return ok_status();
+  return usage_error(fmt::format("{} features were given, the model takes {}",
+                                 features.size(), wanted));
+}
+
 Status answer_with(const ServedAdapter& adapter,
                    std::span<const float> features,
                    std::vector<float>& answer) {
   const ShapeClass& shape = *adapter.shape;
-  if (features.size() != shape.feature_size())
-    return usage_error(fmt::format("{} features were given, the model takes {}",
-                                   features.size(), shape.feature_size()));
+  FT_TRY_STATUS(check_features(adapter, features));
   FT_TRY(ShapeClass::Lease lease, adapter.shape->lease(adapter));
   Session& session = lease.session();
   write_features(session.input(0), shape.input_type(), 0, features);

@@ -6,6 +6,7 @@
 // there are as many as runs have been under way at once.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "base/result.h"
 #include "exec/session.h"
+#include "serving/batch_answers.h"
 #include "serving/served_adapter.h"
 #include "train/step.h"
 
@@ -20,8 +22,14 @@ namespace ft {
 
 class ShapeClass {
  public:
-  // Refuses a program that writes to its parameters.
-  static Result<std::shared_ptr<ShapeClass>> create(CompiledStep step);
+  // The same shape for so many samples, in the order of its nodes. Not for
+  // integer precision, whose exponents may be of all samples of a tensor.
+  using Compile = std::function<Result<CompiledStep>(size_t samples)>;
+
+  // Refuses a program that writes to its parameters. Without `compile`
+  // requests are not batched.
+  static Result<std::shared_ptr<ShapeClass>> create(CompiledStep step,
+                                                    Compile compile = {});
 
   const CompiledStep& step() const { return step_; }
   const Program& program() const { return step_.program; }
@@ -50,23 +58,31 @@ class ShapeClass {
   // With the adapter's values in place.
   Result<Lease> lease(const ServedAdapter& adapter);
 
+  Result<std::unique_ptr<BatchProgram>> compile_batch(size_t samples) const;
+  ShapeBatches& batches() { return batches_; }
+
   // Arenas and scratch of the sessions that exist, and constants that were
   // derived for this program.
   size_t session_bytes() const;
   size_t derived_bytes() const;
 
  private:
-  explicit ShapeClass(CompiledStep step) : step_(std::move(step)) {}
+  ShapeClass(CompiledStep step, Compile compile)
+      : step_(std::move(step)), compile_(std::move(compile)) {}
 
   CompiledStep step_;
+  Compile compile_;
+  ShapeBatches batches_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Session>> idle_;
   size_t sessions_ = 0;
 };
 
+// kUsage on another number of features than the model's.
+Status check_features(const ServedAdapter& adapter,
+                      std::span<const float> features);
 // One answer: features to the input's own type, a run, the answer in real
-// numbers. `answer` gets the answer's size. kUsage on another number of
-// features than the model's.
+// numbers. `answer` gets the answer's size. Fails as check_features().
 Status answer_with(const ServedAdapter& adapter,
                    std::span<const float> features, std::vector<float>& answer);
 

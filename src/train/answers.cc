@@ -19,20 +19,25 @@ bool is_integer(const Value& param) { return param.type.dtype == DType::kS16; }
 
 }  // namespace
 
+void read_real(const TensorType& type, std::span<const std::byte> bytes,
+               std::span<float> real) {
+  if (type.dtype == DType::kF32) {
+    std::ranges::copy(bytes.first(real.size_bytes()),
+                      std::as_writable_bytes(real).begin());
+    return;
+  }
+  FT_CHECK(type.dtype == DType::kS8);
+  const float scale = type.quant.scale[0];
+  const auto* q = reinterpret_cast<const int8_t*>(bytes.data());
+  for (size_t i = 0; i < real.size(); ++i)
+    real[i] = scale * static_cast<float>(q[i] - type.quant.zero_point[0]);
+}
+
 void read_real(Session& session, size_t output, std::span<float> real) {
   const TensorType& type = session.program().outputs[output].type;
-  if (type.dtype == DType::kF32) {
-    std::ranges::copy(session.output_as<float>(output), real.begin());
-    return;
-  }
+  if (type.dtype != DType::kS16)
+    return read_real(type, session.output(output), real);
   const float scale = type.quant.scale[0];
-  if (type.dtype == DType::kS8) {
-    const auto q = session.output_as<int8_t>(output);
-    for (size_t i = 0; i < real.size(); ++i)
-      real[i] = scale * static_cast<float>(q[i] - type.quant.zero_point[0]);
-    return;
-  }
-  FT_CHECK(type.dtype == DType::kS16);
   const auto mantissas = session.output_as<int16_t>(output);
   const int exponent = session.output_as<int32_t>(output + 1)[0];
   for (size_t i = 0; i < real.size(); ++i)

@@ -19,6 +19,9 @@ constexpr size_t kAnswerOutput = 1;
 
 // `real` has as many elements as the output.
 void read_real(Session& session, size_t output, std::span<float> real);
+// The same of a part of an output, float32 or int8.
+void read_real(const TensorType& type, std::span<const std::byte> bytes,
+               std::span<float> real);
 std::vector<float> read_answer(Session& session);
 double read_loss(Session& session);
 

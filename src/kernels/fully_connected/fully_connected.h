@@ -69,6 +69,10 @@ void ft_fully_connected_s8_avx512vnni_pack(const ft_fully_connected_params* p,
                                            const int32_t* shift, void* packed,
                                            void* channels);
 void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args);
+/* The same, to the same bits, where each row has a side of its own: in[4] is
+ * `const float* const[rows]`, a lora_b [n, r] for each row. No gain. */
+void ft_fully_connected_grouped_s8_avx512vnni(const void* params,
+                                              const ft_args* args);
 
 #ifdef __cplusplus
 }

@@ -131,5 +131,58 @@ TEST(FullyConnectedS8, RowsEqualNaiveComputation) {
   }
 }
 
+#if defined(__x86_64__)
+// Each row with a lora_b of its own, against that row alone.
+TEST(FullyConnectedS8, GroupedRowsEqualRowsAlone) {
+  if (!ft_fully_connected_s8_avx512vnni_available()) GTEST_SKIP() << "no VNNI";
+  for (uint64_t stream = 0; stream < 200; ++stream) {
+    SCOPED_TRACE(testing::Message() << "seed " << kSeed << " case " << stream);
+    Case c = random_case(stream);
+    if (c.p.rank == 0 || !c.gain.empty()) continue;
+    const auto rows = static_cast<size_t>(c.p.rows),
+               n = static_cast<size_t>(c.p.n), k = static_cast<size_t>(c.p.k),
+               rank = static_cast<size_t>(c.p.rank);
+    const std::vector<const void*> aux = {c.multiplier.data(), c.shift.data(),
+                                          c.inv_acc_scale.data()};
+    std::vector<std::byte> packed(
+        ft_fully_connected_s8_avx512vnni_packed_bytes(&c.p));
+    std::vector<std::byte> channels(
+        ft_fully_connected_s8_avx512vnni_channels_bytes(&c.p));
+    ft_fully_connected_s8_avx512vnni_pack(&c.p, c.w.data(), c.bias.data(),
+                                          c.multiplier.data(), c.shift.data(),
+                                          packed.data(), channels.data());
+    std::vector<std::vector<float>> own;
+    std::vector<int8_t> want;
+    for (size_t row = 0; row < rows; ++row) {
+      Case alone = c;
+      alone.p.rows = 1;
+      alone.x = {c.x.begin() + static_cast<ptrdiff_t>(row * k),
+                 c.x.begin() + static_cast<ptrdiff_t>((row + 1) * k)};
+      alone.h = {c.h.begin() + static_cast<ptrdiff_t>(row * rank),
+                 c.h.begin() + static_cast<ptrdiff_t>((row + 1) * rank)};
+      for (float& b : alone.lora_b) b += static_cast<float>(row) / 2;
+      own.push_back(alone.lora_b);
+      const auto y = run(alone, &alone.p, ft_fully_connected_s8_c99, aux, 0);
+      want.insert(want.end(), y.begin(), y.end());
+    }
+    std::vector<const void*> factors, with_packed = aux;
+    for (const auto& b : own) factors.push_back(b.data());
+    with_packed.push_back(packed.data());
+    with_packed.push_back(channels.data());
+    std::vector<int8_t> y(rows * n);
+    std::vector<std::max_align_t> scratch(
+        ft_fully_connected_s8_avx512vnni_scratch_bytes(&c.p) /
+            sizeof(std::max_align_t) +
+        1);
+    void* in[] = {c.x.data(), c.w.data(),     c.bias.data(),
+                  c.h.data(), factors.data(), nullptr};
+    void* out[] = {y.data()};
+    const ft_args args{in, with_packed.data(), out, scratch.data(), nullptr};
+    ft_fully_connected_grouped_s8_avx512vnni(&c.p, &args);
+    ASSERT_EQ(y, want);
+  }
+}
+#endif
+
 }  // namespace
 }  // namespace ft

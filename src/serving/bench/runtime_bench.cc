@@ -4,6 +4,7 @@
 //   runtime_bench swap MODEL FOLDER [rank]
 //   runtime_bench zipf MODEL FOLDER [requests]
 //   runtime_bench leak MODEL FOLDER [swaps]
+//   runtime_bench batch MODEL FOLDER RANK SEQ_LEN
 //   runtime_bench sides MODEL RANK SEQ_LEN [TARGET...]
 //
 // FOLDER is for adapter files that it makes. bench/adapter_runtime.py calls it
@@ -315,6 +316,63 @@ Result<Json> bench_sides(const std::string& model, int r, int seq_len,
               {"overhead", adapted_best / base_best - 1}};
 }
 
+// Eight requests, each with an adapter of its own: one after the other, and as
+// a batch.
+Result<Json> bench_batch(const std::string& model, const std::string& folder,
+                         int r, int seq_len) {
+  constexpr size_t kBatch = 8;
+  std::filesystem::create_directories(folder);
+  FT_TRY(Runtime runtime, Runtime::open(model, {.sequence_length = seq_len}));
+  std::vector<std::vector<float>> features(kBatch), answers(kBatch);
+  FT_TRY(auto base,
+         fieldtune::Model::open(model, {.sequence_length = seq_len}));
+  size_t size = 1;
+  for (const int64_t d : base.inputs()[0].shape) size *= static_cast<size_t>(d);
+  std::vector<fieldtune::Request> requests;
+  for (size_t i = 0; i < kBatch; ++i) {
+    AdapterRecipe recipe{.seed = i, .size = 0.05, .seq_len = seq_len};
+    recipe.method.r = r;
+    const std::string path = fmt::format("{}/batch_{}.safetensors", folder, i);
+    FT_TRY_STATUS(write_random_adapter(model, recipe, path));
+    FT_TRY_STATUS(runtime.add(name_of(i), path));
+    const Random random(i, "features");
+    for (size_t k = 0; k < size; ++k)
+      features[i].push_back(static_cast<float>(random.below(k, 100)));
+    requests.push_back({name_of(i), features[i], &answers[i]});
+  }
+  FT_TRY_STATUS(runtime.run_batch(requests));  // compiles and proves
+  std::vector<double> alone_us, batch_us;
+  constexpr int kRounds = 15;
+  constexpr double kRoundUs = 60000;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<double> times;
+    for (auto begin = Clock::now(); us_since(begin) < kRoundUs;) {
+      const auto start = Clock::now();
+      for (size_t i = 0; i < kBatch; ++i)
+        FT_TRY_STATUS(
+            runtime.run_with(requests[i].adapter, features[i], answers[i]));
+      times.push_back(us_since(start));
+    }
+    alone_us.push_back(quantile(times, 0.5));
+    times.clear();
+    for (auto begin = Clock::now(); us_since(begin) < kRoundUs;) {
+      const auto start = Clock::now();
+      FT_TRY_STATUS(runtime.run_batch(requests));
+      times.push_back(us_since(start));
+    }
+    batch_us.push_back(quantile(times, 0.5));
+  }
+  const double alone = std::ranges::min(alone_us),
+               batch = std::ranges::min(batch_us);
+  const auto stats = runtime.stats();
+  return Json{{"rank", r},
+              {"one_by_one_us", alone},
+              {"batch_us", batch},
+              {"ratio", alone / batch},
+              {"batched", stats.batched == stats.batch_requests},
+              {"base_file_bytes", stats.base_file_bytes}};
+}
+
 Result<Json> run(const std::vector<std::string>& args) {
   if (args.size() < 3) return usage_error("see the head of runtime_bench.cc");
   const std::string &what = args[0], &model = args[1], &where = args[2];
@@ -332,6 +390,9 @@ Result<Json> run(const std::vector<std::string>& args) {
     return bench_sides(
         model, static_cast<int>(number(2, 4)), static_cast<int>(number(3, 0)),
         {args.begin() + std::min<ptrdiff_t>(4, std::ssize(args)), args.end()});
+  if (what == "batch")
+    return bench_batch(model, where, static_cast<int>(number(3, 4)),
+                       static_cast<int>(number(4, 0)));
   return usage_error("no benchmark '" + what + "'");
 }
 
