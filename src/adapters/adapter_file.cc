@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "adapters/stored_tensor.h"
-#include "base/file.h"
+#include "adapters/tensor_reader.h"
 
 namespace ft {
 namespace {
@@ -32,6 +33,20 @@ std::string Adapter::get(const std::string& key) const {
   return at == metadata.end() ? std::string() : at->second;
 }
 
+Result<uint64_t> adapter_version(const Metadata& metadata) {
+  const auto at = metadata.find("version");
+  if (at == metadata.end()) return uint64_t{0};
+  const std::string& text = at->second;
+  uint64_t version = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, version);
+  if (error == std::errc() && rest == end && version > 0 && text[0] != '0')
+    return version;
+  return invalid_input(
+      fmt::format("metadata 'version' is '{}', not a whole number from 1",
+                  std::string_view(text).substr(0, 40)));
+}
+
 Result<std::vector<std::byte>> encode_adapter(const Adapter& adapter) {
   FT_TRY(const StoredTensors stored, store_tensors(adapter.tensors));
   SafetensorsMetadata metadata(adapter.metadata.begin(),
@@ -56,26 +71,27 @@ Result<Adapter> decode_foreign_adapter(std::span<const std::byte> file,
   return adapter;
 }
 
+Status check_schema(const Metadata& metadata) {
+  for (const char* key : {"format_version", "base_sha256", "method"})
+    if (const auto at = metadata.find(key);
+        at == metadata.end() || at->second.empty())
+      return invalid_input(fmt::format(
+          "not a fieldtune adapter: metadata '{}' is missing", key));
+  const std::string& version = metadata.at("format_version");
+  if (version == kFormatVersion || version == kIntegerVersion)
+    return ok_status();
+  return invalid_input(fmt::format(
+      "adapter format version {} is not supported (this program reads "
+      "versions {} and {})",
+      version, kFormatVersion, kIntegerVersion));
+}
+
 Result<Adapter> decode_adapter(std::span<const std::byte> file,
                                const std::string& origin) {
   FT_TRY(Adapter adapter, decode_foreign_adapter(file, origin));
-  for (const char* key : {"format_version", "base_sha256", "method"})
-    if (adapter.get(key).empty())
-      return invalid_input(
-          fmt::format("{}: not a fieldtune adapter: metadata '{}' is missing",
-                      origin, key));
-  const std::string version = adapter.get("format_version");
-  if (version != kFormatVersion && version != kIntegerVersion)
-    return invalid_input(fmt::format(
-        "{}: adapter format version {} is not supported (this program reads "
-        "versions {} and {})",
-        origin, version, kFormatVersion, kIntegerVersion));
+  Status status = check_schema(adapter.metadata);
+  if (!status.ok()) return status.in(origin);
   return adapter;
-}
-
-Result<Adapter> load_adapter(const std::string& path) {
-  FT_TRY(const MappedFile file, MappedFile::open(path));
-  return decode_adapter(file.bytes(), "'" + path + "'");
 }
 
 Status check_base(const Adapter& adapter, const std::string& base_sha256) {

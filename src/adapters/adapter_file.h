@@ -51,9 +51,14 @@ struct Adapter {
   std::string get(const std::string& key) const;
 };
 
+// Metadata `version`: decimal, 1 and up; 0 where there is none.
+Result<uint64_t> adapter_version(const Metadata& metadata);
+
 // The file's bytes. Deterministic.
 Result<std::vector<std::byte>> encode_adapter(const Adapter& adapter);
 // Checks header, schema, dtypes and finite values; every error names `origin`.
+// What comes from outside is read by load_checked() (trust/load_checks.h),
+// which asks for more.
 Result<Adapter> decode_adapter(std::span<const std::byte> file,
                                const std::string& origin);
 
@@ -61,7 +66,8 @@ Result<Adapter> decode_adapter(std::span<const std::byte> file,
 Result<Adapter> decode_foreign_adapter(std::span<const std::byte> file,
                                        const std::string& origin);
 
-Result<Adapter> load_adapter(const std::string& path);
+// That metadata is of an adapter file in a version that this program reads.
+Status check_schema(const Metadata& metadata);
 // Refuses an adapter that was made for another base model. One of another
 // writer does not say; its tensors must fit.
 Status check_base(const Adapter& adapter, const std::string& base_sha256);

@@ -1,5 +1,5 @@
 // Adapter tensors as a file stores them: float32, 16-bit floats, or integers
-// with steps.
+// with steps. Read by tensor_reader.h.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,10 @@ inline constexpr const char* kZeroPointTensor = "quantizer.zero_point";
 inline constexpr const char* kQuantizerKey = "quantizer";
 inline constexpr const char* kPackedShapesKey = "packed_shapes";
 
+// The file's dtype of values with this quantizer, and whether a byte holds two.
+DType stored_dtype(const Quantizer& quantizer);
+bool is_packed(const Quantizer& quantizer);
+
 // What write_safetensors() takes; owns the bytes.
 struct StoredTensors {
   std::vector<SafetensorsEntry> entries;
@@ -28,9 +32,5 @@ struct StoredTensors {
 // Fails (an error of ours) on a value that its quantizer cannot express and on
 // tensors with different integer quantizers.
 Result<StoredTensors> store_tensors(std::span<const AdapterEntry> tensors);
-
-// The inverse, with the file's own checks: dtypes, sizes, integers and steps in
-// range, finite values.
-Result<std::vector<AdapterEntry>> restore_tensors(const Safetensors& file);
 
 }  // namespace ft

@@ -114,8 +114,8 @@ TEST(StoredTensor, RefusesIncompleteAndContradictoryFiles) {
                  [](auto& s) { s.metadata[kQuantizerKey] = "int4/channel"; }),
          "the quantizer is int4");
   expect(refusal("int8/channel",
-                 [](auto& s) { s.metadata[kQuantizerKey] = "int7/tensor"; }),
-         "which int7/tensor cannot be");
+                 [](auto& s) { s.metadata[kQuantizerKey] = "int7/channel"; }),
+         "which int7/channel cannot be");
   expect(refusal("int8/channel",
                  [](auto& s) { s.metadata[kQuantizerKey] = "int8/block1"; }),
          "ends before it");

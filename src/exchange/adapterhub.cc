@@ -391,16 +391,20 @@ bool is_adapterhub(const std::string& text) {
 Result<Adapter> from_adapterhub(const std::string& text,
                                 std::span<const std::byte> tensors,
                                 std::span<const std::byte> head,
-                                const std::string& origin) {
+                                const std::string& origin,
+                                const LoadRules& rules) {
   const Json file = parse_config(text);
   if (!file.is_object() || !file.value("config", Json()).is_object())
     return invalid_input(
         fmt::format("{}: adapter_config.json has no object 'config'", origin));
-  FT_TRY(Adapter adapter, decode_foreign_adapter(tensors, origin));
+  FT_TRY(Adapter adapter, load_foreign(tensors, rules, origin));
   const Status status = HubReader(file, adapter).run();
   if (!status.ok()) return invalid_input(origin + ": " + status.message());
   if (!head.empty()) {
-    FT_TRY(Adapter read, decode_foreign_adapter(head, origin));
+    LoadRules of_head = rules;
+    of_head.sha256.clear();  // that is of the tensors
+    of_head.shapes.clear();
+    FT_TRY(Adapter read, load_foreign(head, of_head, origin));
     add_head(std::move(read), adapter);
   }
   if (adapter.get("precision").empty()) adapter.metadata["precision"] = "mixed";

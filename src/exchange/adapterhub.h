@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "adapters/adapter_file.h"
+#include "adapters/trust/load_checks.h"
 #include "base/result.h"
 #include "ir/graph.h"
 
@@ -32,11 +33,13 @@ inline constexpr std::string_view kAdapterHubHeadPickle =
 bool is_adapterhub(const std::string& config);
 
 // The adapter that the files hold; `head` is empty where there is none, and
-// `origin` is for error messages.
+// `origin` is for error messages. Tensors and head pass the ten load checks
+// first.
 Result<Adapter> from_adapterhub(const std::string& config,
                                 std::span<const std::byte> tensors,
                                 std::span<const std::byte> head,
-                                const std::string& origin);
+                                const std::string& origin,
+                                const LoadRules& rules = {});
 
 // Makes an adapter of from_adapterhub() one of this base; leaves others alone.
 // Models with a head and without differ in a prefix of all names; a head that

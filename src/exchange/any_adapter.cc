@@ -38,7 +38,8 @@ Status check_no_pickle(const std::string& folder, std::string_view pickle,
 }
 
 Result<Adapter> load_adapterhub(const std::string& folder,
-                                const std::string& config) {
+                                const std::string& config,
+                                const LoadRules& rules) {
   FT_TRY_STATUS(check_no_pickle(folder, kAdapterHubPickle, kAdapterHubTensors));
   FT_TRY_STATUS(
       check_no_pickle(folder, kAdapterHubHeadPickle, kAdapterHubHead));
@@ -50,13 +51,20 @@ Result<Adapter> load_adapterhub(const std::string& folder,
   }
   return from_adapterhub(config, tensors.bytes(),
                          head ? head->bytes() : std::span<const std::byte>(),
-                         "'" + folder + "'");
+                         "'" + folder + "'", rules);
+}
+
+// Read into memory, so that nobody can change what was checked.
+Result<Adapter> load_file(const std::string& path, const LoadRules& rules) {
+  FT_TRY(const std::string file, read_text_file(path));
+  return load_checked(std::as_bytes(std::span(file)), rules, "'" + path + "'");
 }
 
 }  // namespace
 
-Result<Adapter> load_any_adapter(const std::string& path) {
-  if (!is_folder(path)) return load_adapter(path);
+Result<Adapter> load_any_adapter(const std::string& path,
+                                 const LoadRules& rules) {
+  if (!is_folder(path)) return load_file(path, rules);
   if (!has_file(path, kPeftConfig) &&
       has_file(path, "adapter_fusion_config.json"))
     return invalid_input(fmt::format(
@@ -64,10 +72,10 @@ Result<Adapter> load_any_adapter(const std::string& path) {
         "honour; name the folder of one adapter",
         path));
   FT_TRY(const std::string config, read_text_file(file_in(path, kPeftConfig)));
-  if (is_adapterhub(config)) return load_adapterhub(path, config);
+  if (is_adapterhub(config)) return load_adapterhub(path, config, rules);
   FT_TRY(const MappedFile tensors,
          MappedFile::open(file_in(path, kPeftTensors)));
-  return from_peft(config, tensors.bytes(), "'" + path + "'");
+  return from_peft(config, tensors.bytes(), "'" + path + "'", rules);
 }
 
 std::string adapter_tensor_file(const std::string& path) {

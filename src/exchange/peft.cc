@@ -357,14 +357,14 @@ Result<PeftFiles> to_peft(const Adapter& adapter,
 
 Result<Adapter> from_peft(const std::string& config_text,
                           std::span<const std::byte> tensors,
-                          const std::string& origin) {
+                          const std::string& origin, const LoadRules& rules) {
   const Json config = parse_config(config_text);
   if (!config.is_object())
     return invalid_input(
         fmt::format("{}: adapter_config.json is not a JSON object", origin));
   const auto type = type_named(config);
   if (!type.ok()) return Status(type.status()).in(origin);
-  FT_TRY(Adapter adapter, decode_foreign_adapter(tensors, origin));
+  FT_TRY(Adapter adapter, load_foreign(tensors, rules, origin));
   const Status status = read_settings(config, **type, adapter);
   if (!status.ok()) return invalid_input(origin + ": " + status.message());
   if (adapter.get("precision").empty()) adapter.metadata["precision"] = "mixed";

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "adapters/adapter_file.h"
+#include "adapters/trust/load_checks.h"
 #include "base/result.h"
 
 namespace ft {
@@ -26,9 +27,11 @@ struct PeftFiles {
 };
 Result<PeftFiles> to_peft(const Adapter& adapter, const std::string& base_name);
 
-// The adapter that the two files hold; `origin` is for error messages.
+// The adapter that the two files hold; `origin` is for error messages. Its
+// tensors pass the ten load checks first.
 Result<Adapter> from_peft(const std::string& config,
                           std::span<const std::byte> tensors,
-                          const std::string& origin);
+                          const std::string& origin,
+                          const LoadRules& rules = {});
 
 }  // namespace ft

@@ -153,7 +153,7 @@ Metadata AdaptedModel::metadata() const {
 }
 
 Result<LoadedAdapter> open_adapter(const AdapterChoice& choice) {
-  FT_TRY(Adapter adapter, load_any_adapter(choice.path));
+  FT_TRY(Adapter adapter, load_any_adapter(choice.path, choice.rules));
   FT_TRY(LoadedAdapter loaded,
          with_settings(std::move(adapter), choice.weight));
   FT_TRY(const MappedFile file,

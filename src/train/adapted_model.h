@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "adapters/adapter_file.h"
+#include "adapters/trust/load_checks.h"
 #include "base/result.h"
 #include "methods/method.h"
 #include "train/base_model.h"
@@ -18,6 +19,7 @@ namespace ft {
 struct AdapterChoice {
   std::string path;
   double weight = 1;
+  LoadRules rules = {};  // what its file must be
 };
 
 struct LoadedAdapter {
@@ -37,7 +39,8 @@ struct AdaptedModel {
   Metadata metadata() const;
 };
 
-// Reads an adapter's file or folder. Refuses settings that do not exist.
+// Reads an adapter's file or folder, through the load checks. Refuses settings
+// that do not exist.
 Result<LoadedAdapter> open_adapter(const AdapterChoice& choice);
 
 // The same of a fieldtune file's bytes, with no sha256; `origin` names them in

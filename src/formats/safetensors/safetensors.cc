@@ -303,7 +303,7 @@ const SafetensorsEntry* Safetensors::find(std::string_view name) const {
   return nullptr;
 }
 
-Result<Safetensors> parse_safetensors(std::span<const std::byte> file) {
+Result<size_t> safetensors_header_bytes(std::span<const std::byte> file) {
   uint64_t header_bytes = 0;
   if (file.size() < kLengthBytes)
     return invalid_input(fmt::format(
@@ -314,6 +314,11 @@ Result<Safetensors> parse_safetensors(std::span<const std::byte> file) {
     return invalid_input(
         fmt::format("safetensors: header length {} in a file of {} bytes",
                     header_bytes, file.size()));
+  return static_cast<size_t>(header_bytes);
+}
+
+Result<Safetensors> parse_safetensors(std::span<const std::byte> file) {
+  FT_TRY(const size_t header_bytes, safetensors_header_bytes(file));
   const auto header = file.subspan(kLengthBytes, header_bytes);
   const auto buffer = file.subspan(kLengthBytes + header_bytes);
   const auto* text = reinterpret_cast<const char*>(header.data());

@@ -39,6 +39,10 @@ struct Safetensors {
   const SafetensorsEntry* find(std::string_view name) const;
 };
 
+// Length of the JSON header, which begins at byte 8. Fails where the file is
+// too short to have it.
+Result<size_t> safetensors_header_bytes(std::span<const std::byte> file);
+
 // The views in the result live as long as `file`.
 Result<Safetensors> parse_safetensors(std::span<const std::byte> file);
 
