@@ -21,10 +21,8 @@ Status check(const LoadedAdapter& below, Precision precision,
 }  // namespace
 
 Result<BelowAdapters> BelowAdapters::open(
-    const std::vector<std::string>& paths, const BaseModel& base,
+    std::span<const AdapterChoice> choices, const BaseModel& base,
     Precision precision, const std::vector<std::string>& classes) {
-  std::vector<AdapterChoice> choices;
-  for (const std::string& path : paths) choices.push_back({path});
   BelowAdapters below;
   FT_TRY(below.adapters_, open_adapters(choices));
   for (LoadedAdapter& b : below.adapters_) {

@@ -2,6 +2,7 @@
 // front of it.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ class BelowAdapters {
  public:
   // Refuses adapters of another base, of another precision, and a head whose
   // classes are not those of the data.
-  static Result<BelowAdapters> open(const std::vector<std::string>& paths,
+  static Result<BelowAdapters> open(std::span<const AdapterChoice> choices,
                                     const BaseModel& base, Precision precision,
                                     const std::vector<std::string>& classes);
 

@@ -95,7 +95,9 @@ Result<DevicePrograms> compile_both(const CompileOptions& options,
   }
   FT_TRY(out.train, compile_training(base.graph, settings));
   if (options.init_adapter.empty()) return out;
-  FT_TRY(LoadedAdapter start, open_adapter({options.init_adapter}));
+  FT_TRY(LoadRules rules, options.adapters.policy.rules());
+  FT_TRY(LoadedAdapter start,
+         open_adapter({.path = options.init_adapter, .rules = rules}));
   FT_TRY_STATUS(fit_to_base(base, start));
   FT_TRY_STATUS(install_adapter(start.adapter, out.train));
   FT_TRY_STATUS(install_adapter(start.adapter, out.infer));

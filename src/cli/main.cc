@@ -27,6 +27,9 @@ int run(int argc, char** argv) {
   add_merge(app, action);
   add_export(app, action);
   add_keygen(app, action);
+  add_keys(app, action);
+  add_sign(app, action);
+  add_verify(app, action);
   add_quantize(app, action);
   add_sensitivity(app, action);
   add_compile(app, action);

@@ -58,6 +58,7 @@ void AdapterOptions::add_to(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_flag("--no-adapter", disabled,
                "disable all adapters: the base's own answers");
+  policy.add_to(app);
 }
 
 Result<std::vector<AdapterChoice>> AdapterOptions::choices() const {
@@ -66,13 +67,14 @@ Result<std::vector<AdapterChoice>> AdapterOptions::choices() const {
         "--adapter-weight was given {} times for {} adapters: give it once for "
         "each --adapter, or not at all",
         weights.size(), paths.size()));
+  FT_TRY(const LoadRules rules, policy.rules());
   std::vector<AdapterChoice> choices;
   for (size_t i = 0; i < paths.size(); ++i) {
     const double weight = weights.empty() ? 1 : weights[i];
     if (!(std::abs(weight) <= 1e4))
       return usage_error(fmt::format(
           "--adapter-weight {}: must lie between -10000 and 10000", weight));
-    choices.push_back({paths[i], disabled ? 0 : weight});
+    choices.push_back({paths[i], disabled ? 0 : weight, rules});
   }
   return choices;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/policy_option.h"
 #include "methods/method.h"
 #include "plan/program.h"
 #include "train/adapted_model.h"
@@ -17,11 +18,13 @@
 
 namespace ft::cli {
 
-// --adapter, once for each of several; see methods/compose.h.
+// --adapter, once for each of several; see methods/compose.h. With --policy,
+// which holds for whatever adapters the command reads.
 struct AdapterOptions {
   std::vector<std::string> paths;
   std::vector<double> weights;
   bool disabled = false;
+  PolicyOption policy;
   void add_to(CLI::App& app);
   // In order; --no-adapter gives all of them weight 0.
   Result<std::vector<AdapterChoice>> choices() const;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -84,8 +85,7 @@ class Job {
     FT_TRY(BaseModel base, load_base(job_.model, precision_, job_.method.batch,
                                      job_.method.seq_len));
     base_sha256_ = base.sha256;
-    FT_TRY(below_, BelowAdapters::open(job_.on_top_of, base, precision_,
-                                       data_->set.classes));
+    FT_TRY_STATUS(open_adapters_of(base));
     FT_TRY_STATUS(read_init_text(base, method));
     FT_TRY(StepSettings settings,
            job_.method.step(base.graph, method, job_.optimizer.settings,
@@ -111,12 +111,25 @@ class Job {
     return init_values(base);
   }
 
+  // What training starts from and what lies below it, as the policy wants them.
+  Status open_adapters_of(const BaseModel& base) {
+    FT_TRY(const LoadRules rules, job_.policy.rules());
+    if (!job_.init_adapter.empty()) {
+      FT_TRY(start_, open_adapter({.path = job_.init_adapter, .rules = rules}));
+    }
+    std::vector<AdapterChoice> choices;
+    for (const std::string& path : job_.on_top_of)
+      choices.push_back({.path = path, .rules = rules});
+    FT_TRY(below_,
+           BelowAdapters::open(choices, base, precision_, data_->set.classes));
+    return ok_status();
+  }
+
   // What sparse fine-tuning keeps: as the adapter to start from, or by
   // gradients.
   Status choose_masks(const Graph& base, StepSettings& settings) {
-    if (!job_.init_adapter.empty()) {
-      FT_TRY(const LoadedAdapter start, open_adapter({job_.init_adapter}));
-      settings.method.masks = start.method.masks;
+    if (start_) {
+      settings.method.masks = start_->method.masks;
     } else if (needs_gradient_mask(settings.method)) {
       const MaskSamples samples{data_->samples, to_indices(data_->split.train),
                                 outcome_.task};
@@ -132,10 +145,9 @@ class Job {
 
   Status init_values(const BaseModel& base) {
     FT_TRY_STATUS(below_.install(step_));
-    if (job_.init_adapter.empty()) return ok_status();
-    FT_TRY(LoadedAdapter start, open_adapter({job_.init_adapter}));
-    FT_TRY_STATUS(fit_to_base(base, start));
-    return install_adapter(start.adapter, step_, below_.size());
+    if (!start_) return ok_status();
+    FT_TRY_STATUS(fit_to_base(base, *start_));
+    return install_adapter(start_->adapter, step_, below_.size());
   }
 
   Status open_sessions() {
@@ -312,10 +324,7 @@ class Job {
     FT_TRY(outcome_.adapter,
            trained_adapter(train_[0], step_, settings_, base_sha256_));
     Adapter& adapter = outcome_.adapter;
-    if (!job_.init_adapter.empty()) {
-      FT_TRY(const LoadedAdapter parent, open_adapter({job_.init_adapter}));
-      adapter.metadata["parent_sha256"] = parent.sha256;
-    }
+    if (start_) adapter.metadata["parent_sha256"] = start_->sha256;
     if (below_.size() > 0)
       adapter.metadata["on_top_of"] = below_.hashes().dump();
     if (outcome_.evaluated && outcome_.task == Task::kClassification)
@@ -393,6 +402,7 @@ class Job {
   Precision precision_ = Precision::kMixed;
   StepSettings settings_;
   std::string base_sha256_;
+  std::optional<LoadedAdapter> start_;  // of --init-adapter
   BelowAdapters below_;
   CompiledStep step_, inference_;
   std::vector<Session> train_, eval_;  // train_ has one

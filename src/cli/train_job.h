@@ -11,6 +11,7 @@
 #include "cli/data_job.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/policy_option.h"
 #include "cli/report/report.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
@@ -26,6 +27,7 @@ struct TrainJob {
   uint64_t seed = 0;
   std::string init_adapter;            // start from these values
   std::vector<std::string> on_top_of;  // frozen adapters, in order
+  PolicyOption policy;                 // of both
   std::string feature_cache;           // file of the frozen layers' answers
   std::string loss_log;                // CSV file to write of each step's loss
   std::string checkpoint;              // default: out + ".checkpoint"

@@ -7,11 +7,13 @@
 
 #include "adapters/adapter_file.h"
 #include "adapters/device_image.h"
+#include "adapters/trust/signature.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/policy_option.h"
 #include "exchange/adapterhub.h"
 #include "exchange/any_adapter.h"
 #include "exchange/peft.h"
@@ -29,6 +31,7 @@ struct Options {
   std::string sign;
   std::string adapter_mode = "side";
   std::optional<uint32_t> adapter_version, adapter_number;
+  PolicyOption policy;
   StorageOptions storage;
   bool json = false;
 
@@ -42,6 +45,7 @@ struct Options {
                    "microcontroller keeps in flash")
         ->capture_default_str();
     app.add_option("--out,-o", out, "folder or file to write")->required();
+    policy.add_to(app);
     storage.add_to(app);
     app.add_option("--base-name", base_name,
                    "written as base_model_name_or_path or model_name");
@@ -160,7 +164,8 @@ Status write_image(const Options& options) {
     FT_TRY(SigningKey loaded, load_signing_key(options.sign));
     key.emplace(std::move(loaded));
   }
-  const AdapterChoice choice{.path = options.adapter};
+  FT_TRY(const LoadRules rules, options.policy.rules());
+  const AdapterChoice choice{.path = options.adapter, .rules = rules};
   FT_TRY(const SideArithmetic sides,
          parse_side_arithmetic(options.adapter_mode));
   FT_TRY(const AdaptedModel model,
@@ -212,7 +217,9 @@ Status run(const Options& options) {
   if (!to_device && options.adapter_mode != "side")
     return usage_error("--adapter-mode needs --to device-image");
   if (to_device) return write_image(options);
-  FT_TRY(Adapter adapter, load_any_adapter(options.adapter));
+  FT_TRY(const LoadRules rules, options.policy.rules());
+  FT_TRY(Adapter adapter, load_any_adapter(options.adapter, rules));
+  drop_signature(adapter.metadata);  // what is written is another file
   if (ours) return write_adapter(options, std::move(adapter));
   return options.format == "peft" ? write_peft(options, std::move(adapter))
                                   : write_adapterhub(options, adapter);

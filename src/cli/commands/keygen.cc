@@ -1,4 +1,5 @@
-// fieldtune keygen: a key that signs device images.
+// fieldtune keygen: a key that signs device images; 'fieldtune keys generate'
+// makes the same.
 #include "adapters/device_image.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"

@@ -32,6 +32,7 @@ struct Options {
                    "train beside this adapter, which stays as it is; give both "
                    "to eval, run and merge (may be repeated)")
         ->allow_extra_args(false);
+    job.policy.add_to(app);
     app.add_option("--out,-o", job.out, "adapter file to write (.safetensors)")
         ->required();
     app.add_option("--checkpoint", job.checkpoint,
