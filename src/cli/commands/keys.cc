@@ -1,5 +1,5 @@
 // fieldtune keys: makes signing keys, and says in a policy file which are
-// trusted and which are not any more.
+// trusted and which are not any more. fieldtune keygen: the first of these.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -11,6 +11,18 @@
 
 namespace ft::cli {
 namespace {
+
+struct NewKeyOptions {
+  std::string key;
+  bool json = false;
+  void add_to(CLI::App& app) {
+    app.add_option("key", key,
+                   "file to make: the signing key, readable by you only; the "
+                   "public key goes to KEY.pub")
+        ->required();
+    app.add_flag("--json", json, "one JSON object on stdout");
+  }
+};
 
 struct KeyOptions {
   std::string key;
@@ -48,7 +60,7 @@ struct RevokeOptions : PolicyOptions {
   }
 };
 
-Status generate(const KeyOptions& options) {
+Status generate(const NewKeyOptions& options) {
   FT_TRY(const PublicKey key, create_signing_key(options.key));
   print_result({{"signing_key", options.key},
                 {"public_key_file", options.key + ".pub"},
@@ -143,6 +155,13 @@ Status revoke(const RevokeOptions& options) {
 
 }  // namespace
 
+void add_keygen(CLI::App& app, Action& action) {
+  add_command<NewKeyOptions>(
+      app, action, "keygen",
+      "Make an Ed25519 key that signs adapters and device images",
+      "fieldtune keygen release.key", generate);
+}
+
 void add_keys(CLI::App& app, Action& action) {
   CLI::App* keys = app.add_subcommand(
       "keys", "Make signing keys; say in a policy which are trusted");
@@ -151,10 +170,11 @@ void add_keys(CLI::App& app, Action& action) {
       "Example:\n"
       "  fieldtune keys generate release.key\n"
       "  fieldtune keys trust release release.key.pub --policy trust.toml");
-  add_command<KeyOptions>(*keys, action, "generate",
-                          "Make an Ed25519 key that signs adapters and device "
-                          "images, and KEY.pub beside it",
-                          "fieldtune keys generate release.key", generate);
+  add_command<NewKeyOptions>(
+      *keys, action, "generate",
+      "Make an Ed25519 key that signs adapters and device "
+      "images, and KEY.pub beside it",
+      "fieldtune keys generate release.key", generate);
   add_command<KeyOptions>(*keys, action, "show", "The public half of a key",
                           "fieldtune keys show release.key", show);
   add_command<PolicyOptions>(*keys, action, "list",
