@@ -189,7 +189,7 @@ def test_policies_hold_for_every_command_that_reads(
         ("export", "A", "--to", "peft", "--out", out),
         ("export", "A", "--to", "device-image", "--model", KWS, "--out", out),
         ("compile", KWS, "--program", "infer", "--adapter", "A", "--out", out),
-        ("compile", KWS, "--init-adapter", "A", "--new-head", "--classes", 10,
+        ("compile", KWS, "--init-adapter", "A", "--classes", 10, "--rank", 2,
          "--out", out),
         ("train", KWS, *data, "--new-head", "--init-adapter", "A", "--rank", 2,
          "--out", out),

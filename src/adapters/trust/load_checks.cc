@@ -154,21 +154,25 @@ Finding check_signer(const Load& load, const PublicKey& key) {
 }
 
 Finding check_signature(Load& load) {
+  const char* way_out = load.rules.foreign
+                            ? "; 'fieldtune sign FOLDER --base MODEL' makes a "
+                              "signed file of the folder"
+                            : "";
   FT_TRY(const auto signature,
          find_signature(load.file, load.adapter.metadata));
   const bool required = load.rules.policy.require_signature;
   if (!signature) {
     if (!required) return std::string("not signed, which no policy forbids");
-    return invalid_input("not signed, and the policy requires a signature");
+    return invalid_input(fmt::format(
+        "not signed, and the policy requires a signature{}", way_out));
   }
   FT_TRY_STATUS(verify_signature(load.file, *signature));
   FT_TRY(std::string signer, check_signer(load, signature->key));
   if (!required || !load.rules.foreign) return signer;
-  return invalid_input(
+  return invalid_input(fmt::format(
       "the signature covers the folder's tensors but not its settings, and the "
-      "policy requires one; 'fieldtune sign FOLDER --base MODEL' makes a "
-      "signed "
-      "file of it");
+      "policy requires one{}",
+      way_out));
 }
 
 Finding check_version(Load& load) {
