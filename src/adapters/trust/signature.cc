@@ -48,7 +48,8 @@ std::vector<std::byte> signed_message(std::span<const std::byte> file,
   std::vector<std::byte> message(kDomain.size() + file.size());
   std::memcpy(message.data(), kDomain.data(), kDomain.size());
   std::ranges::copy(file, message.data() + kDomain.size());
-  std::memset(message.data() + kDomain.size() + digits_at, '0', kDigits);
+  std::fill_n(message.data() + kDomain.size() + digits_at, kDigits,
+              std::byte{'0'});
   return message;
 }
 
