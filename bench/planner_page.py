@@ -134,8 +134,9 @@ def all_plans():
         "rank, biases and gains, two optimizers and three rates, each trained in "
         "full: at the RAM of each plan of their front, the test accuracy of the "
         "best of all (picked by 3,000 test samples) and of the plan that `fieldtune "
-        "plan --search --ram` finds from 48 training samples "
-        "(`bench/planner_small.py front`).")  # fmt: skip
+        "plan --search --ram` finds from 48 training samples. `noise`: the standard "
+        "error of an accuracy that 48 samples tell; `met`: no further behind than "
+        "that (`bench/planner_small.py front`).")  # fmt: skip
 
 
 def personal():

@@ -13,88 +13,32 @@ vww     does the person detector (96x96) train within 256 KB? It learns to tell
 """
 
 import argparse
-import itertools
-import json
 from pathlib import Path
 
 import numpy as np
 from pages import read
 from session import ROOT, RESULTS, WORK, cli, save
 
-STACK = 4096
-RATES, OPTIMIZERS = [0.001, 0.003, 0.01], ["adamw", "sgd"]
-EPOCHS, SEED = 8, 1
+import small_plans  # after session, which says where it lies
 
-
-def small_task(folder):
-    """A float model of three layers, and data that moved away from it."""
-    from small_nets import make_net, to_tflite
-
-    (folder / "net.tflite").write_bytes(to_tflite(make_net("mlp")))
-    rng = np.random.default_rng(2)
-    centres = rng.normal(size=(3, 12)) * 1.5
-    for name, count in (("train", 48), ("test", 3000)):
-        labels = np.int32(np.arange(count) % 3)
-        x = centres[labels] + rng.normal(size=(count, 12))
-        np.save(folder / f"x_{name}.npy", x.astype("f4"))
-        np.save(folder / f"y_{name}.npy", labels)
-    return folder / "net.tflite"
-
-
-def data_of(folder, name):
-    return ["--data", folder / f"x_{name}.npy", "--labels", folder / f"y_{name}.npy",
-            "--loss", "cross-entropy"]  # fmt: skip
-
-
-def all_plans(model):
-    """Every set of layers, for LoRA with every rank that is a power of two."""
-    names = cli.module_names(model)
-    for size in range(1, len(names) + 1):
-        for layers in itertools.combinations(names, size):
-            for optimizer, rate in itertools.product(OPTIMIZERS, RATES):
-                common = ["--target-modules", ",".join(layers), "--precision",
-                          "mixed", "--optimizer", optimizer, "--lr", rate]  # fmt: skip
-                for method in ("bitfit", "ia3"):
-                    yield ["--method", method, *common]
-                for rank in (1, 2, 4, 8):
-                    yield ["--method", "lora", "--rank", rank, "--alpha", 2 * rank,
-                           *common]  # fmt: skip
-
-
-def tested(model, folder, options):
-    """(RAM, accuracy on the test), or None where a method refuses the layers."""
-    out = folder / "a.safetensors"
-    done = cli.run("train", model, *data_of(folder, "train"), *options, "--seed",
-                   SEED, "--out", out, "--json")  # fmt: skip
-    if done.returncode != 0:
-        return None
-    found = cli.run_json("eval", model, "--adapter", out,
-                         *data_of(folder, "test")[:4])  # fmt: skip
-    return json.loads(done.stdout)["ram_bytes"], found["accuracy"]
+SEED = 1
 
 
 def front():
-    folder = WORK / "front"
-    folder.mkdir(parents=True, exist_ok=True)
-    model = small_task(folder)
-    every = []
-    for options in all_plans(model):
-        figures = tested(model, folder, [*options, "--epochs", EPOCHS])
-        every += [(*figures, options)] if figures else []
-    rows, best = [], 0
-    for ram, accuracy, options in sorted(every, key=lambda e: (e[0], -e[1])):
-        if accuracy <= best:
-            continue
-        best = accuracy
-        found = cli.run_json("plan", model, *data_of(folder, "train"), "--search",
-                             "--epochs", EPOCHS, "--methods", "lora,bitfit,ia3",
-                             "--ram", ram, "--seed", SEED, "--out",
-                             folder / "p.toml")  # fmt: skip
-        own_ram, own = tested(model, folder, ["--plan", folder / "p.toml"])
+    model = small_plans.small_task(WORK / "front")
+    every = [t for t in (small_plans.tested(model, options, SEED)
+                         for options in small_plans.all_plans(model)) if t]  # fmt: skip
+    rows = []
+    for ram, accuracy in small_plans.front_of(every):
+        found, (own_ram, own) = small_plans.searched(model, ram, SEED)
+        behind = 100 * (accuracy - own)
+        noise = 100 * small_plans.standard_error(accuracy)
         rows.append({"budget_bytes": ram, "plans": len(every),
                      "best_of_all": round(accuracy, 4), "searched": round(own, 4),
-                     "behind_points": round(100 * (accuracy - own), 1),
-                     "searched_ram_bytes": own_ram, "plan": found["plan"]})
+                     "behind_points": round(behind, 1),
+                     "noise_points": round(noise, 1), "met": behind <= noise,
+                     "searched_ram_bytes": own_ram, "trained": found["trained"],
+                     "plan": found["plan"]})  # fmt: skip
         print(rows[-1], flush=True)
     save("planner_front", rows)
 

@@ -101,13 +101,15 @@ void LayoutOptions::add_to(CLI::App& app) {
                  "of image rows, so that their large outputs never exist "
                  "whole; rows between two stripes are computed twice; same "
                  "bits. auto: as needs the least RAM for at most 1.3 times the "
-                 "multiply-accumulates, off: none")
+                 "multiply-accumulates, or with --ram the least work that "
+                 "fits; off: none")
       ->capture_default_str()
       ->check(CLI::Validator(unknown_patches, "off|auto|N"));
 }
 
 PlanOptions LayoutOptions::plan(PlanOptions options) const {
   options.reorder = !keep_order;
+  options.in_place = in_place;
   options.stripes = patches == "off"    ? 0
                     : patches == "auto" ? PlanOptions::kLeastRam
                                         : std::stoi(patches);

@@ -33,6 +33,7 @@ struct AdapterOptions {
 // When and where values lie in the arena; same bits.
 struct LayoutOptions {
   bool keep_order = false;
+  bool in_place = true;  // no option: --explain asks what it saves
   std::string patches = "off";
   void add_to(CLI::App& app);
   PlanOptions plan(PlanOptions options) const;

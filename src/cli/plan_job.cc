@@ -48,6 +48,8 @@ class Knobs {
          [](PlanJob& j) {
            j.kernels.layout.keep_order = !j.kernels.layout.keep_order;
          }});
+    knobs_.push_back({"in-place", "false",
+                      [](PlanJob& j) { j.kernels.layout.in_place = false; }});
     add_words(
         "patches", job_.kernels.layout.patches, {"off", "auto"},
         [](PlanJob& j) -> std::string& { return j.kernels.layout.patches; });

@@ -305,12 +305,13 @@ void SearchJob::add_to(CLI::App& app, const std::vector<std::string>& shared) {
                      "0.003, 0.01)")
           ->delimiter(','),
       app.add_option("--finalists", finalists,
-                     "with --search: plans that are trained, with each rate")
-          ->capture_default_str(),
+                     "with --search: plans that are trained, with each rate "
+                     "(default: 24, or all that fit where that takes seconds)")
+          ->check(CLI::PositiveNumber),
       app.add_option("--rounds", rounds,
                      "with --search: rounds of halving, each with twice the "
-                     "epochs; 1: all finalists are trained in full")
-          ->capture_default_str()
+                     "epochs; 1: all finalists are trained in full (default: "
+                     "3, or 1 where all that fit are trained)")
           ->check(CLI::Range(1, 6)),
       app.add_option("--budget-minutes", minutes,
                      "with --search: bound of its time (0: none)")

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,8 @@ struct SearchJob {
   int epochs = 30, seq_len = 0;
   std::vector<std::string> methods, precisions, optimizers;
   std::vector<double> rates;
-  size_t finalists = 24;
-  int rounds = 3;
+  std::optional<size_t> finalists;
+  std::optional<int> rounds;
   double minutes = 0;
   uint64_t seed = 0;
   bool quiet = false;

@@ -45,8 +45,9 @@ ArenaPlanner::ArenaPlanner(const Graph& graph, std::span<const NodeId> order,
     call_at_.push_back(call_at_.back() + (is_call ? 1 : 0));
   }
   find_last_uses();
-  share_buffers();
+  share_buffers(!overlaps.empty());
   add_lifetimes();
+  if (overlaps.empty()) return;
   find_rolling(overlaps);
   find_joins();
 }
@@ -65,7 +66,7 @@ void ArenaPlanner::find_last_uses() {
 
 // Views share the buffer of their input; in-place ops take it over when they
 // are its last reader.
-void ArenaPlanner::share_buffers() {
+void ArenaPlanner::share_buffers(bool in_place) {
   for (ValueId v = 0; v < graph_.num_values(); ++v) layout_.root.push_back(v);
   layout_.offset.assign(at(graph_.num_values()), 0);
   for (const NodeId n : order_)
@@ -77,7 +78,7 @@ void ArenaPlanner::share_buffers() {
       join(node.outputs[0], node.inputs[0], bytes_before(graph_, node));
       continue;
     }
-    if (node.op->inplace_input == kNone || node.outputs.empty() ||
+    if (!in_place || node.op->inplace_input == kNone || node.outputs.empty() ||
         layout_.root[at(node.outputs[0])] != node.outputs[0])
       continue;
     const ValueId in = node.inputs[at(node.op->inplace_input)];

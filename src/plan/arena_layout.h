@@ -40,7 +40,8 @@ struct ArenaLayout {
 class ArenaPlanner {
  public:
   // `order`: all nodes; those with a call (has_no_call()) are calls, in this
-  // order. `overlaps`: by node, what its kernel row allows.
+  // order. `overlaps`: by node, what its kernel row allows; empty: no node
+  // writes over what it reads.
   ArenaPlanner(const Graph& graph, std::span<const NodeId> order,
                std::span<const Overlap> overlaps);
 
@@ -51,7 +52,7 @@ class ArenaPlanner {
 
  private:
   void find_last_uses();
-  void share_buffers();
+  void share_buffers(bool in_place);
   void add_lifetimes();
   void find_rolling(std::span<const Overlap> overlaps);
   void find_joins();

@@ -126,6 +126,8 @@ void CostSum::add(const CallCost& call) {
 PlanOptions plan_on(const Target& target, PlanOptions options) {
   if (target.name == "host") return options;
   options.device = target.kernels;
+  options.without_c99 = !target.has_c99;
+  options.machine = target.name;
   options.exact = options.exact || !target.runs_linux;
   return options;
 }

@@ -88,11 +88,14 @@ class Planner {
       overlaps[at(call.node)] = call.overlap;
     std::vector<NodeId> given(at(graph().num_nodes()));
     std::iota(given.begin(), given.end(), 0);
-    ArenaPlanner as_given(graph(), given, overlaps);
+    const std::span<const Overlap> used =
+        options_.in_place ? std::span<const Overlap>(overlaps)
+                          : std::span<const Overlap>();
+    ArenaPlanner as_given(graph(), given, used);
     std::vector<NodeId> order = given;
     if (options_.reorder && stripes_of(graph()) == 0)
       order = order_for_peak(graph(), overlaps, kOrderWork);
-    FT_TRY(layout_, ArenaPlanner(graph(), order, overlaps)
+    FT_TRY(layout_, ArenaPlanner(graph(), order, used)
                         .place(options_.alignment, options_.placement_rounds));
     if (order == given) return ok_status();
     if (layout_.arena_bytes >= as_given.lower_bound_bytes()) {
@@ -249,9 +252,10 @@ Result<Program> build_program(Graph graph, const PlanOptions& options) {
   PlanOptions quick = options;
   quick.placement_rounds = 0;
   quick.reorder = false;
-  return build_in_stripes(graph, options.stripes, [&](Graph g, bool hasty) {
-    return Planner(std::move(g), hasty ? quick : options).run();
-  });
+  return build_in_stripes(
+      graph, {options.stripes, options.enough_bytes}, [&](Graph g, bool hasty) {
+        return Planner(std::move(g), hasty ? quick : options).run();
+      });
 }
 
 std::vector<const ArenaBuffer*> fullest_buffers(const Program& program) {

@@ -100,6 +100,8 @@ struct PlanOptions {
   // Instruction sets of a device that the program is printed for, besides C99;
   // rows of other machines and of this one are left out then.
   std::optional<std::vector<Isa>> device = {};
+  bool without_c99 = false;               // rows of `device` alone
+  std::string machine = "this machine";   // for messages
   bool exact = false;                     // only rows that are bit-equal to C99
   bool c99_only = false;                  // only the oracle rows
   std::vector<std::string> without = {};  // symbols of rows left out
@@ -108,11 +110,16 @@ struct PlanOptions {
   // Calls may run in another order than the graph's nodes where the arena gets
   // smaller (plan/operator_order.h); same bits.
   bool reorder = true;
+  // Outputs may lie over inputs that die, whole or as far as the row allows.
+  bool in_place = true;
   // The model's first activations in so many stripes of rows, never whole
   // (passes/stripes.h); 0: whole; kLeastRam: as needs the least RAM. Same bits,
   // more multiply-accumulates.
   static constexpr int kLeastRam = -1;
   int stripes = 0;
+  // Of kLeastRam: the least work that needs no more RAM than this, if any does;
+  // 0: no work is too much for less RAM.
+  size_t enough_bytes = 0;
 };
 
 // Verifies the graph and compiles it. Fails with kInvalidInput naming op,

@@ -11,7 +11,7 @@ bool allowed(const KernelDef& kernel, const PlanOptions& options) {
   if (std::ranges::find(options.without, kernel.symbol) !=
       options.without.end())
     return false;
-  if (kernel.isa == Isa::kC99) return true;
+  if (kernel.isa == Isa::kC99) return !options.without_c99;
   if (options.c99_only) return false;
   if (options.exact && kernel.tolerance != 0) return false;
   if (options.device)
@@ -39,8 +39,9 @@ Result<SelectedKernel> select_kernel(const Graph& graph, const Node& node,
                                 : Overlap{};
     return SelectedKernel{&kernel, std::move(lowered), overlap};
   }
-  return context.view.error(
-      fmt::format("no kernel for {} on this machine", signature));
+  return context.view.error(fmt::format(
+      "no kernel for {} on {}{}", signature, options.machine,
+      options.without_c99 ? ", whose file does not list c99 rows" : ""));
 }
 
 }  // namespace ft

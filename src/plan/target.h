@@ -68,6 +68,7 @@ struct Target {
   std::string arch;  // "armv7e-m"
   std::vector<std::string> extensions;
   std::vector<Isa> kernels;  // instruction sets of kernel rows besides C99
+  bool has_c99 = true;       // whether rows in C99 may run there too
   bool has_fpu = false;      // of single precision
   bool has_double = false;
   bool runs_linux = false;  // fieldtune itself runs there; nothing is printed

@@ -122,7 +122,9 @@ class Table {
 };
 
 void read_kernels(Table isa, Target& target) {
+  target.has_c99 = false;
   for (const std::string& name : isa.texts("kernels")) {
+    if (name == "c99") target.has_c99 = true;
     if (name == "c99") continue;
     bool known = false;
     for (const Isa i : {Isa::kHighway, Isa::kAvx512Vnni, Isa::kOneDnn,

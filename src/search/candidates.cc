@@ -50,9 +50,9 @@ std::vector<std::vector<int>> rank_choices(
 
 Candidate make(const CandidateSpace& space, const CandidateGroup& group,
                std::span<const LayerSensitivity> layers,
-               const std::vector<size_t>& chosen,
+               const std::vector<size_t>& chosen, size_t set,
                const std::vector<int>& ranks) {
-  Candidate c{.plan = space.common};
+  Candidate c{.plan = space.common, .set = set};
   c.plan.method = group.method;
   c.plan.precision = group.precision;
   c.plan.optimizer = group.optimizer;
@@ -77,15 +77,16 @@ void fill(const CandidateSpace& space, std::span<const LayerSensitivity> layers,
   const auto method = find_method(group.method);
   const bool ranked = method.ok() && (*method)->default_rank > 0;
   if (!takes_layers) {
-    group.candidates.push_back(make(space, group, layers, {}, {}));
+    group.candidates.push_back(make(space, group, layers, {}, 0, {}));
     return;
   }
-  for (const auto& chosen : layer_sets(layers)) {
-    if (!ranked)
-      group.candidates.push_back(make(space, group, layers, chosen, {}));
-    else
-      for (const auto& ranks : rank_choices(space, layers, chosen))
-        group.candidates.push_back(make(space, group, layers, chosen, ranks));
+  const auto sets = layer_sets(layers);
+  for (size_t set = 0; set < sets.size(); ++set) {
+    std::vector<std::vector<int>> choices = {{}};
+    if (ranked) choices = rank_choices(space, layers, sets[set]);
+    for (const auto& ranks : choices)
+      group.candidates.push_back(
+          make(space, group, layers, sets[set], set, ranks));
   }
   std::ranges::stable_sort(
       group.candidates, [](const Candidate& a, const Candidate& b) {

@@ -21,10 +21,12 @@ struct CandidateSpace {
   TrainingPlan common;  // base, target, head, epochs, budget of all
 };
 
-// A plan and what the sensitivities promise of it. Promises of one method's
-// plans compare; those of different methods do not.
+// A plan and what the sensitivities promise of it. More ranks of the same
+// layers promise more; between different layers of one method promises are a
+// guess, and those of different methods do not compare.
 struct Candidate {
   TrainingPlan plan;
+  size_t set = 0;  // of layers, counted as in layer_sets()
   double promise = 0;
 };
 

@@ -43,7 +43,7 @@ class Halving {
  public:
   Halving(std::span<const TrainingPlan> plans, SearchedModel& model,
           const MaskSamples& data, const HalvingSettings& settings)
-      : plans_(plans),
+      : plans_(plans.begin(), plans.end()),
         model_(model),
         data_(data),
         settings_(settings),
@@ -55,31 +55,43 @@ class Halving {
     std::vector<size_t> alive(plans_.size());
     std::iota(alive.begin(), alive.end(), size_t{0});
     for (int round = 0; round < settings_.rounds && !stopped_; ++round) {
-      for (const size_t i : alive) {
-        FT_TRY_STATUS(judge(i, round));
-        if (stopped_) break;
-      }
-      if (round + 1 < settings_.rounds) alive = survivors(alive);
+      FT_TRY_STATUS(judge_all(alive, round));
+      if (round + 1 == settings_.rounds) break;
+      if (round == 0 && !stopped_) FT_TRY_STATUS(try_more(alive));
+      alive = survivors(alive);
     }
     return std::move(results_);
   }
 
  private:
-  // The best of each method, then the second of each, and so on: short
-  // trainings flatter methods that learn fast.
-  std::vector<size_t> survivors(const std::vector<size_t>& alive) const {
-    std::vector<FinalistResult> results;
-    for (const size_t i : alive) results.push_back(results_[i]);
-    std::map<std::string, size_t> seen;            // plans of a method so far
-    std::vector<std::pair<size_t, size_t>> order;  // place in its method, index
-    for (const size_t i : ranked(results)) {
-      const std::string& method = plans_[alive[i]].method;
-      order.emplace_back(seen[method]++, alive[i]);
+  Status judge_all(const std::vector<size_t>& plans, int round) {
+    for (size_t k = 0; k < plans.size() && !stopped_; ++k)
+      FT_TRY_STATUS(judge(plans[k], round));
+    return ok_status();
+  }
+
+  Status try_more(std::vector<size_t>& alive) {
+    if (!settings_.more) return ok_status();
+    std::vector<size_t> added;
+    for (TrainingPlan& plan : settings_.more(results_)) {
+      added.push_back(plans_.size());
+      plans_.push_back(std::move(plan));
     }
-    std::ranges::stable_sort(order, {}, &std::pair<size_t, size_t>::first);
+    results_.resize(plans_.size());
+    alive.insert(alive.end(), added.begin(), added.end());
+    return judge_all(added, 0);
+  }
+
+  std::vector<size_t> survivors(const std::vector<size_t>& alive) const {
+    std::vector<TrainingPlan> plans;
+    std::vector<FinalistResult> results;
+    for (const size_t i : alive) {
+      plans.push_back(plans_[i]);
+      results.push_back(results_[i]);
+    }
     std::vector<size_t> kept;
-    for (size_t i = 0; i < kept_of(order.size()); ++i)
-      kept.push_back(order[i].second);
+    for (const size_t i : ranked_in_turns(plans, results))
+      if (kept.size() < kept_of(alive.size())) kept.push_back(alive[i]);
     std::ranges::sort(kept);
     return kept;
   }
@@ -141,7 +153,7 @@ class Halving {
                     data_.task);
   }
 
-  std::span<const TrainingPlan> plans_;
+  std::vector<TrainingPlan> plans_;
   SearchedModel& model_;
   const MaskSamples& data_;
   const HalvingSettings& settings_;
@@ -190,13 +202,45 @@ std::vector<size_t> ranked(std::span<const FinalistResult> results) {
   return order;
 }
 
-int64_t count_trainings(size_t plans, const HalvingSettings& settings) {
-  int64_t count = 0;
+std::vector<size_t> ranked_in_turns(std::span<const TrainingPlan> plans,
+                                    std::span<const FinalistResult> results) {
+  std::map<std::string, size_t> seen;            // plans of a method so far
+  std::vector<std::pair<size_t, size_t>> order;  // place in its method, index
+  for (const size_t i : ranked(results))
+    order.emplace_back(seen[plans[i].method]++, i);
+  std::ranges::stable_sort(order, {}, &std::pair<size_t, size_t>::first);
+  std::vector<size_t> indices;
+  for (const auto& [place, i] : order) indices.push_back(i);
+  return indices;
+}
+
+namespace {
+
+// `add(trainings, part)`: of a round, and the part of the epochs that each has.
+template <class Add>
+void each_round(size_t plans, const HalvingSettings& settings, const Add& add) {
+  if (settings.rounds > 1) plans += settings.most_more;
   for (int round = 0; round < settings.rounds; ++round) {
-    count += static_cast<int64_t>(plans) *
-             std::max(1, settings.folds >> (settings.rounds - 1 - round));
+    const int rest = settings.rounds - 1 - round;
+    add(static_cast<int64_t>(plans) * std::max(1, settings.folds >> rest),
+        std::ldexp(1.0, -rest));
     plans = kept_of(plans);
   }
+}
+
+}  // namespace
+
+int64_t count_trainings(size_t plans, const HalvingSettings& settings) {
+  int64_t count = 0;
+  each_round(plans, settings, [&](int64_t n, double) { count += n; });
+  return count;
+}
+
+double count_full_trainings(size_t plans, const HalvingSettings& settings) {
+  double count = 0;
+  each_round(plans, settings, [&](int64_t n, double part) {
+    count += part * static_cast<double>(n);
+  });
   return count;
 }
 

@@ -3,23 +3,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <map>
+#include <set>
+#include <utility>
 
 namespace ft {
 namespace {
 
 // Multiply-accumulates that a training step makes in a second, roughly, on the
-// machines that search.
+// machines that search; and what a step takes however small it is, in the same.
 constexpr double kNominalRate = 5e8;
+constexpr double kMacsOfCalls = 1500;
 
-// Plans that fit, of one method in one precision with one optimizer: what
-// promises less is not looked at then.
-constexpr size_t kEnough = 6;
+// Trainings of a whole space that take no longer than this are all made, on up
+// to so many folds: with few of them a plan sees fewer samples than it will in
+// the end, which flatters those that learn fast.
+constexpr double kFreeSeconds = 10;
+constexpr int kMostFolds = 12;
 
-struct Smallest {
-  PlanCosts costs;
-  std::string plan;
-};
+constexpr size_t kFinalists = 24;
+constexpr int kRounds = 3;
 
 class Search {
  public:
@@ -29,12 +32,23 @@ class Search {
 
   Result<SearchResult> run() {
     FT_TRY_STATUS(measure());
-    groups_ = make_candidates(settings_.space, result_.sensitivity.layers);
-    for (const CandidateGroup& g : groups_)
-      result_.candidates += g.candidates.size();
-    FT_TRY_STATUS(price_all());
-    if (fitting_.empty()) return what_would_fit();
-    FT_TRY_STATUS(train(finalists()));
+    const std::vector<CandidateGroup> groups =
+        make_candidates(settings_.space, result_.sensitivity.layers);
+    CandidatePricer pricer(
+        model_, target_, settings_.limits, groups,
+        [this](const TrainingPlan& plan, int64_t done, int64_t total) {
+          return settings_.progress("plan", done, total, plan.describe());
+        });
+    FT_TRY_STATUS(pricer.price_best_of_sets());
+    if (pricer.fitting().empty()) return pricer.what_would_fit();
+    halving_ = halving();
+    take_all_ = can_train_all(pricer);
+    if (take_all_) FT_TRY_STATUS(pricer.price_rest());
+    result_.candidates = pricer.candidates();
+    result_.priced = pricer.priced();
+    fitting_ = pricer.fitting();
+    choose_finalists();
+    FT_TRY_STATUS(train());
     choose();
     return std::move(result_);
   }
@@ -66,109 +80,108 @@ class Search {
     return ok_status();
   }
 
-  // In each group the most promising that fits, and those below it only while
-  // they are smaller.
-  Status price_all() {
-    int64_t done = 0;
-    for (const CandidateGroup& group : groups_) {
-      size_t smallest = SIZE_MAX, fitting = 0;
-      for (const Candidate& c : group.candidates) {
-        if (fitting == kEnough) break;
-        if (!settings_.progress("plan", done++,
-                                static_cast<int64_t>(result_.candidates),
-                                c.plan.describe()))
-          return io_error("interrupted");
-        const auto costs = costs_of(c.plan, model_, target_, settings_.limits);
-        if (!costs.ok()) {
-          const Code code =
-              costs.status().code();  // of files, or of the target
-          if (code != Code::kUsage && code != Code::kDoesNotFit)
-            return costs.status();
-          last_refusal_ = costs.status();
-          continue;
-        }
-        ++result_.priced;
-        if (!costs->meets(settings_.limits, c.plan.accumulate)) {
-          keep_smallest(*costs, c.plan);
-          continue;
-        }
-        if (costs->ram_bytes >= smallest) continue;
-        smallest = costs->ram_bytes;
-        ++fitting;
-        fitting_.push_back({c.plan, *costs, {}});
-      }
-    }
-    return ok_status();
-  }
-
-  // The first of each group, then the second of each, and so on.
-  std::vector<SearchedPlan> finalists() const {
-    std::vector<SearchedPlan> chosen;
-    std::vector<bool> taken(fitting_.size());
-    const auto same = [](const TrainingPlan& a, const TrainingPlan& b) {
-      return a.method == b.method && a.precision == b.precision &&
-             a.optimizer == b.optimizer;
-    };
-    bool any = true;
-    while (any && chosen.size() < settings_.finalists) {
-      any = false;
-      std::vector<const TrainingPlan*> groups;
-      for (size_t i = 0;
-           i < fitting_.size() && chosen.size() < settings_.finalists; ++i) {
-        const TrainingPlan& plan = fitting_[i].plan;
-        const bool seen = std::ranges::any_of(
-            groups, [&](const TrainingPlan* p) { return same(*p, plan); });
-        if (taken[i] || seen) continue;
-        groups.push_back(&plan);
-        taken[i] = any = true;
-        chosen.push_back(fitting_[i]);
-      }
-    }
-    while (chosen.size() > 1 && settings_.minutes > 0 &&
-           expected_minutes(chosen) > settings_.minutes)
-      chosen.pop_back();
-    return chosen;
-  }
-
-  double expected_minutes(const std::vector<SearchedPlan>& plans) const {
-    double macs = 0;
-    for (const SearchedPlan& p : plans)
-      macs += static_cast<double>(p.costs.macs) * p.plan.epochs;
-    const double trainings =
-        static_cast<double>(
-            count_trainings(plans.size() * settings_.rates.size(), halving())) /
-        static_cast<double>(plans.size());
-    // Early rounds are shorter; half of the last one's length on average.
-    return macs * static_cast<double>(data_.indices.size()) * trainings / 2 /
-           kNominalRate / 60;
-  }
-
-  HalvingSettings halving() const {
-    HalvingSettings h{
-        .rounds = settings_.rounds, .folds = settings_.folds, .keep_going = {}};
+  HalvingSettings halving() {
+    HalvingSettings h{.rounds = settings_.rounds.value_or(kRounds),
+                      .folds = settings_.folds,
+                      .keep_going = {}};
     h.keep_going = [this](const TrainingPlan& plan, int64_t done,
                           int64_t total) {
       return settings_.progress("training", done, total, plan.describe());
     };
+    h.more = [this](std::span<const FinalistResult> results) {
+      return untried_sets(results);
+    };
     return h;
   }
 
-  Status train(const std::vector<SearchedPlan>& chosen) {
+  // At a nominal rate, of `plans` with the mean costs of those that fit.
+  double expected_seconds(std::span<const FittingPlan> fitting, size_t plans,
+                          const HalvingSettings& halving) const {
+    double macs = 0;
+    for (const FittingPlan& p : fitting)
+      macs += (static_cast<double>(p.costs.macs) + kMacsOfCalls) *
+              p.plan.epochs / static_cast<double>(fitting.size());
+    return macs * static_cast<double>(data_.indices.size()) *
+           count_full_trainings(plans * settings_.rates.size(), halving) /
+           kNominalRate;
+  }
+
+  // Then there is one round.
+  bool can_train_all(const CandidatePricer& pricer) {
+    if (settings_.finalists || settings_.rounds) return false;
+    HalvingSettings one_round = halving_;
+    one_round.rounds = one_round.folds = 1;
+    const double have = settings_.minutes > 0
+                            ? std::min(kFreeSeconds, 60 * settings_.minutes)
+                            : kFreeSeconds;
+    const double folds =
+        have /
+        expected_seconds(pricer.fitting(), pricer.candidates(), one_round);
+    if (folds < settings_.folds) return false;
+    one_round.folds = static_cast<int>(
+        std::min({folds, double{kMostFolds},
+                  static_cast<double>(data_.indices.size() / 2)}));
+    halving_ = std::move(one_round);
+    return true;
+  }
+
+  // The first of each group, then the second of each, and so on.
+  void choose_finalists() {
+    std::vector<std::pair<size_t, size_t>> order;  // place in its group, index
+    std::map<size_t, size_t> seen;
+    for (size_t i = 0; i < fitting_.size(); ++i)
+      order.emplace_back(seen[fitting_[i].group]++, i);
+    std::ranges::stable_sort(order, {}, &std::pair<size_t, size_t>::first);
+    std::vector<FittingPlan> sorted;
+    for (const auto& [place, i] : order) sorted.push_back(fitting_[i]);
+    fitting_ = std::move(sorted);
+    finalists_ = fitting_.size();
+    if (take_all_) return;
+    finalists_ = std::clamp<size_t>(settings_.finalists.value_or(kFinalists), 1,
+                                    finalists_);
+    const auto too_long = [&] {
+      halving_.most_more = std::min(finalists_, fitting_.size() - finalists_);
+      return settings_.minutes > 0 &&
+             expected_seconds({fitting_.data(), finalists_}, finalists_,
+                              halving_) > 60 * settings_.minutes;
+    };
+    while (too_long() && finalists_ > 1) --finalists_;
+  }
+
+  // Promises are a guess between different layers. So the groups that were best
+  // in the first round have all their sets of layers tried, at the best rate.
+  std::vector<TrainingPlan> untried_sets(
+      std::span<const FinalistResult> results) {
     std::vector<TrainingPlan> plans;
-    for (const SearchedPlan& p : chosen)
-      for (const double rate : settings_.rates) {
-        result_.trained.push_back(p);
-        result_.trained.back().plan.lr = rate;
-        plans.push_back(result_.trained.back().plan);
-      }
-    FT_TRY(const auto results,
-           successive_halving(plans, model_, data_, halving()));
-    std::vector<SearchedPlan> trained;
-    for (const size_t i : ranked(results)) {
-      trained.push_back(std::move(result_.trained[i]));
-      trained.back().result = results[i];
+    for (const Trained& t : trained_) plans.push_back(t.plan);
+    std::set<size_t> groups;
+    std::vector<TrainingPlan> more;
+    for (const size_t best : ranked_in_turns(plans, results)) {
+      const size_t group = fitting_[trained_[best].fitting].group;
+      if (!groups.insert(group).second) continue;
+      for (size_t i = finalists_; i < fitting_.size(); ++i)
+        if (fitting_[i].group == group && more.size() < halving_.most_more)
+          more.push_back(add_training(i, plans[best].lr));
     }
-    result_.trained = std::move(trained);
+    return more;
+  }
+
+  const TrainingPlan& add_training(size_t fitting, double rate) {
+    trained_.push_back({fitting_[fitting].plan, fitting});
+    trained_.back().plan.lr = rate;
+    return trained_.back().plan;
+  }
+
+  Status train() {
+    std::vector<TrainingPlan> plans;
+    for (size_t i = 0; i < finalists_; ++i)
+      for (const double rate : settings_.rates)
+        plans.push_back(add_training(i, rate));
+    FT_TRY(const auto results,
+           successive_halving(plans, model_, data_, halving_));
+    for (const size_t i : ranked(results))
+      result_.trained.push_back(
+          {trained_[i].plan, fitting_[trained_[i].fitting].costs, results[i]});
     if (result_.trained[0].result.folds == 0)
       return invalid_input(fmt::format(
           "none of the plans that fit could be trained; the last one: {}",
@@ -188,47 +201,21 @@ class Search {
     result_.knee = knee(merits, result_.front);
   }
 
-  void keep_smallest(const PlanCosts& costs, const TrainingPlan& plan) {
-    const auto take = [&](Smallest& s, auto of) {
-      if (s.plan.empty() || of(costs) < of(s.costs))
-        s = {costs, plan.describe()};
-    };
-    take(smallest_[0], [](const PlanCosts& c) { return c.ram_bytes; });
-    take(smallest_[1], [](const PlanCosts& c) { return c.flash_bytes; });
-    take(smallest_[2], [](const PlanCosts& c) { return c.step_ms; });
-    take(smallest_[3], [](const PlanCosts& c) { return c.step_mj; });
-  }
-
-  // The least of each that any plan needs, with everything computed twice.
-  Status what_would_fit() {
-    for (const CandidateGroup& group : groups_)
-      for (const Candidate& c : group.candidates) {
-        auto costs = least_costs_of(c.plan, model_, target_);
-        if (costs.ok()) keep_smallest(*costs, c.plan);
-      }
-    if (smallest_[0].plan.empty()) return last_refusal_;
-    std::string text = fmt::format(
-        "no plan fits: the smallest needs {} bytes of RAM ({}); the least "
-        "flash is {} bytes ({})",
-        smallest_[0].costs.ram_bytes, smallest_[0].plan,
-        smallest_[1].costs.flash_bytes, smallest_[1].plan);
-    if (target_ && target_->costs)
-      text += fmt::format(
-          "; the fastest step {:.4g} ms ({}); the least energy {:.4g} mJ a "
-          "step ({})",
-          smallest_[2].costs.step_ms, smallest_[2].plan,
-          smallest_[3].costs.step_mj, smallest_[3].plan);
-    return does_not_fit(text);
-  }
-
   SearchedModel& model_;
   const std::optional<Target>& target_;
   const MaskSamples& data_;
   const SearchSettings& settings_;
-  std::vector<CandidateGroup> groups_;
-  std::vector<SearchedPlan> fitting_;
-  Smallest smallest_[4];
-  Status last_refusal_ = does_not_fit("there are no plans to look at");
+  // Of each group in turn, the most promising first; the first `finalists_`
+  // are trained with every rate.
+  std::vector<FittingPlan> fitting_;
+  size_t finalists_ = 0;
+  bool take_all_ = false;
+  HalvingSettings halving_;
+  struct Trained {
+    TrainingPlan plan;
+    size_t fitting;
+  };
+  std::vector<Trained> trained_;
   SearchResult result_;
 };
 

@@ -2,19 +2,21 @@
 //
 // Three sieves, each more expensive than the one before: sensitivities say
 // which layers and ranks promise most (sensitivity.h), compiling says what fits
-// (plan_costs.h), short trainings with held-back samples decide
-// (finalists.h). Depends on the settings, the data and the seed only, as long
-// as no one stops it.
+// (price_candidates.h), short trainings with held-back samples decide
+// (finalists.h). Where trainings are cheap, all candidates that fit have them,
+// in full. Depends on the settings, the data and the seed only, as long as no
+// one stops it.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "search/candidates.h"
 #include "search/finalists.h"
 #include "search/pareto.h"
-#include "search/plan_costs.h"
+#include "search/price_candidates.h"
 
 namespace ft {
 
@@ -22,11 +24,14 @@ struct SearchSettings {
   CandidateSpace space;
   Limits limits;
   std::vector<double> rates = {1e-3, 3e-3, 1e-2};
-  size_t finalists = 24;  // plans that are trained, each with every rate
+  // Plans that are trained, each with every rate; none: 24, or all that fit,
+  // each in full on all folds, where that takes some seconds.
+  std::optional<size_t> finalists;
   // Bound of the trainings' expected time on this machine, at a nominal rate so
   // that the choice of finalists does not depend on the weather; 0: none.
   double minutes = 0;
-  int rounds = 3, folds = 4;
+  std::optional<int> rounds;  // of halving; none: 3, or 1 as said above
+  int folds = 4;
   size_t sensitivity_samples = 64;
   // What is done now, how far it is, and details; false: stop.
   std::function<bool(const char* stage, int64_t done, int64_t total,

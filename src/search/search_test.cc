@@ -71,6 +71,15 @@ TEST(Finalists, CountsTrainings) {
   EXPECT_EQ(count_trainings(3, settings), 3 * 1 + 3 * 2 + 3 * 4);
 }
 
+TEST(Finalists, CountsPartsOfTrainings) {
+  HalvingSettings settings{.rounds = 3, .folds = 4, .keep_going = {}};
+  EXPECT_DOUBLE_EQ(count_full_trainings(72, settings), 18 + 24 + 48);
+  settings.most_more = 24;
+  EXPECT_EQ(count_trainings(72, settings), 96 * 1 + 32 * 2 + 12 * 4);
+  settings.rounds = 1;
+  EXPECT_DOUBLE_EQ(count_full_trainings(10, settings), 40);
+}
+
 FinalistResult judged(double quality, double loss, int folds = 4,
                       size_t samples = 96) {
   FinalistResult r;
@@ -91,6 +100,14 @@ TEST(Finalists, TheLossDecidesBetweenAccuraciesThatSamplesCannotTellApart) {
                                               judged(-1, 1, 4, 0)};
   EXPECT_EQ(ranked(errors), (std::vector<size_t>{1, 0}));
   EXPECT_TRUE(ranked({}).empty());
+}
+
+TEST(Finalists, MethodsTakeTurns) {
+  std::vector<TrainingPlan> plans(4);
+  for (const size_t i : {1, 3}) plans[i].method = "bitfit";
+  const std::vector<FinalistResult> results = {judged(0.9, 1), judged(0.3, 1),
+                                               judged(0.8, 1), judged(0.5, 1)};
+  EXPECT_EQ(ranked_in_turns(plans, results), (std::vector<size_t>{0, 3, 2, 1}));
 }
 
 }  // namespace

@@ -209,8 +209,11 @@ Loss natural_loss(const Graph& base, const MethodSettings& method) {
 }
 
 Result<CompiledStep> compile_training(const Graph& base,
-                                      const StepSettings& settings) {
-  FT_TRY_STATUS(check_optimizer(settings.optimizer));
+                                      const StepSettings& given) {
+  FT_TRY_STATUS(check_optimizer(given.optimizer));
+  StepSettings settings = given;
+  if (settings.ram_bytes != SIZE_MAX && settings.recompute_limit == 0)
+    settings.plan.enough_bytes = settings.ram_bytes;
   return compile_within_budget(
       settings.recompute, settings.recompute_limit, settings.ram_bytes,
       [&](const ChooseDropped& choose, bool overwrites) {

@@ -42,6 +42,26 @@ def test_a_trunk_of_stripes_needs_a_smaller_arena(tmp_path):
     assert whole["macs"] < parts["macs"] <= 1.3 * whole["macs"]
 
 
+def test_auto_takes_the_least_work_that_fits():
+    args = ["plan", MODELS / "vww_96_int8.tflite", "--method", "lora", "--classes", 2,
+            "--target-modules", "conv2d_13", "--precision", "integer"]  # fmt: skip
+    whole = run_json(*args)
+    least = run_json(*args, "--patches", "auto")
+    auto = [*args, "--patches", "auto", "--ram"]
+    assert run_json(*auto, whole["ram_bytes"])["patches"] == 0
+    before = least["macs"]
+    for part in (0, 0.4, 0.8):
+        room = int(least["ram_bytes"] + part * (whole["ram_bytes"] - least["ram_bytes"]))
+        some = run_json(*auto, room)
+        print(room, {k: some[k] for k in ("ram_bytes", "patches", "macs")})
+        assert some["ram_bytes"] <= room
+        assert whole["macs"] < some["macs"] <= before
+        before = some["macs"]
+    assert before < least["macs"]
+    done = run(*auto, least["ram_bytes"] - 4096)
+    assert done.returncode == 4 or "--recompute" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m55"])
 def test_printed_inference_has_a_smaller_arena(target, tmp_path):
     args = ["compile", MODELS / "vww_96_int8.tflite", "--program", "infer",

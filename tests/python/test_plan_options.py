@@ -2,10 +2,11 @@
 step's buffers live without changing a bit.
 """
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from fieldtune_cli import FSDD, FSDD_ARGS, MODELS, run, run_json
+from fieldtune_cli import FSDD, FSDD_ARGS, MODELS, ROOT, run, run_json
 
 KWS = MODELS / "kws_ref_model.tflite"
 pytestmark = pytest.mark.usefixtures("shared")
@@ -35,6 +36,8 @@ def test_explain_computes_what_each_option_would_change():
         assert row["ram_bytes"] == really["ram_bytes"], name
         assert row["macs"] == really["macs"], name
         assert row["change_in_bytes"] == really["ram_bytes"] - now["ram_bytes"]
+    apart = knob(now, "in-place", "false")
+    assert apart["macs"] == now["macs"] and apart["arena_bytes"] > now["arena_bytes"]
 
 
 def test_explain_says_why_an_option_is_refused():
@@ -126,3 +129,26 @@ def test_recompute_limit_holds_and_saves():
 def test_contradictions_are_refused(options, words):
     done = run("plan", KWS, *options)
     assert done.returncode == 2 and words in done.stderr
+
+
+def test_a_target_without_a_row_of_an_op_is_refused(tmp_path):
+    """A board whose file leaves out c99 has the rows of its instruction sets alone."""
+    text = (ROOT / "targets" / "cortex-m4.toml").read_text()
+    board = tmp_path / "board.toml"
+    for old, new in (('name = "cortex-m4"', 'name = "no-c99"'),
+                     ('kernels = ["armdsp", "c99"]', 'kernels = ["armdsp"]'),
+                     ("[costs]", '[costs]\nkernels_of = "cortex-m4"')):  # fmt: skip
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    board.write_text(text)
+    data = ["--data", FSDD / "theo", *FSDD_ARGS, "--new-head", "--train-per-class", 2]
+    for args in (["plan", KWS, "--precision", "integer"],
+                 ["plan", KWS, *data, "--search", "--precisions", "integer"],
+                 ["compile", KWS, "--program", "infer", "--out", tmp_path / "c"]):  # fmt: skip
+        done = run(*args, "--target", board)
+        assert done.returncode == 3, done.stderr
+        lines = done.stderr.strip().splitlines()
+        print(lines[-1])
+        assert re.search(r"\w+ '[^']+': no kernel for \S+ on no-c99, whose file does "
+                         r"not list c99 rows", lines[-1])  # fmt: skip
+        assert not (tmp_path / "c").exists()

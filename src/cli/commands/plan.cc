@@ -32,7 +32,7 @@ struct Options {
     app.add_flag("--explain", explain,
                  "say which tensors make the peak, and what the step would "
                  "need with one option changed: recompute, "
-                 "recompute-limit, keep-order, patches, precision, "
+                 "recompute-limit, keep-order, in-place, patches, precision, "
                  "optimizer, adapter-dtype, rank, batch, accumulate");
     app.add_flag("--feature-cache", job.on_features,
                  "of training on what the frozen layers in front answered once "
