@@ -73,6 +73,7 @@ static void flush(ft_delta *d) {
 
 static void put(ft_delta *d, uint32_t bits, uint32_t count) {
   if (d->out_count + count > FT_DELTA_OUT_BYTES) flush(d);
+  if (d->status != FT_DELTA_OK) return; /* of what was not there to read */
   for (uint32_t i = 0; i < count; ++i)
     d->out[d->out_count++] = (uint8_t)(bits >> 8 * i);
   d->unwritten -= count;
@@ -88,9 +89,9 @@ static uint32_t read_old(ft_delta *d, uint32_t offset, uint32_t count) {
 
 static void read_segment(ft_delta *d) {
   const ft_delta_segment none = {0};
-  const ft_delta_segment *s = &d->model.segment;
+  const ft_delta_segment *s = &d->of.model.segment;
   uint32_t each;
-  ft_delta_code_segment(&d->model, &d->coder, &none);
+  ft_delta_code_segment(&d->of.model, &d->coder, &none);
   if (s->kind >= FT_DELTA_KINDS || s->count == 0 || s->row == 0) {
     fail(d, FT_DELTA_BAD_STREAM);
     return;
@@ -98,7 +99,7 @@ static void read_segment(ft_delta *d) {
   each = ft_delta_element_bytes(s->kind);
   d->text_at = s->old_offset;
   if (s->count > d->unwritten / each || s->old_offset > d->io->old_bytes ||
-      s->shift >= 8 * each ||
+      (s->shift != 0 && !ft_delta_may_shift(s)) ||
       (s->has_old && s->kind > FT_DELTA_RAW &&
        s->count > (d->io->old_bytes - s->old_offset) / each))
     fail(d, FT_DELTA_BAD_STREAM);
@@ -107,7 +108,7 @@ static void read_segment(ft_delta *d) {
 static void read_text(ft_delta *d) {
   const ft_delta_text none = {FT_DELTA_SAME,
                               (uint8_t)read_old(d, d->text_at, 1), 0};
-  const ft_delta_text text = ft_delta_code_text(&d->model, &d->coder, none);
+  const ft_delta_text text = ft_delta_code_text(&d->of.model, &d->coder, none);
   if (text.op == FT_DELTA_MOVE) {
     d->text_at += (uint32_t)text.distance;
   } else {
@@ -118,7 +119,7 @@ static void read_text(ft_delta *d) {
 }
 
 static void read_element(ft_delta *d) {
-  ft_delta_model *m = &d->model;
+  ft_delta_model *m = &d->of.model;
   const ft_delta_segment *s = &m->segment;
   const uint32_t each = ft_delta_element_bytes(s->kind);
   uint32_t old_bits = 0, bits;
@@ -143,36 +144,6 @@ static void read_element(ft_delta *d) {
   put(d, bits, each);
 }
 
-static ft_delta_status check_old(const ft_delta *d, const ft_delta_head *head) {
-  uint8_t bytes[16];
-  uint32_t crc = 0;
-  if (head->old_bytes != d->io->old_bytes) return FT_DELTA_WRONG_OLD;
-  for (uint32_t at = 0; at < head->old_bytes;) {
-    const uint32_t left = head->old_bytes - at;
-    const uint32_t count = left < sizeof bytes ? left : (uint32_t)sizeof bytes;
-    if (d->io->read(d->io->context, at, bytes, count) != 0)
-      return FT_DELTA_READ_FAILED;
-    crc = ft_crc32(crc, bytes, count);
-    at += count;
-  }
-  return crc == head->old_crc32 ? FT_DELTA_OK : FT_DELTA_WRONG_OLD;
-}
-
-static void read_head(ft_delta *d) {
-  ft_delta_head head;
-  ft_delta_status status = ft_delta_decode_head(d->in, &head);
-  d->has_head = 1;
-  d->in_at = FT_DELTA_HEAD_BYTES;
-  if (status == FT_DELTA_OK) status = check_old(d, &head);
-  if (status == FT_DELTA_OK && d->io->start != NULL &&
-      d->io->start(d->io->context, &head) != 0)
-    status = FT_DELTA_REFUSED;
-  d->status = (uint8_t)status;
-  d->coming = head.stream_bytes;
-  d->unwritten = head.new_bytes;
-  d->new_crc32 = head.new_crc32;
-}
-
 /* As far as the bytes that are there allow, or to the end. */
 static void decode(ft_delta *d) {
   while (d->status == FT_DELTA_OK && d->unwritten > 0 &&
@@ -181,7 +152,7 @@ static void decode(ft_delta *d) {
       d->range = 0xffffffffu;
       for (int i = 0; i < 4; ++i) d->code = d->code << 8 | next_byte(d);
     }
-    if (d->model.left == 0)
+    if (d->of.model.left == 0)
       read_segment(d);
     else
       read_element(d);
@@ -190,12 +161,11 @@ static void decode(ft_delta *d) {
 
 /* Moves what was not read yet to the front and fills up; returns how much it
  * took. */
-static uint32_t refill(ft_delta *d, const uint8_t *bytes, uint32_t count,
-                       uint32_t most) {
-  uint32_t left = (uint32_t)d->in_count - d->in_at;
+static uint32_t refill(ft_delta *d, const uint8_t *bytes, uint32_t count) {
+  const uint32_t left = (uint32_t)d->in_count - d->in_at;
   memmove(d->in, d->in + d->in_at, left);
   d->in_at = 0;
-  if (count > most - left) count = most - left;
+  if (count > FT_DELTA_IN_BYTES - left) count = FT_DELTA_IN_BYTES - left;
   memcpy(d->in + left, bytes, count);
   d->in_count = (uint8_t)(left + count);
   return count;
@@ -206,27 +176,37 @@ void ft_delta_begin(ft_delta *delta, const ft_delta_io *io) {
   delta->coder.bit = read_bit;
   delta->coder.direct = read_direct;
   delta->io = io;
-  ft_delta_model_init(&delta->model);
+}
+
+/* Takes what is missing of the head; returns how much it took. */
+static uint32_t push_head(ft_delta *d, const uint8_t *bytes, uint32_t count) {
+  const uint32_t missing = FT_DELTA_HEAD_BYTES - d->head_count;
+  if (count > missing) count = missing;
+  memcpy(d->of.head + d->head_count, bytes, count);
+  d->head_count = (uint8_t)(d->head_count + count);
+  if (count == missing) {
+    fail(d, ft_delta_take_head(d));
+    ft_delta_model_init(&d->of.model);
+  }
+  return count;
+}
+
+static uint32_t push_stream(ft_delta *d, const uint8_t *bytes, uint32_t count) {
+  if (count > d->coming) count = d->coming;
+  if (count > 0) count = refill(d, bytes, count);
+  d->coming -= count;
+  decode(d);
+  /* Bytes that nothing will read any more. */
+  if (count == 0) fail(d, FT_DELTA_PADDED);
+  return count;
 }
 
 ft_delta_status ft_delta_push(ft_delta *delta, const uint8_t *bytes,
                               uint32_t count) {
   while (count > 0 && delta->status == FT_DELTA_OK) {
-    uint32_t taken;
-    if (!delta->has_head) {
-      taken = refill(delta, bytes, count, FT_DELTA_HEAD_BYTES);
-      if (delta->in_count == FT_DELTA_HEAD_BYTES) read_head(delta);
-    } else if (delta->coming == 0) {
-      fail(delta, FT_DELTA_PADDED);
-      break;
-    } else {
-      const uint32_t most = count < delta->coming ? count : delta->coming;
-      taken = refill(delta, bytes, most, FT_DELTA_IN_BYTES);
-      delta->coming -= taken;
-      decode(delta);
-      /* Bytes that nothing will read any more. */
-      if (taken == 0) fail(delta, FT_DELTA_PADDED);
-    }
+    const uint32_t taken = delta->head_count < FT_DELTA_HEAD_BYTES
+                               ? push_head(delta, bytes, count)
+                               : push_stream(delta, bytes, count);
     bytes += taken;
     count -= taken;
   }
@@ -234,13 +214,11 @@ ft_delta_status ft_delta_push(ft_delta *delta, const uint8_t *bytes,
 }
 
 ft_delta_status ft_delta_end(ft_delta *delta) {
-  if (delta->status == FT_DELTA_OK && (!delta->has_head || delta->coming > 0))
+  if (delta->head_count < FT_DELTA_HEAD_BYTES || delta->coming > 0)
     fail(delta, FT_DELTA_TRUNCATED);
   decode(delta); /* an empty stream */
-  if (delta->status == FT_DELTA_OK && delta->in_at < delta->in_count)
-    fail(delta, FT_DELTA_PADDED);
+  if (delta->in_at < delta->in_count) fail(delta, FT_DELTA_PADDED);
   flush(delta);
-  if (delta->status == FT_DELTA_OK && delta->crc32 != delta->new_crc32)
-    fail(delta, FT_DELTA_WRONG_NEW);
+  if (delta->crc32 != delta->new_crc32) fail(delta, FT_DELTA_WRONG_NEW);
   return (ft_delta_status)delta->status;
 }

@@ -78,7 +78,7 @@ typedef struct ft_delta_io {
   uint32_t old_bytes;
 } ft_delta_io;
 
-enum { FT_DELTA_IN_BYTES = 96, FT_DELTA_OUT_BYTES = 32 };
+enum { FT_DELTA_IN_BYTES = 56, FT_DELTA_OUT_BYTES = 16 };
 
 /* The caller's memory; fields are private. */
 typedef struct ft_delta {
@@ -89,12 +89,16 @@ typedef struct ft_delta {
   uint32_t unwritten; /* bytes of the result that were not decoded yet */
   uint32_t new_crc32, crc32;
   uint32_t text_at; /* in the precursor */
-  uint8_t status, has_head;
-  uint8_t past_end; /* zeros that were read after the stream's last byte */
+  uint8_t status;
+  uint8_t head_count; /* of its bytes */
+  uint8_t past_end;   /* zeros that were read after the stream's last byte */
   uint8_t out_count, in_count, in_at;
   uint8_t in[FT_DELTA_IN_BYTES];
   uint8_t out[FT_DELTA_OUT_BYTES];
-  ft_delta_model model;
+  union {
+    uint8_t head[FT_DELTA_HEAD_BYTES]; /* until it is complete */
+    ft_delta_model model;
+  } of;
 } ft_delta;
 
 /* `io` must outlive the applier. */
@@ -105,6 +109,9 @@ ft_delta_status ft_delta_push(ft_delta *delta, const uint8_t *bytes,
                               uint32_t count);
 /* After the last: OK if the result is complete and right. */
 ft_delta_status ft_delta_end(ft_delta *delta);
+
+/* Private: checks the head and the precursor and calls `start`. */
+ft_delta_status ft_delta_take_head(ft_delta *delta);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
-/* The 96 bytes in front of a delta's stream. */
+/* The 96 bytes in front of a delta's stream. Apart from ft_delta.c, so that
+ * what they need of the stack is gone when the stream is decoded. */
 #include <string.h>
 
 #include "ft_bytes.h"
@@ -41,6 +42,35 @@ ft_delta_status ft_delta_decode_head(const uint8_t bytes[FT_DELTA_HEAD_BYTES],
   head->new_crc32 = ft_get_u32(bytes + 24);
   memcpy(head->old_sha256, bytes + kOldSha, FT_DELTA_DIGEST_BYTES);
   memcpy(head->new_sha256, bytes + kNewSha, FT_DELTA_DIGEST_BYTES);
+  return FT_DELTA_OK;
+}
+
+static ft_delta_status check_old(const ft_delta *d, const ft_delta_head *head) {
+  uint8_t bytes[16];
+  uint32_t crc = 0;
+  if (head->old_bytes != d->io->old_bytes) return FT_DELTA_WRONG_OLD;
+  for (uint32_t at = 0; at < head->old_bytes;) {
+    const uint32_t left = head->old_bytes - at;
+    const uint32_t count = left < sizeof bytes ? left : (uint32_t)sizeof bytes;
+    if (d->io->read(d->io->context, at, bytes, count) != 0)
+      return FT_DELTA_READ_FAILED;
+    crc = ft_crc32(crc, bytes, count);
+    at += count;
+  }
+  return crc == head->old_crc32 ? FT_DELTA_OK : FT_DELTA_WRONG_OLD;
+}
+
+ft_delta_status ft_delta_take_head(ft_delta *d) {
+  ft_delta_head head;
+  ft_delta_status status = ft_delta_decode_head(d->of.head, &head);
+  if (status == FT_DELTA_OK) status = check_old(d, &head);
+  if (status == FT_DELTA_OK && d->io->start != NULL &&
+      d->io->start(d->io->context, &head) != 0)
+    status = FT_DELTA_REFUSED;
+  if (status != FT_DELTA_OK) return status;
+  d->coming = head.stream_bytes;
+  d->unwritten = head.new_bytes;
+  d->new_crc32 = head.new_crc32;
   return FT_DELTA_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "base/half.h"
 
 enum { kHalf = 2048 << 4, kLeast = 16, kNumberBits = 5 };
-enum { kOne = 4096, kSquaresAtFirst = 3000 / 64 };
+enum { kOne = 4096, kSquaresAtFirst = 8000 / 64 };
 
 /* 65536 / (n + 1.5), and slower at the end. */
 static const uint16_t kRate[16] = {43690, 26214, 18724, 14563, 11915, 10082,
@@ -66,19 +66,22 @@ uint32_t ft_delta_element_bytes(uint32_t kind) {
   return kBytes[kind];
 }
 
+int ft_delta_may_shift(const ft_delta_segment *s) {
+  return s->kind >= FT_DELTA_F16 && s->kind <= FT_DELTA_F32 &&
+         s->shift + 2u <= 8u * ft_delta_element_bytes(s->kind);
+}
+
 static void code_groups(ft_delta_model *model, ft_delta_coder *coder,
                         ft_delta_segment *s) {
   const ft_delta_segment *before = &model->segment;
-  const uint32_t changes =
-      code_bit(coder, &model->of_header[1],
-               s->row != before->row || s->groups != before->groups);
-  if (changes) {
-    s->groups = 1 + coder->direct(coder, s->groups - 1, 4);
-    s->row = code_number(coder, s->row);
-  } else {
+  if (!code_bit(coder, &model->of_header[1],
+                s->row != before->row || s->groups != before->groups)) {
     s->row = before->row;
     s->groups = before->groups;
+    return;
   }
+  s->groups = (uint8_t)(1u + coder->direct(coder, s->groups - 1u, 4));
+  s->row = code_number(coder, s->row);
 }
 
 static void start_segment(ft_delta_model *model, const ft_delta_segment *s) {
@@ -94,9 +97,8 @@ static void start_segment(ft_delta_model *model, const ft_delta_segment *s) {
     fill((uint16_t *)&model->of, sizeof model->of / sizeof(uint16_t));
   model->learned = learned;
   if (learned == 1) return;
-  model->fast = model->slow = start;
+  model->expected = start;
   for (uint32_t g = 0; g < FT_DELTA_MAX_GROUPS; ++g) {
-    model->of.number.expected[g] = start;
     model->of.number.factor[g] = kOne;
     model->of.number.squares[g] = kSquaresAtFirst;
   }
@@ -114,33 +116,30 @@ void ft_delta_code_segment(ft_delta_model *model, ft_delta_coder *coder,
   ft_delta_segment s = *segment;
   const uint32_t changes =
       code_bit(coder, &model->of_header[0], s.kind != before->kind);
-  s.kind = changes ? coder->direct(coder, s.kind, 4) : before->kind;
+  s.kind = changes ? (uint8_t)coder->direct(coder, s.kind, 4) : before->kind;
   s.count = code_number(coder, s.count);
-  s.has_old = code_bit(coder, &model->of_header[2], s.has_old);
+  s.has_old = (uint8_t)code_bit(coder, &model->of_header[2], s.has_old);
   if (s.has_old && code_bit(coder, &model->of_header[3], s.old_offset != next))
     s.old_offset = code_number(coder, s.old_offset);
   else
     s.old_offset = next;
   if (!has_width(s.kind)) {
-    s.shift = s.start = 0;
+    s.shift = 0;
+    s.start = 0;
     s.row = before->row;
     s.groups = before->groups;
   } else {
-    s.shift = code_number(coder, s.shift) & 31u;
-    s.start = code_number(coder, s.start) & 1023u;
+    s.shift = (uint8_t)coder->direct(coder, s.shift, 5);
+    s.start = (uint16_t)(code_number(coder, s.start) & 1023u);
     code_groups(model, coder, &s);
   }
   start_segment(model, &s);
 }
 
-/* The upper bit of a literal, then the lower seven as a walk down a tree, of
- * which there are two: digits are followed by digits. */
+/* The upper bit of a literal, then the lower seven as a walk down a tree. */
 static uint8_t code_literal(ft_delta_model *model, ft_delta_coder *coder,
                             uint8_t byte) {
-  const uint8_t last = model->last_byte;
-  const uint32_t hex =
-      (last >= '0' && last <= '9') || (last >= 'a' && last <= 'f');
-  uint16_t *tree = &model->of.text.literal[hex * 128u];
+  uint16_t *tree = model->of.text.literal;
   const uint32_t high = code_bit(coder, &model->of.text.high, byte >> 7);
   uint32_t node = 1;
   for (int i = 6; i >= 0; --i)
@@ -167,7 +166,6 @@ ft_delta_text ft_delta_code_text(ft_delta_model *model, ft_delta_coder *coder,
   } else if (run + 1 < FT_DELTA_RUNS) {
     ++model->text_run;
   }
-  model->last_byte = out.byte;
   --model->left;
   return out;
 }
@@ -176,9 +174,9 @@ ft_delta_text ft_delta_code_text(ft_delta_model *model, ft_delta_coder *coder,
  * from `base` on up, one decision each; seldom below. */
 static uint32_t code_class(ft_delta_model *model, ft_delta_coder *coder,
                            uint32_t expected, uint32_t k, uint32_t most) {
-  const uint32_t c = expected >> 4, half = expected >> 3 & 1u;
+  const uint32_t c = expected >> 4;
   const uint32_t base = c <= 4 ? 0 : (c - 3 < most ? c - 3 : most);
-  uint16_t *set = model->of.number.level[(c <= 4 ? c : 5) * 2 + half];
+  uint16_t *set = model->of.number.level[c <= 4 ? c : 5];
   uint32_t at = base;
   if (base > 0 && code_bit(coder, &set[0], k < base)) {
     for (at = base - 1; at > 0; --at) {
@@ -196,25 +194,16 @@ static uint32_t code_class(ft_delta_model *model, ft_delta_coder *coder,
   return at;
 }
 
-/* The bits below the leading one: two are learned, the others are noise. */
+/* The bits below the leading one: the first is learned, the others are noise.
+ */
 static uint32_t code_below(ft_delta_model *model, ft_delta_coder *coder,
                            uint32_t k, uint32_t magnitude) {
-  uint16_t *top = model->of.number.top[k < 12 ? k : 11];
-  uint32_t coded = 1;
+  uint16_t *top = &model->of.number.top[k < 9 ? k : 8];
+  uint32_t coded;
   if (k < 2) return k;
-  coded = 2 | code_bit(coder, &top[0], magnitude >> (k - 2) & 1u);
+  coded = 2 | code_bit(coder, top, magnitude >> (k - 2) & 1u);
   if (k == 2) return coded;
-  coded = coded << 1 |
-          code_bit(coder, &top[1 + (coded & 1u)], magnitude >> (k - 3) & 1u);
-  if (k == 3) return coded;
-  return coded << (k - 3) | coder->direct(coder, magnitude, k - 3);
-}
-
-static uint16_t moved(uint16_t from, int32_t to, int32_t share) {
-  int32_t step = to - (int32_t)from;
-  if (step > 64) step = 64;
-  if (step < -64) step = -64;
-  return (uint16_t)((int32_t)from + step / share);
+  return coded << (k - 2) | coder->direct(coder, magnitude, k - 2);
 }
 
 static void next_element(ft_delta_model *model) {
@@ -222,6 +211,14 @@ static void next_element(ft_delta_model *model) {
   if (++model->in_row < s->row) return;
   model->in_row = 0;
   if (++model->group == s->groups) model->group = 0;
+}
+
+/* The mean of magnitudes follows a new one; of those far off not far. */
+static void expect(ft_delta_model *model, int32_t magnitude) {
+  int32_t step = magnitude - (int32_t)model->expected;
+  if (step > 64) step = 64;
+  if (step < -64) step = -64;
+  model->expected = (uint16_t)((int32_t)model->expected + step / 32);
 }
 
 /* A difference of `width` bits, two's complement. `exponent` of a float says
@@ -232,18 +229,14 @@ static uint32_t code_difference(ft_delta_model *model, ft_delta_coder *coder,
   const uint32_t mask = 0xffffffffu >> (32 - width);
   const uint32_t minus = difference >> (width - 1) & 1u;
   const uint32_t magnitude = (minus ? 0u - difference : difference) & mask;
-  uint16_t *mine = &model->of.number.expected[model->group];
-  const uint32_t e16 = exponent * 16u;
-  const uint32_t sum = (3u * model->fast + 3u * *mine + 2u * model->slow) / 8u;
-  const uint32_t k = code_class(model, coder, sum > e16 ? sum - e16 : 0,
+  const int32_t e16 = (int32_t)exponent * 16;
+  const int32_t here = (int32_t)model->expected - e16;
+  const uint32_t k = code_class(model, coder, here > 0 ? (uint32_t)here : 0,
                                 bit_length(magnitude), width);
   const uint32_t coded = code_below(model, coder, k, magnitude);
   uint32_t sign = 0;
-  int32_t m = (int32_t)(16u * k + e16);
-  if (k >= 2 && (coded >> (k - 2) & 1u)) m += 8;
-  model->fast = moved(model->fast, m, 4);
-  model->slow = moved(model->slow, m, 32);
-  *mine = moved(*mine, m, 8);
+  expect(model, (int32_t)(16u * k) + e16 +
+                    (k >= 2 && (coded >> (k - 2) & 1u) ? 8 : 0));
   if (k != 0) {
     sign = code_bit(coder, &model->of.number.sign[model->last_sign][old_sign],
                     minus);

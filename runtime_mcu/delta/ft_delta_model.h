@@ -60,24 +60,25 @@ static inline uint32_t ft_delta_chance(uint16_t state) {
 void ft_delta_learn(uint16_t *state, uint32_t bit);
 
 /* Element i of a segment belongs to group i / row % groups: those that have a
- * step of their own, or the rank of a low-rank factor. For each group the model
- * learns how large a difference is, and of integers what the precursor's are to
- * be multiplied by, as steps grow or shrink from one version to the next. */
+ * step of their own, or the rank of a low-rank factor. Of integers the model
+ * learns for each group what the precursor's are to be multiplied by, as steps
+ * grow or shrink from one version to the next. */
 typedef struct ft_delta_segment {
-  uint32_t kind;
   uint32_t count;      /* elements; bytes of TEXT, RAW, COPY and I4 */
   uint32_t old_offset; /* in the precursor */
-  uint32_t has_old;    /* 0: differences are to zero */
-  uint32_t shift;      /* low bits of each element that are 0 and left out */
-  uint32_t row, groups;
-  uint32_t start; /* magnitude that is expected at first, half classes */
+  uint32_t row;        /* at least 1 */
+  uint16_t start;      /* magnitude that is expected at first, half classes */
+  uint8_t kind;        /* ft_delta_kind */
+  uint8_t has_old;     /* 0: differences are to zero */
+  uint8_t shift;       /* low bits of each element that are 0 and left out */
+  uint8_t groups;      /* 1 to FT_DELTA_MAX_GROUPS */
 } ft_delta_segment;
 
 enum {
-  FT_DELTA_SETS = 12,
-  FT_DELTA_NODES = 12,
+  FT_DELTA_SETS = 6,
+  FT_DELTA_NODES = 10,
   FT_DELTA_RUNS = 16,
-  FT_DELTA_LITERALS = 2 * 128
+  FT_DELTA_LITERALS = 128
 };
 
 /* Fields are private. Numbers and text never mix within a segment, so their
@@ -87,26 +88,24 @@ typedef struct ft_delta_model {
   uint32_t left;   /* elements of it that are to come */
   uint32_t in_row; /* elements since the group changed */
   uint16_t group;
-  uint16_t in_block;   /* of a lossy kind */
-  uint16_t fast, slow; /* expected magnitudes, 16ths of a class */
+  uint16_t in_block; /* of a lossy kind */
+  uint16_t expected; /* mean magnitude, 16ths of a class */
   int16_t step_exponent;
   uint8_t last_sign; /* of the last difference that was not 0: 1 minus, 2 plus;
                         0: there was none */
   uint8_t text_run;  /* bytes since the last that was not the precursor's */
-  uint8_t last_byte;
-  uint8_t learned; /* what the states below are of: 1 text, 2 numbers */
+  uint8_t learned;   /* what the states below are of: 1 text, 2 numbers */
   uint16_t of_header[4];
   union {
     struct {
       uint16_t run[FT_DELTA_RUNS], op[2], high;
-      uint16_t literal[FT_DELTA_LITERALS];
+      uint16_t literal[FT_DELTA_LITERALS]; /* a tree; [0] is not used */
     } text;
     struct {
       uint16_t level[FT_DELTA_SETS][FT_DELTA_NODES];
-      uint16_t down[8], top[12][3], sign[3][3], same_step;
-      /* Of each group: expected magnitude; factor in 4096ths and the sum of
-       * squares that it was learned from, in 64ths. */
-      uint16_t expected[FT_DELTA_MAX_GROUPS];
+      uint16_t down[8], top[9], sign[3][3], same_step;
+      /* Of each group: factor in 4096ths, and the sum of squares that it was
+       * learned from in 64ths. */
       uint16_t factor[FT_DELTA_MAX_GROUPS], squares[FT_DELTA_MAX_GROUPS];
     } number;
   } of;
@@ -121,6 +120,9 @@ void ft_delta_code_segment(ft_delta_model *model, ft_delta_coder *coder,
 
 /* Of a kind that exists; of I4 two elements. */
 uint32_t ft_delta_element_bytes(uint32_t kind);
+
+/* Floats but for the lossy kinds, with two bits or more left. */
+int ft_delta_may_shift(const ft_delta_segment *segment);
 
 /* What a byte of text is made from. */
 typedef enum ft_delta_text_op {

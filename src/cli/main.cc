@@ -26,6 +26,7 @@ int run(int argc, char** argv) {
   add_eval(app, action);
   add_merge(app, action);
   add_export(app, action);
+  add_delta(app, action);
   add_keygen(app, action);
   add_keys(app, action);
   add_sign(app, action);

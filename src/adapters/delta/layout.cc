@@ -82,7 +82,7 @@ void set_groups(const AdapterEntry* entry, ft_delta_segment& segment) {
   QuantGroups groups = groups_of(channels, entry->shape);
   if (groups.groups < 2 || groups.groups > FT_DELTA_MAX_GROUPS) return;
   segment.row = static_cast<uint32_t>(groups.row);
-  segment.groups = static_cast<uint32_t>(groups.groups);
+  segment.groups = static_cast<uint8_t>(groups.groups);
 }
 
 PlannedSegment plan_tensor(const SafetensorsEntry& entry, const Opened& before,

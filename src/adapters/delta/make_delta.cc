@@ -102,9 +102,8 @@ class Maker {
       }
       // The sign and another bit stay.
       if (any != 0)
-        s.shift =
-            std::min<uint32_t>(static_cast<uint32_t>(std::countr_zero(any)),
-                               static_cast<uint32_t>(8 * each) - 2);
+        s.shift = static_cast<uint8_t>(
+            std::min(std::countr_zero(any), static_cast<int>(8 * each) - 2));
       if (options_.bits != 0 && planned.may_be_lossy && s.has_old != 0) {
         s.kind += FT_DELTA_STEPS_F16 - FT_DELTA_F16;
         s.shift = 0;
@@ -114,7 +113,7 @@ class Maker {
   }
 
   // Mean size of the first differences in the model's terms, half classes.
-  uint32_t first_magnitude(const ft_delta_segment& s) const {
+  uint16_t first_magnitude(const ft_delta_segment& s) const {
     const size_t each = ft_delta_element_bytes(s.kind);
     const bool is_float = s.kind >= FT_DELTA_F16;
     double sum = 0;
@@ -126,7 +125,7 @@ class Maker {
       sum += is_float ? float_magnitude(s, from, to)
                       : integer_magnitude(s.kind, from, to);
     }
-    return static_cast<uint32_t>(std::lround(sum * 2 / std::max(count, 1U)));
+    return static_cast<uint16_t>(std::lround(sum * 2 / std::max(count, 1U)));
   }
 
   static double float_magnitude(const ft_delta_segment& s, uint32_t from,
@@ -173,7 +172,8 @@ class Maker {
     one.kind = FT_DELTA_RAW;
     one.count *= ft_delta_element_bytes(segment.kind);
     one.row = 1;
-    one.shift = one.start = 0;
+    one.shift = 0;
+    one.start = 0;
     out.push_back(one);
     return out;
   }
