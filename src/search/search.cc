@@ -19,7 +19,7 @@ constexpr double kMacsOfCalls = 1500;
 // to so many folds: with few of them a plan sees fewer samples than it will in
 // the end, which flatters those that learn fast.
 constexpr double kFreeSeconds = 10;
-constexpr int kMostFolds = 12;
+constexpr size_t kMostFolds = 12;
 
 constexpr size_t kFinalists = 24;
 constexpr int kRounds = 3;
@@ -118,9 +118,9 @@ class Search {
         have /
         expected_seconds(pricer.fitting(), pricer.candidates(), one_round);
     if (folds < settings_.folds) return false;
-    one_round.folds = static_cast<int>(
-        std::min({folds, double{kMostFolds},
-                  static_cast<double>(data_.indices.size() / 2)}));
+    const size_t most = std::min(kMostFolds, data_.indices.size() / 2);
+    one_round.folds =
+        static_cast<int>(std::min(folds, static_cast<double>(most)));
     halving_ = std::move(one_round);
     return true;
   }
