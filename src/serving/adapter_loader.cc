@@ -132,7 +132,7 @@ Result<ServedAdapterPtr> AdapterLoader::load(const std::string& name,
   Status status = recipe.merged ? fill_merged(base_, parts, *served, charge)
                                 : fill(parts, *served, charge);
   if (!status.ok()) return status.in(fmt::format("adapter '{}'", name));
-  served->load_us = us_since(start);
+  served->load_us = served->shape->least_load_us(us_since(start));
   return ServedAdapterPtr(std::move(served));
 }
 

@@ -21,7 +21,7 @@ struct ServedAdapter {
   // Of the size of the program's persistent region. Programs only read it.
   std::shared_ptr<GuardedBuffer> block;
   std::vector<std::string> classes;  // what the answer's elements mean
-  double load_us = 0;                // what loading took: its price
+  double load_us = 0;                // what loading costs: its price
   Charge charge;                     // of what it holds alone
 };
 

@@ -74,6 +74,12 @@ Result<ShapeClass::Lease> ShapeClass::lease(const ServedAdapter& adapter) {
   return Lease(this, std::move(session));
 }
 
+double ShapeClass::least_load_us(double load_us) {
+  const std::unique_lock lock(mutex_);
+  if (least_load_us_ == 0 || load_us < least_load_us_) least_load_us_ = load_us;
+  return least_load_us_;
+}
+
 size_t ShapeClass::session_bytes() const {
   const std::unique_lock lock(mutex_);
   return batches_.memory_bytes() +
