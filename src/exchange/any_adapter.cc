@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <optional>
+#include <span>
 
 #include "base/file.h"
 #include "exchange/adapterhub.h"
@@ -26,6 +26,12 @@ bool has_file(const std::string& folder, std::string_view name) {
   return std::filesystem::exists(file_in(folder, name), ignored);
 }
 
+// Files are read into memory, not mapped, so that nobody can change what was
+// checked before it is used.
+std::span<const std::byte> bytes_of(const std::string& file) {
+  return std::as_bytes(std::span(file));
+}
+
 // Fails where the tensors are only there as a pickle.
 Status check_no_pickle(const std::string& folder, std::string_view pickle,
                        std::string_view wanted) {
@@ -43,21 +49,19 @@ Result<Adapter> load_adapterhub(const std::string& folder,
   FT_TRY_STATUS(check_no_pickle(folder, kAdapterHubPickle, kAdapterHubTensors));
   FT_TRY_STATUS(
       check_no_pickle(folder, kAdapterHubHeadPickle, kAdapterHubHead));
-  FT_TRY(const MappedFile tensors,
-         MappedFile::open(file_in(folder, kAdapterHubTensors)));
-  std::optional<MappedFile> head;
+  FT_TRY(const std::string tensors,
+         read_text_file(file_in(folder, kAdapterHubTensors)));
+  std::string head;
   if (has_file(folder, kAdapterHubHead)) {
-    FT_TRY(head, MappedFile::open(file_in(folder, kAdapterHubHead)));
+    FT_TRY(head, read_text_file(file_in(folder, kAdapterHubHead)));
   }
-  return from_adapterhub(config, tensors.bytes(),
-                         head ? head->bytes() : std::span<const std::byte>(),
+  return from_adapterhub(config, bytes_of(tensors), bytes_of(head),
                          "'" + folder + "'", rules);
 }
 
-// Read into memory, so that nobody can change what was checked.
 Result<Adapter> load_file(const std::string& path, const LoadRules& rules) {
   FT_TRY(const std::string file, read_text_file(path));
-  return load_checked(std::as_bytes(std::span(file)), rules, "'" + path + "'");
+  return load_checked(bytes_of(file), rules, "'" + path + "'");
 }
 
 }  // namespace
@@ -73,9 +77,9 @@ Result<Adapter> load_any_adapter(const std::string& path,
         path));
   FT_TRY(const std::string config, read_text_file(file_in(path, kPeftConfig)));
   if (is_adapterhub(config)) return load_adapterhub(path, config, rules);
-  FT_TRY(const MappedFile tensors,
-         MappedFile::open(file_in(path, kPeftTensors)));
-  return from_peft(config, tensors.bytes(), "'" + path + "'", rules);
+  FT_TRY(const std::string tensors,
+         read_text_file(file_in(path, kPeftTensors)));
+  return from_peft(config, bytes_of(tensors), "'" + path + "'", rules);
 }
 
 std::string adapter_tensor_file(const std::string& path) {
