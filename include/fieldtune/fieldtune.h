@@ -24,6 +24,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -165,6 +166,9 @@ class Training {
   Result<float> regression_step(std::span<const float> features,
                                 std::span<const float> targets);
   int64_t steps_done() const;
+  // Called between the kernel calls of every step from now on, by the thread
+  // that makes the step: where it waits, the step waits. Empty: nothing is.
+  void set_between_calls(std::function<void()> hook);
 
   // The answer to one sample by the adapter as it is now, as Model::run().
   Result<std::span<const float>> predict(std::span<const float> features);

@@ -81,6 +81,7 @@ struct Training::Impl {
   ft::TrainState state;
   std::vector<std::byte> before;  // the persistent region, to undo a step
   std::vector<float> logits, answer;
+  std::function<void()> between_calls;
 
   Status compile(const std::string& model_path);
   Status open_sessions();
@@ -100,6 +101,7 @@ struct Training::Impl {
   }
 
   Status check_step(std::span<const float> features) const;
+  void run_calls(ft::Session& session) const;
   Result<float> run_step(std::span<const float> features);
   void note_answers();
   Result<std::vector<std::byte>> adapter_file();
@@ -153,6 +155,14 @@ Status Training::Impl::check_step(std::span<const float> features) const {
   return check_count("features", features.size(), feature_size() * batch());
 }
 
+void Training::Impl::run_calls(ft::Session& session) const {
+  if (!between_calls) return session.run();
+  for (size_t c = 0; c < program().calls.size(); ++c) {
+    if (c > 0) between_calls();
+    session.run_call(c);
+  }
+}
+
 // Labels or targets are in place.
 Result<float> Training::Impl::run_step(std::span<const float> features) {
   ft::Session& session = train[0];
@@ -161,7 +171,7 @@ Result<float> Training::Impl::run_step(std::span<const float> features) {
                   options.seed);
   const auto region = session.all_persistent();
   std::ranges::copy(region, before.begin());
-  session.run();
+  run_calls(session);
   const double loss = ft::read_loss(session);
   if (!std::isfinite(loss)) {
     std::ranges::copy(before, region.begin());
@@ -234,6 +244,9 @@ size_t Training::target_size() const {
   return impl_->classifies() ? 0 : impl_->target_elements();
 }
 int64_t Training::steps_done() const { return impl_->state.step; }
+void Training::set_between_calls(std::function<void()> hook) {
+  impl_->between_calls = std::move(hook);
+}
 
 Result<float> Training::step(std::span<const float> features,
                              std::span<const int32_t> labels) {

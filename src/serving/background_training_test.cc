@@ -1,0 +1,256 @@
+#include "fieldtune/background_training.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "base/random.h"
+#include "serving/idle_thread.h"
+#include "serving/sample_book.h"
+
+namespace ft {
+namespace {
+
+using fieldtune::BackgroundOptions;
+using fieldtune::BackgroundProgress;
+using fieldtune::BackgroundTraining;
+using fieldtune::Runtime;
+using State = BackgroundProgress::State;
+
+const std::string kBase = FT_SOURCE_DIR "/examples/demo/keyword_base.tflite";
+constexpr int kClasses = 3;
+
+std::string new_folder(const std::string& name) {
+  const auto folder =
+      std::filesystem::path(testing::TempDir()) / ("ft_background_" + name);
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+// Three classes that differ in which third of the features is bright.
+std::vector<float> sample_of(size_t size, int label, uint64_t seed) {
+  const Random random(seed, "sample");
+  std::vector<float> x(size);
+  for (size_t i = 0; i < size; ++i)
+    x[i] = 3 * random.normal(i) +
+           (i * kClasses / size == static_cast<size_t>(label) ? 12.0f : -6.0f);
+  return x;
+}
+
+struct Fixture {
+  explicit Fixture(const std::string& name)
+      : folder(new_folder(name)), runtime(Runtime::open(kBase).value()) {
+    options.training.classes = {"low", "middle", "high"};
+    options.training.total_steps = 60;
+    options.training.batch = 4;
+    options.training.learning_rate = 0.01;
+    options.name = "mine";
+    options.folder = folder;
+    options.publish_every = 20;
+    options.idle_class = false;  // other tests want all cores at this time
+  }
+  BackgroundTraining start() {
+    auto started = BackgroundTraining::start(runtime, kBase, options);
+    EXPECT_TRUE(started.ok()) << started.status().message();
+    return std::move(started).value();
+  }
+  void teach(BackgroundTraining& training, int samples) const {
+    for (int i = 0; i < samples; ++i) {
+      const Status status = training.add_sample(
+          sample_of(size, i % kClasses, static_cast<uint64_t>(i)),
+          i % kClasses);
+      ASSERT_TRUE(status.ok()) << status.message();
+    }
+  }
+
+  std::string folder;
+  Runtime runtime;
+  BackgroundOptions options;
+  size_t size = fieldtune::Model::open(kBase)->input(0).size();  // int8
+};
+
+TEST(BackgroundTraining, LearnsAndPublishesWhatIsBetter) {
+  Fixture f("learns");
+  f.options.activate = true;
+  f.options.idle_class = true;
+  BackgroundTraining training = f.start();
+  training.wait();
+  EXPECT_EQ(training.progress().state, State::kWaiting);
+  EXPECT_TRUE(training.progress().is_idle_class);
+  f.teach(training, 36);
+  training.wait();
+  const BackgroundProgress p = training.progress();
+  EXPECT_EQ(p.state, State::kFinished) << p.message;
+  EXPECT_EQ(p.steps, 60);
+  EXPECT_EQ(p.samples, 36u);
+  EXPECT_NEAR(static_cast<double>(p.held_back), 7.2, 1);
+  ASSERT_GE(p.versions, 1);
+  EXPECT_GE(p.serving_accuracy, 0.9);
+  EXPECT_TRUE(std::filesystem::exists(p.file));
+  EXPECT_GT(p.longest_slice_us, 0);
+  EXPECT_EQ(f.runtime.active(), "mine");
+  std::vector<float> answer;
+  ASSERT_TRUE(f.runtime.run(sample_of(f.size, 1, 99), answer).ok());
+  ASSERT_EQ(answer.size(), 3u);
+  EXPECT_GT(answer[1], std::max(answer[0], answer[2]));
+}
+
+TEST(BackgroundTraining, TheGuardKeepsBackWhatIsNotBetterEnough) {
+  Fixture f("guard");
+  f.options.least_gain = 1;
+  BackgroundTraining training = f.start();
+  f.teach(training, 24);
+  training.wait();
+  const BackgroundProgress p = training.progress();
+  EXPECT_EQ(p.versions, 0);
+  EXPECT_EQ(p.refused, 3);
+  EXPECT_NE(p.message.find("not published"), std::string::npos);
+  EXPECT_TRUE(f.runtime.names().empty());
+  EXPECT_TRUE(std::filesystem::is_empty(f.folder));
+}
+
+TEST(BackgroundTraining, RestsWhilePausedAndGoesOn) {
+  Fixture f("pause");
+  BackgroundTraining training = f.start();
+  training.pause();
+  f.teach(training, 24);
+  while (training.progress().state != State::kPaused)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(training.progress().steps, 0);
+  training.resume();
+  training.wait();
+  EXPECT_EQ(training.progress().state, State::kFinished);
+}
+
+TEST(BackgroundTraining, GoesOnFromItsCheckpointAndCountsVersionsOn) {
+  Fixture f("checkpoint");
+  f.options.checkpoint = f.folder + "/state";
+  f.options.least_gain = -1;
+  f.options.training.total_steps = 100000;
+  {
+    BackgroundTraining first = f.start();
+    f.teach(first, 24);
+    while (first.progress().versions < 2)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_TRUE(first.stop().ok());
+  }
+  BackgroundTraining second = f.start();
+  const int64_t before = second.progress().steps;
+  EXPECT_GE(before, 40);
+  f.teach(second, 24);
+  while (second.progress().versions < 1)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_GT(second.progress().steps, before);
+  EXPECT_EQ(second.progress().file.find("mine-v1."), std::string::npos);
+  EXPECT_EQ(second.progress().file.find("mine-v2."), std::string::npos);
+  ASSERT_TRUE(second.stop().ok());
+
+  f.options.training.learning_rate = 0.5;
+  const auto other = BackgroundTraining::start(f.runtime, kBase, f.options);
+  EXPECT_EQ(other.status().code(), Code::kInvalidInput);
+}
+
+// What an inference sees while versions are published under it: each answer is
+// that of one of them as a whole.
+TEST(BackgroundTraining, AnswersComeFromOneVersionEach) {
+  Fixture f("versions");
+  f.options.activate = true;
+  f.options.least_gain = -1;
+  f.options.publish_every = 5;
+  BackgroundTraining training = f.start();
+  const std::vector<float> x = sample_of(f.size, 0, 7);
+  std::set<std::vector<float>> seen, versions;
+  std::atomic<bool> done{false};
+  std::thread inference([&] {
+    std::vector<float> answer;
+    while (!done) {
+      ASSERT_TRUE(f.runtime.run(x, answer).ok());
+      seen.insert(answer);
+    }
+  });
+  f.teach(training, 24);
+  training.wait();
+  done = true;
+  inference.join();
+  EXPECT_EQ(training.progress().versions, 12);
+  std::vector<float> answer;
+  ASSERT_TRUE(f.runtime.run_with("", x, answer).ok());
+  versions.insert(answer);
+  for (int v = 1; v <= 12; ++v) {
+    const std::string file =
+        fmt::format("{}/mine-v{}.safetensors", f.folder, v);
+    auto model = fieldtune::Model::open(kBase, {.adapters = {{file}}});
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    const auto y = model->run(x);
+    ASSERT_TRUE(y.ok());
+    versions.insert(std::vector<float>(y->begin(), y->end()));
+  }
+  for (const auto& one : seen) EXPECT_TRUE(versions.contains(one));
+}
+
+TEST(BackgroundTraining, RefusesWhatCannotWork) {
+  Fixture f("refuses");
+  const auto code = [&](const BackgroundOptions& options) {
+    return BackgroundTraining::start(f.runtime, kBase, options).status().code();
+  };
+  BackgroundOptions bad = f.options;
+  bad.name = "../mine";
+  EXPECT_EQ(code(bad), Code::kUsage);
+  bad = f.options;
+  bad.held_back = 1;
+  EXPECT_EQ(code(bad), Code::kUsage);
+  bad = f.options;
+  bad.publish_every = 0;
+  EXPECT_EQ(code(bad), Code::kUsage);
+  bad = f.options;
+  bad.folder += "/nowhere";
+  EXPECT_EQ(code(bad), Code::kIo);
+  bad = f.options;
+  bad.cpus = {1023};
+  EXPECT_EQ(code(bad), Code::kIo);
+
+  BackgroundTraining training = f.start();
+  EXPECT_EQ(training.add_sample(std::vector<float>(3), 0).code(), Code::kUsage);
+  const std::vector<float> x(f.size);
+  EXPECT_EQ(training.add_sample(x, 3).code(), Code::kUsage);
+  EXPECT_EQ(training.add_sample(x, -1).code(), Code::kUsage);
+  EXPECT_EQ(training.progress().samples, 0u);
+}
+
+TEST(IdleThread, ReadsPressureAsLinuxWritesIt) {
+  EXPECT_EQ(parse_pressure("some avg10=12.50 avg60=1.00 avg300=0.20 total=9\n"),
+            12.5);
+  EXPECT_EQ(parse_pressure("some avg10="), std::nullopt);
+  EXPECT_EQ(parse_pressure("full avg10=1.00"), std::nullopt);
+  EXPECT_EQ(parse_pressure(""), std::nullopt);
+}
+
+TEST(SampleBook, HoldsBackItsShareAndDrawsEachOnceARound) {
+  SampleBook book(1, 0.25, 3);
+  for (int i = 0; i < 100; ++i) {
+    const float x = static_cast<float>(i);
+    book.add({&x, 1}, i);
+    EXPECT_NEAR(static_cast<double>(book.held_back().size()), 0.25 * (i + 1),
+                1);
+  }
+  const size_t count = book.to_learn().size();
+  for (uint64_t round = 0; round < 3; ++round) {
+    std::set<size_t> drawn;
+    for (size_t i = 0; i < count; ++i)
+      drawn.insert(book.drawn(round * count + i));
+    EXPECT_EQ(drawn.size(), count);
+    for (const size_t kept : book.held_back())
+      EXPECT_FALSE(drawn.contains(kept));
+  }
+  EXPECT_EQ(book.features(42)[0], 42.0f);
+  EXPECT_EQ(book.label(42), 42);
+}
+
+}  // namespace
+}  // namespace ft
