@@ -143,6 +143,25 @@ def test_refusals_leave_what_is_there(made, versions, tmp_path):
         "bad.delta", "int8.delta", "out.safetensors"]
 
 
+def test_the_result_must_satisfy_the_policy(made, tmp_path):
+    policy, out = tmp_path / "trust.toml", tmp_path / "out.safetensors"
+    key = tmp_path / "release.key"
+    run_json("keys", "generate", key)
+    run_json("keys", "trust", "release", f"{key}.pub", "--policy", policy)
+    v1, v2, delta, _ = made("int8")
+    apply = ["apply", v1, delta, "-o", out, "--policy", policy]
+    assert "refused by the signature check" in refused(3, *apply)
+    assert not out.exists()
+    signed = tmp_path / "signed.safetensors"
+    run_json("sign", v2, "--key", key, "--out", signed)
+    run_json("delta", "make", v1, signed, "-o", delta)
+    run_json("delta", *apply)
+    assert out.read_bytes() == signed.read_bytes()
+    # Nobody could have signed what a lossy delta gives.
+    assert "signed" in refused(2, "make", v1, signed, "--bits", 8, "-o", delta,
+                               "--result", out)
+
+
 def test_help_has_an_example():
     for command in [], ["make"], ["apply"], ["inspect"]:
         assert "Example:" in run("delta", *command, "--help").stdout

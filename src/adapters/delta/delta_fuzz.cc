@@ -1,11 +1,13 @@
 // Deltas from outside: whatever the bytes, applying them ends, stays within its
 // memory and gives nothing that the head does not promise.
 //
-// An input is tried as it is, and again as the stream behind a head that fits
-// the precursor, so that the decoder itself is reached.
+// An input is tried as it is; as the stream behind a head that fits the
+// precursor, so that the decoder itself is reached; and as damage to a good
+// delta's stream, so that its depths are.
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "adapters/adapter_file.h"
@@ -16,15 +18,42 @@
 
 namespace {
 
+// Tensors of several kinds; `change` tells one version from the next.
+std::vector<std::byte> version(float change) {
+  ft::Adapter adapter;
+  adapter.metadata = {{"base_sha256", "00"}, {"method", "lora"}};
+  adapter.metadata["loss"] = std::to_string(0.25F + change);
+  for (const char* name : {"float32", "float16", "int8", "same"}) {
+    ft::AdapterEntry t{.name = name, .shape = {4, 16}, .values = {}};
+    for (int i = 0; i < 64; ++i) {
+      const auto moved = change * static_cast<float>(i % 5 - 2);
+      t.values.push_back(static_cast<float>(i * i % 61 - 30) + moved);
+    }
+    if (t.name == "float16") t.quantizer.format = ft::Quantizer::Format::kF16;
+    if (t.name == "int8") {
+      t.quantizer = ft::parse_quantizer("int8/channel").value();
+      t.scale.assign(4, 0.5F);
+    }
+    if (t.name == "same") t.values.assign(64, 3);
+    adapter.tensors.push_back(std::move(t));
+  }
+  return ft::encode_adapter(adapter).value();
+}
+
 const std::vector<std::byte>& precursor() {
-  static const std::vector<std::byte> file = [] {
-    ft::Adapter adapter;
-    adapter.metadata = {{"base_sha256", "00"}, {"method", "lora"}};
-    adapter.tensors.push_back({"a", {4, 16}, std::vector<float>(64, 0.5F)});
-    adapter.tensors.push_back({"b", {40}, std::vector<float>(40, -3e-5F)});
-    return ft::encode_adapter(adapter).value();
-  }();
+  static const std::vector<std::byte> file = version(0);
   return file;
+}
+
+// Lossless and lossy ones that fit.
+const std::vector<std::byte>& good_delta(bool lossy) {
+  static const auto make = [](int bits) {
+    return ft::make_delta(precursor(), version(0.5F), {.bits = bits})
+        .value()
+        .bytes;
+  };
+  static const std::vector<std::byte> exact = make(0), few = make(8);
+  return lossy ? few : exact;
 }
 
 struct Result {
@@ -67,6 +96,17 @@ void apply_on_device(std::span<const uint8_t> delta, size_t piece) {
   if (ok && result.bytes != head.new_bytes) std::abort();
 }
 
+// The rest of the input is laid over a good stream from byte `at` on.
+void apply_damaged(bool lossy, size_t at, std::span<const uint8_t> damage) {
+  const auto& good = good_delta(lossy);
+  std::vector<uint8_t> delta;
+  for (const std::byte b : good) delta.push_back(static_cast<uint8_t>(b));
+  at = FT_DELTA_HEAD_BYTES + at % (delta.size() - FT_DELTA_HEAD_BYTES);
+  for (size_t i = 0; i < damage.size() && at + i < delta.size(); ++i)
+    delta[at + i] ^= damage[i];
+  apply_on_device(delta, 37);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -85,5 +125,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ft_delta_encode_head(&head, delta.data());
   delta.insert(delta.end(), data + 3, data + size);
   apply_on_device(delta, 1 + data[2]);
+  apply_damaged((data[2] & 1) != 0, static_cast<size_t>(data[0] << 8 | data[1]),
+                std::span(data + 3, size - 3));
   return 0;
 }

@@ -7,10 +7,12 @@
 
 #include "adapters/delta/delta_file.h"
 #include "adapters/device_image.h"
+#include "adapters/trust/load_checks.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
+#include "cli/policy_option.h"
 #include "formats/safetensors/safetensors.h"
 
 namespace ft::cli {
@@ -95,6 +97,7 @@ Status run_make(const MakeOptions& options) {
 
 struct ApplyOptions {
   std::string before, delta, out;
+  PolicyOption policy;
   bool json = false;
 
   void add_to(CLI::App& app) {
@@ -105,9 +108,23 @@ struct ApplyOptions {
         ->required();
     app.add_option("--out,-o", out, "result to write; whole or not at all")
         ->required();
+    policy.add_to(app);
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
+
+// The result passes the checks of any adapter that comes from outside, and
+// where the policy says so its version must not be below that of OLD.
+Status check_result(const ApplyOptions& options,
+                    std::span<const std::byte> before,
+                    std::span<const std::byte> result) {
+  if (is_device_image(result)) return ok_status();  // has a key of its own
+  FT_TRY(LoadRules rules, options.policy.rules());
+  FT_TRY(const Adapter old_adapter, decode_adapter(before, options.before));
+  FT_TRY(rules.current_version, adapter_version(old_adapter.metadata));
+  const std::string origin = "the result of '" + options.delta + "'";
+  return load_checked(result, rules, origin).status();
+}
 
 Status run_apply(const ApplyOptions& options) {
   FT_TRY_STATUS(check_out(options.out, {options.before, options.delta}));
@@ -116,6 +133,7 @@ Status run_apply(const ApplyOptions& options) {
   const std::string origin = "'" + options.delta + "'";
   FT_TRY(const ft_delta_head head, delta_head(delta.bytes(), origin));
   FT_TRY(const auto result, apply_delta(before.bytes(), delta.bytes(), origin));
+  FT_TRY_STATUS(check_result(options, before.bytes(), result));
   FT_TRY_STATUS(write_file_atomically(options.out, result));
   print_result({{"result", options.out},
                 {"mode", name_of(head.mode)},
