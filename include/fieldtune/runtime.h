@@ -88,6 +88,10 @@ class Runtime {
   Status add(const std::string& name, const std::string& path);
   // Every <name>.safetensors of the folder; their number.
   Result<size_t> add_folder(const std::string& folder);
+  // Every adapter of a store (fieldtune/adapter_store.h) that is not encrypted,
+  // by its name; their number. A name stands for the version that is active
+  // when it is loaded: call it again after the store changed.
+  Result<size_t> add_store(const std::string& folder);
   // Several adapters as one, applied in order; each part is a name of add() or
   // add_folder(). As Model::open() with several AdapterUse: a weight of 0
   // leaves a part out.

@@ -95,7 +95,7 @@ Result<std::vector<LoadedAdapter>> AdapterLoader::read(
   std::vector<LoadedAdapter> parts;
   for (const RecipePart& part : recipe.parts) {
     FT_TRY(SourceFile found, source_.open(part.name));
-    const auto bytes = found.file.bytes();
+    const auto bytes = found.bytes;
     auto room = charge(bytes.size());
     if (!room.ok())
       return Status(room.status())

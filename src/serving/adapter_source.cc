@@ -12,7 +12,13 @@ namespace fs = std::filesystem;
 
 void FileSource::add(const std::string& name, const std::string& path) {
   const std::unique_lock lock(mutex_);
-  paths_[name] = path;
+  places_[name] = {path};
+}
+
+void FileSource::add(const std::string& name,
+                     std::shared_ptr<const AdapterSource> source) {
+  const std::unique_lock lock(mutex_);
+  places_[name] = {.path = {}, .source = std::move(source)};
 }
 
 Result<std::vector<std::string>> FileSource::add_folder(
@@ -38,34 +44,38 @@ Result<std::vector<std::string>> FileSource::add_folder(
 
 bool FileSource::remove(const std::string& name) {
   const std::unique_lock lock(mutex_);
-  return paths_.erase(name) > 0;
+  return places_.erase(name) > 0;
 }
 
 Result<SourceFile> FileSource::open(const std::string& name) const {
-  std::string path;
+  Place place;
   {
     const std::shared_lock lock(mutex_);
-    const auto at = paths_.find(name);
-    if (at == paths_.end())
+    const auto at = places_.find(name);
+    if (at == places_.end())
       return usage_error(
           fmt::format("there is no adapter '{}' among the {} registered ones",
-                      name, paths_.size()));
-    path = at->second;
+                      name, places_.size()));
+    place = at->second;
   }
-  SourceFile found{.file = {}, .origin = "'" + path + "'", .sha256 = {}};
-  FT_TRY(found.file, MappedFile::open(path));
-  return found;
+  if (place.source != nullptr) return place.source->open(name);
+  FT_TRY(MappedFile mapped, MappedFile::open(place.path));
+  auto owner = std::make_shared<const MappedFile>(std::move(mapped));
+  return SourceFile{.bytes = owner->bytes(),
+                    .owner = owner,
+                    .origin = "'" + place.path + "'",
+                    .sha256 = {}};
 }
 
 bool FileSource::has(const std::string& name) const {
   const std::shared_lock lock(mutex_);
-  return paths_.contains(name);
+  return places_.contains(name);
 }
 
 std::vector<std::string> FileSource::names() const {
   const std::shared_lock lock(mutex_);
   std::vector<std::string> all;
-  for (const auto& [name, path] : paths_) all.push_back(name);
+  for (const auto& [name, place] : places_) all.push_back(name);
   return all;
 }
 

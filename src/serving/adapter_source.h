@@ -1,5 +1,5 @@
-// Where adapter files come from, by name: a table of paths and folders now, a
-// store behind the same interface.
+// Where adapter files come from, by name: a table of paths, folders and
+// stores.
 //
 // All functions may be called from several threads at once. Not for what is
 // loaded: see adapter_cache.h.
@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,10 @@
 namespace ft {
 
 struct SourceFile {
-  MappedFile file;
-  std::string origin;  // for errors
-  std::string sha256;  // empty: the source does not know it
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;  // of the bytes
+  std::string origin;                 // for errors
+  std::string sha256;                 // empty: the source does not know it
 };
 
 class AdapterSource {
@@ -31,11 +33,14 @@ class AdapterSource {
   virtual std::vector<std::string> names() const = 0;
 };
 
-// Paths by name.
+// Paths, and names of other sources.
 class FileSource : public AdapterSource {
  public:
   // A name that exists gets the new path.
   void add(const std::string& name, const std::string& path);
+  // A name of another source, which is asked at each open().
+  void add(const std::string& name,
+           std::shared_ptr<const AdapterSource> source);
   // Every "<name>.safetensors" of a folder; returns their names. Fails where
   // it cannot be read.
   Result<std::vector<std::string>> add_folder(const std::string& folder);
@@ -48,7 +53,11 @@ class FileSource : public AdapterSource {
 
  private:
   mutable std::shared_mutex mutex_;
-  std::map<std::string, std::string> paths_;
+  struct Place {
+    std::string path;
+    std::shared_ptr<const AdapterSource> source = nullptr;  // or a path
+  };
+  std::map<std::string, Place> places_;
 };
 
 }  // namespace ft

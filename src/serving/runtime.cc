@@ -10,6 +10,7 @@
 #include "serving/adapter_loader.h"
 #include "serving/batch_answers.h"
 #include "serving/prefetcher.h"
+#include "serving/store_source.h"
 
 namespace fieldtune {
 
@@ -85,6 +86,17 @@ Result<size_t> Runtime::add_folder(const std::string& folder) {
   FT_TRY(const auto names, impl_->files.add_folder(folder));
   for (const std::string& name : names) {
     impl_->loader.remove(name);
+    impl_->renew(name);
+  }
+  return names.size();
+}
+
+Result<size_t> Runtime::add_store(const std::string& folder) {
+  FT_TRY(const auto store, ft::StoreSource::open_store(folder));
+  const std::vector<std::string> names = store->names();
+  for (const std::string& name : names) {
+    impl_->loader.remove(name);
+    impl_->files.add(name, store);
     impl_->renew(name);
   }
   return names.size();

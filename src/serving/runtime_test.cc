@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "fieldtune/adapter_store.h"
 #include "serving/test_adapters.h"
 #include "tests/count_allocations.h"
 #include "train/merge_adapted.h"
@@ -312,6 +313,24 @@ TEST(Runtime, TakesAFolder) {
   EXPECT_EQ(f.runtime.names(), (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(f.answer("x"), f.oracle({{lora_file(0)}}));
   EXPECT_EQ(f.runtime.add_folder(folder + "/none").status().code(), Code::kIo);
+}
+
+TEST(Runtime, TakesTheActiveVersionsOfAStore) {
+  const std::string folder = temporary("store");
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(fieldtune::AdapterStore::init(folder).ok());
+  auto store = fieldtune::AdapterStore::open(folder).value();
+  ASSERT_TRUE(store.add(lora_file(0), {.name = "me"}).ok());
+  ASSERT_TRUE(store.use("me").ok());
+  Fixture f;
+  EXPECT_EQ(f.runtime.add_store(folder).value(), 1u);
+  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
+  ASSERT_TRUE(store.add(lora_file(1), {.name = "me"}).ok());
+  ASSERT_TRUE(store.use("me", 2).ok());
+  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));  // it is loaded
+  EXPECT_EQ(f.runtime.add_store(folder).value(), 1u);
+  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(1)}}));
+  EXPECT_FALSE(f.runtime.add_store(temporary("no store")).ok());
 }
 
 TEST(Runtime, RunsAndWarmSwapsDoNotAllocate) {
