@@ -178,7 +178,9 @@ class AdapterStore {
   // Records that it was used now: what collect() goes by.
   Status mark_used(const StoredAdapter& adapter);
 
-  // The file, checked against its SHA-256 unless the caller does that.
+  // The file, checked against its SHA-256 unless the caller does that. What is
+  // loaded stays whatever becomes of the store. kIo where the file is gone:
+  // another process may have collected the version since it was looked up.
   Result<AdapterBytes> load(const StoredAdapter& adapter, bool check = true);
 
   // Removes versions, and files that a crash left behind.

@@ -164,10 +164,21 @@ Result<std::vector<StoreProblem>> AdapterStore::verify(bool repair) {
   FT_TRY(const auto pages, impl_->index.check_pages());
   for (const std::string& page : pages)
     problems.push_back({"the index is damaged: " + page, {}});
-  FT_TRY(const auto rows, impl_->index.all());
+  FT_TRY(auto rows, impl_->index.all());
   for (const StoredAdapter& row : rows) {
     const std::string wrong = wrong_with(row, load(row));
-    if (!wrong.empty()) problems.push_back({wrong, {spec_of(row)}});
+    if (wrong.empty()) continue;
+    FT_TRY(const auto now, impl_->index.find(row.name, row.version));
+    if (now) problems.push_back({wrong, {spec_of(row)}});  // else collected
+  }
+  // A writer at work has files that no row names yet.
+  std::optional<ft::store::WriteLock> lock;
+  if (!repair) {
+    FT_TRY(auto kept_out,
+           ft::store::WriteLock::keep_out(impl_->folder + "/lock",
+                                          impl_->busy_ms, impl_->where));
+    lock.emplace(std::move(kept_out));
+    FT_TRY(rows, impl_->index.all());
   }
   FT_TRY(const auto found, impl_->leftovers(rows));
   for (const std::string& file : found.ours)

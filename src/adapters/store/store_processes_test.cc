@@ -141,6 +141,24 @@ TEST_F(Processes, AKilledWriterLeavesAWholeStore) {
   }
 }
 
+TEST_F(Processes, VerifyDoesNotTakeAWriterForACrash) {
+  const pid_t writer = start([&] {
+    AdapterStore store = open();
+    for (uint64_t i = 0; i < 40; ++i) {
+      if (!add(store, "me", i).ok()) return false;
+      if (i % 4 == 0 && !store.collect({.keep = 2}).ok()) return false;
+    }
+    return true;
+  });
+  AdapterStore store = open({.read_only = true});
+  for (int i = 0; i < 30; ++i) {
+    const auto problems = store.verify();
+    ASSERT_TRUE(problems.ok()) << problems.status().message();
+    for (const StoreProblem& problem : *problems) ADD_FAILURE() << problem.what;
+  }
+  EXPECT_TRUE(ended_well(writer));
+}
+
 // Root may write everywhere, so another user is asked.
 TEST_F(Processes, AReadOnlyFolderCanBeRead) {
   {

@@ -22,14 +22,29 @@ WriteLock::~WriteLock() {
 
 Result<WriteLock> WriteLock::acquire(const std::string& path, int busy_ms,
                                      const std::string& where) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0)
+  WriteLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (lock.fd_ < 0)
     return io_error(
         fmt::format("{} cannot be changed: {}", where, std::strerror(errno)));
-  WriteLock lock(fd);
+  FT_TRY_STATUS(lock.wait(LOCK_EX, busy_ms, where));
+  return lock;
+}
+
+Result<WriteLock> WriteLock::keep_out(const std::string& path, int busy_ms,
+                                      const std::string& where) {
+  WriteLock lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (lock.fd_ < 0)
+    return io_error(
+        fmt::format("{} cannot be locked: {}", where, std::strerror(errno)));
+  FT_TRY_STATUS(lock.wait(LOCK_SH, busy_ms, where));
+  return lock;
+}
+
+Status WriteLock::wait(int operation, int busy_ms,
+                       const std::string& where) const {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::milliseconds(busy_ms);
-  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  while (::flock(fd_, operation | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR)
       return io_error(
           fmt::format("{} cannot be locked: {}", where, std::strerror(errno)));
@@ -40,7 +55,7 @@ Result<WriteLock> WriteLock::acquire(const std::string& path, int busy_ms,
           where, busy_ms));
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  return lock;
+  return ok_status();
 }
 
 }  // namespace ft::store

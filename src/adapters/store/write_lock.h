@@ -16,12 +16,17 @@ class WriteLock {
   // Waits up to `busy_ms`. `where` begins every sentence.
   static Result<WriteLock> acquire(const std::string& path, int busy_ms,
                                    const std::string& where);
+  // Keeps writers out while one looks at what they leave; needs no more than to
+  // read.
+  static Result<WriteLock> keep_out(const std::string& path, int busy_ms,
+                                    const std::string& where);
   WriteLock(WriteLock&& other) noexcept;
   WriteLock& operator=(WriteLock&&) = delete;
   ~WriteLock();
 
  private:
   explicit WriteLock(int fd) : fd_(fd) {}
+  Status wait(int operation, int busy_ms, const std::string& where) const;
   int fd_;
 };
 
