@@ -50,13 +50,16 @@ const char* name_of(Slot slot);
 struct StoredAdapter {
   std::string name = {};
   int64_t version = 0;
-  std::string sha256 = {};  // of the adapter file
+  std::string sha256 = {};         // of the adapter file
   std::string parent_sha256 = {};  // what it was trained from, or empty
   std::string base_sha256 = {};
   std::string method = {};
   uint64_t bytes = 0;                          // of the adapter file
   std::map<std::string, double> metrics = {};  // as the file records them
-  std::string signature = {};  // "none", or "present": the file carries one
+  // "none"; "valid": by an owner of the key signed_by; "trusted": whom the
+  // policy knew when it was added.
+  std::string signature = {};
+  std::string signed_by = {};  // public key, 64 hex digits
   Slot slot = Slot::kStaged;
   bool pinned = false;
   int64_t added = 0, added_time = 0;
@@ -85,6 +88,10 @@ struct StoreOpen {
 struct StoreAdd {
   std::string name = {};  // empty: metadata `name`
   int64_t version = 0;    // 0: metadata `version`, else the highest + 1
+  // A policy file of 'fieldtune keys': whose adapters are taken, and whether
+  // one may be of a lower version than the active one. Empty: any well-formed
+  // adapter without a false signature.
+  std::string policy = {};
 };
 
 // What to collect. What is confirmed, what rollback would go back to, what is
@@ -190,6 +197,7 @@ class AdapterStore {
   Result<std::vector<StoreProblem>> verify(bool repair = false);
 
  private:
+  Result<uint64_t> active_version(const std::string& name);
   explicit AdapterStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

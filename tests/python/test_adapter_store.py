@@ -116,6 +116,19 @@ def test_refuses_with_a_reason(store, adapters, tmp_path, shared):
     assert run("store", "list", store, "--json").stdout == before
 
 
+def test_takes_only_what_the_policy_allows(store, adapters, tmp_path):
+    key, policy, signed = (tmp_path / n for n in ("key", "policy", "s"))
+    run_json("keys", "generate", key)
+    run_json("keys", "trust", "release", f"{key}.pub", "--policy", policy)
+    refused(3, "signature check", "add", store, adapters[0], "--name", "me",
+            "--policy", policy)  # fmt: skip
+    run_json("sign", adapters[0], "--key", key, "--adapter-version", 4,
+             "--out", signed)  # fmt: skip
+    added = run_json("store", "add", store, signed, "--name", "me",
+                     "--policy", policy)  # fmt: skip
+    assert (added["version"], added["signature"]) == (4, "trusted")
+
+
 def test_damage_is_found_and_mended_by_adding_again(store, adapters):
     sha = run_json("store", "add", store, adapters[0], "--name", "me")[
         "adapter_sha256"]

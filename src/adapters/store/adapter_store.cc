@@ -104,9 +104,9 @@ Result<AdapterStore> AdapterStore::open(const std::string& folder,
   FT_TRY(ft::store::StoreRow row, index.store_row());
   FT_TRY(auto cipher, open_cipher(options.key, row, where));
   Objects objects(folder, !row.key_check.empty(), std::move(cipher));
-  return AdapterStore(std::unique_ptr<Impl>(
-      new Impl{folder, where, options.busy_ms, options.read_only,
-               std::move(row), std::move(index), std::move(objects)}));
+  return AdapterStore(std::make_unique<Impl>(
+      Impl{folder, where, options.busy_ms, options.read_only, std::move(row),
+           std::move(index), std::move(objects)}));
 }
 
 Result<Change> Change::begin(AdapterStore::Impl& store) {
@@ -310,8 +310,8 @@ Result<AdapterBytes> AdapterStore::load(const StoredAdapter& adapter,
   if (check && ft::sha256_hex(bytes) != adapter.sha256)
     return invalid_input(fmt::format(
         "{} is damaged: its file is not the one that was stored", what));
-  return AdapterBytes(std::unique_ptr<AdapterBytes::Impl>(
-      new AdapterBytes::Impl{std::move(object).value()}));
+  return AdapterBytes(std::make_unique<AdapterBytes::Impl>(
+      AdapterBytes::Impl{std::move(object).value()}));
 }
 
 }  // namespace fieldtune

@@ -5,10 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 
 #include "adapters/store/test_adapters.h"
+#include "adapters/trust/policy.h"
+#include "adapters/trust/signature.h"
 #include "base/file.h"
 #include "base/hash.h"
 
@@ -136,7 +139,38 @@ TEST_F(Store, MayBelongToOneBase) {
       AdapterStore::init(other, {.base_sha256 = base_digest('d')}).ok());
   AdapterStore store = AdapterStore::open(other).value();
   expect_says(store.add(test_adapter(1), "'x'", {.name = "me"}).status(),
-              Code::kInvalidInput, "those of the store");
+              Code::kInvalidInput, "another base model");
+}
+
+TEST_F(Store, AsksThePolicy) {
+  AdapterStore store = open();
+  std::array<uint8_t, 32> seed{};
+  const ft::SigningKey key(seed);
+  const auto signed_file = [&](uint64_t number, const char* version) {
+    return ft::sign_adapter(test_adapter(number), key,
+                            {{"name", "me"}, {"version", version}})
+        .value();
+  };
+  const std::string policy = folder_ + "_policy";
+  const auto text = ft::with_trusted_key("", policy, "test", key.public_key());
+  ASSERT_TRUE(ft::write_file_atomically(policy, *text).ok());
+  const StoreAdd asks{.policy = policy};
+  expect_says(
+      store.add(test_adapter(1, 64, {{"name", "me"}}), "'x'", asks).status(),
+      Code::kInvalidInput, "signature check");
+  const auto row = store.add(signed_file(2, "2"), "'x'", asks).value().adapter;
+  EXPECT_EQ(row.signature, "trusted");
+  EXPECT_EQ(row.signed_by, ft::to_hex(key.public_key()));
+  ASSERT_TRUE(store.use("me").ok());
+  expect_says(store.add(signed_file(3, "1"), "'x'", asks).status(),
+              Code::kInvalidInput, "version check");
+  EXPECT_EQ(store.add(signed_file(4, "3"), "'x'").value().adapter.signature,
+            "valid");
+  auto changed = signed_file(5, "5");
+  changed.back() ^= std::byte{1};
+  EXPECT_FALSE(store.add(changed, "'x'").ok());
+  EXPECT_EQ(slots(store, "me"), "2 trial, 3 staged");
+  fs::remove(policy);
 }
 
 TEST_F(Store, MovesVersionsThroughTheirSlots) {

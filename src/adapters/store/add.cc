@@ -1,11 +1,13 @@
 // Taking an adapter file into a store.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include "adapters/adapter_file.h"
 #include "adapters/store/impl.h"
+#include "adapters/trust/load_checks.h"
 #include "base/hash.h"
 
 namespace fieldtune {
@@ -15,22 +17,6 @@ using ft::invalid_input;
 using ft::usage_error;
 
 constexpr const char* kMetrics[] = {"accuracy", "mse"};
-
-// Metadata `version`; 0 where there is none.
-Result<int64_t> recorded_version(const ft::Adapter& adapter,
-                                 const std::string& origin) {
-  const std::string text = adapter.get("version");
-  if (text.empty()) return int64_t{0};
-  int64_t version = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, version);
-  if (error == std::errc() && stop == end && version >= 0 &&
-      version <= ft::store::kHighestVersion)
-    return version;
-  return invalid_input(
-      fmt::format("{}: metadata 'version' is '{}', not a number from 0 to {}",
-                  origin, text, ft::store::kHighestVersion));
-}
 
 std::map<std::string, double> recorded_metrics(const ft::Adapter& adapter) {
   std::map<std::string, double> metrics;
@@ -59,14 +45,16 @@ Result<StoredAdapter> row_of(const ft::Adapter& adapter,
       .method = adapter.get("method"),
       .bytes = file.size(),
       .metrics = recorded_metrics(adapter),
-      .signature = adapter.get("signature").empty() ? "none" : "present"};
+      .signature = "none"};
   if (row.name.empty())
     return usage_error(origin +
                        ": the file does not name its adapter: give a name");
   FT_TRY_STATUS(ft::store::check_name(row.name));
   if (!row.parent_sha256.empty() && !ft::store::is_sha256(row.parent_sha256))
     return invalid_input(origin + ": metadata 'parent_sha256' is not one");
-  FT_TRY(row.version, recorded_version(adapter, origin));
+  FT_TRY(const uint64_t version, ft::adapter_version(adapter.metadata));
+  row.version = static_cast<int64_t>(
+      std::min<uint64_t>(version, ft::store::kHighestVersion + 1));
   if (options.version != 0) row.version = options.version;
   if (row.version < 0 || row.version > ft::store::kHighestVersion)
     return usage_error(fmt::format("version {} is not from 1 to {}",
@@ -74,16 +62,30 @@ Result<StoredAdapter> row_of(const ft::Adapter& adapter,
   return row;
 }
 
+// What the policy asks of a file, but for the version whose place it takes.
+Result<ft::LoadRules> rules_of(const StoreAdd& options,
+                               const std::string& base_sha256) {
+  ft::LoadRules rules{.base_sha256 = base_sha256};
+  if (options.policy.empty()) return rules;
+  FT_TRY(rules.policy, ft::load_policy(options.policy));
+  return rules;
+}
+
+// Who signed it; load_checked() has verified that.
+Status note_signer(const ft::Adapter& adapter, std::span<const std::byte> file,
+                   const ft::TrustPolicy& policy, StoredAdapter& row) {
+  FT_TRY(const auto signature, ft::find_signature(file, adapter.metadata));
+  if (!signature) return {};
+  row.signed_by = ft::to_hex(signature->key);
+  row.signature = policy.find(signature->key) != nullptr ? "trusted" : "valid";
+  return {};
+}
+
 // A name stays with one base, so that a rollback always fits; a store may stay
 // with one, too.
-Status check_same_base(const StoredAdapter& row, const std::string& of_store,
+Status check_same_base(const StoredAdapter& row,
                        const std::vector<StoredAdapter>& versions,
                        const std::string& origin) {
-  if (!of_store.empty() && row.base_sha256 != of_store)
-    return invalid_input(fmt::format(
-        "{}: the adapter was made for another base model (sha256 {}) than "
-        "those of the store ({})",
-        origin, row.base_sha256, of_store));
   if (!versions.empty() && versions.back().base_sha256 != row.base_sha256)
     return invalid_input(fmt::format(
         "{}: the adapter was made for another base model (sha256 {}) than {} "
@@ -122,16 +124,32 @@ Result<AdapterStore::Added> AdapterStore::add(const std::string& path,
   return add(file.bytes(), "'" + path + "'", options);
 }
 
+// As the file of the active version says; 0 where there is none.
+Result<uint64_t> AdapterStore::active_version(const std::string& name) {
+  FT_TRY(const auto row, impl_->index.active(name));
+  if (!row) return uint64_t{0};
+  FT_TRY(const AdapterBytes file, load(*row));
+  FT_TRY(const ft::Adapter adapter,
+         ft::decode_adapter(file.bytes(), spec_of(*row)));
+  return ft::adapter_version(adapter.metadata);
+}
+
 // The file is on disk before the row that names it commits; a file without row
 // is a leftover.
 Result<AdapterStore::Added> AdapterStore::add(std::span<const std::byte> file,
                                               const std::string& origin,
                                               const StoreAdd& options) {
-  FT_TRY(const ft::Adapter adapter, ft::decode_adapter(file, origin));
+  FT_TRY(ft::LoadRules rules, rules_of(options, impl_->row.base_sha256));
+  FT_TRY(const ft::Adapter adapter, ft::load_checked(file, rules, origin));
   FT_TRY(StoredAdapter row, row_of(adapter, file, origin, options));
+  FT_TRY_STATUS(note_signer(adapter, file, rules.policy, row));
   FT_TRY(Change change, Change::begin(*impl_));
+  if (rules.policy.refuse_downgrade) {
+    FT_TRY(rules.current_version, active_version(row.name));
+    FT_TRY_STATUS(ft::load_checked(file, rules, origin).status());
+  }
   FT_TRY(const auto versions, impl_->index.of_name(row.name));
-  FT_TRY_STATUS(check_same_base(row, impl_->row.base_sha256, versions, origin));
+  FT_TRY_STATUS(check_same_base(row, versions, origin));
   FT_TRY(const StoredAdapter* same, find_same(row, versions, options, origin));
   if (same == nullptr && row.version == 0)
     row.version = versions.empty() ? 1 : versions.back().version + 1;

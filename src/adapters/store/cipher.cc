@@ -24,7 +24,7 @@ constexpr size_t kPieceBytes = 65536;
 constexpr char kMagic[] = "FtStore1";
 constexpr size_t kMagicBytes = sizeof(kMagic) - 1;
 constexpr char kCheckText[] = "fieldtune adapter store";
-static_assert(kKeyBytes == 32 && kKeyBytes == crypto_secretbox_KEYBYTES);
+static_assert(kKeyBytes == 32);
 
 const uint8_t* data_of(std::span<const std::byte> bytes) {
   return reinterpret_cast<const uint8_t*>(bytes.data());

@@ -5,8 +5,8 @@
 #include <map>
 #include <set>
 
-#include "adapters/adapter_file.h"
 #include "adapters/store/impl.h"
+#include "adapters/trust/load_checks.h"
 #include "base/hash.h"
 
 namespace fieldtune {
@@ -142,7 +142,7 @@ namespace {
 std::string wrong_with(const StoredAdapter& row,
                        const Result<AdapterBytes>& file) {
   if (!file.ok()) return file.status().message();
-  const auto adapter = ft::decode_adapter(file->bytes(), spec_of(row));
+  const auto adapter = ft::load_checked(file->bytes(), {}, spec_of(row));
   if (!adapter.ok()) return adapter.status().message();
   if (adapter->get("base_sha256") != row.base_sha256 ||
       adapter->get("method") != row.method ||

@@ -28,7 +28,8 @@ constexpr SchemaItem kSchema[] = {
      "sha256 TEXT NOT NULL CHECK (length(sha256) = 64), "
      "parent_sha256 TEXT NOT NULL, base_sha256 TEXT NOT NULL, "
      "method TEXT NOT NULL, bytes INTEGER NOT NULL CHECK (bytes >= 0), "
-     "metrics TEXT NOT NULL, signature TEXT NOT NULL, slot TEXT NOT NULL "
+     "metrics TEXT NOT NULL, signature TEXT NOT NULL, "
+     "signed_by TEXT NOT NULL, slot TEXT NOT NULL "
      "CHECK (slot IN ('staged', 'trial', 'confirmed', 'retired')), "
      "pinned INTEGER NOT NULL, added INTEGER NOT NULL, "
      "added_time INTEGER NOT NULL, last_use INTEGER NOT NULL, "
@@ -45,9 +46,9 @@ constexpr SchemaItem kSchema[] = {
     {"by_content", "CREATE INDEX by_content ON adapters (sha256)"},
 };
 
-#define FT_COLUMNS                                                     \
-  "name, version, sha256, parent_sha256, base_sha256, method, bytes, " \
-  "metrics, signature, slot, pinned, added, added_time, last_use, "    \
+#define FT_COLUMNS                                                             \
+  "name, version, sha256, parent_sha256, base_sha256, method, bytes, "         \
+  "metrics, signature, signed_by, slot, pinned, added, added_time, last_use, " \
   "last_use_time, confirmed"
 constexpr const char* kAll =
     "SELECT " FT_COLUMNS " FROM adapters ORDER BY name, version";
@@ -74,7 +75,7 @@ constexpr const char* kConfirmedBefore =
     "ORDER BY confirmed DESC LIMIT 1";
 constexpr const char* kInsert =
     "INSERT INTO adapters (" FT_COLUMNS
-    ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 #undef FT_COLUMNS
 constexpr const char* kStoreRow =
     "SELECT counter, highest_time, base_sha256, key_check FROM store "
@@ -133,7 +134,10 @@ const char* wrong_in(const StoredAdapter& row) {
   if (row.bytes > uint64_t{1} << 48) return "bytes";
   if (row.added < 1 || row.last_use < 0 || row.confirmed < 0) return "counter";
   if (row.slot == Slot::kConfirmed && row.confirmed == 0) return "confirmed";
-  if (row.signature != "none" && row.signature != "present") return "signature";
+  const bool is_signed = row.signature == "valid" || row.signature == "trusted";
+  if (!is_signed && row.signature != "none") return "signature";
+  if (is_signed ? !is_sha256(row.signed_by) : !row.signed_by.empty())
+    return "signed_by";
   return nullptr;
 }
 
@@ -220,7 +224,7 @@ Status Index::check_schema() {
         version, kSchemaVersion));
   FT_TRY(Statement items, db_.prepare("SELECT name, sql FROM sqlite_schema "
                                       "ORDER BY rowid"));
-  const Status damaged =
+  Status damaged =
       invalid_input(where_ +
                     ": the index is damaged: its tables are not those "
                     "of a store");
@@ -278,14 +282,15 @@ Result<std::optional<StoredAdapter>> Index::row_of(Statement& statement) {
                     .method = statement.text(5),
                     .bytes = static_cast<uint64_t>(statement.integer(6)),
                     .signature = statement.text(8),
-                    .pinned = statement.integer(10) != 0,
-                    .added = statement.integer(11),
-                    .added_time = statement.integer(12),
-                    .last_use = statement.integer(13),
-                    .last_use_time = statement.integer(14),
-                    .confirmed = statement.integer(15)};
+                    .signed_by = statement.text(9),
+                    .pinned = statement.integer(11) != 0,
+                    .added = statement.integer(12),
+                    .added_time = statement.integer(13),
+                    .last_use = statement.integer(14),
+                    .last_use_time = statement.integer(15),
+                    .confirmed = statement.integer(16)};
   const char* wrong = nullptr;
-  const std::string slot = statement.text(9);
+  const std::string slot = statement.text(10);
   const auto* known = std::ranges::find_if(
       kSlots, [&](Slot s) { return slot == fieldtune::name_of(s); });
   if (known == std::end(kSlots))
@@ -371,6 +376,7 @@ Status Index::insert(const StoredAdapter& row) {
       .bind(static_cast<int64_t>(row.bytes))
       .bind(metrics_text(row.metrics))
       .bind(row.signature)
+      .bind(row.signed_by)
       .bind(fieldtune::name_of(row.slot))
       .bind(int64_t{row.pinned})
       .bind(row.added)

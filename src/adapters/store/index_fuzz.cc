@@ -92,7 +92,8 @@ void insert_row(std::string_view text) {
   FT_CHECK(index.ok());
   fieldtune::StoredAdapter row = example();
   std::string* columns[] = {&row.name,        &row.sha256, &row.parent_sha256,
-                            &row.base_sha256, &row.method, &row.signature};
+                            &row.base_sha256, &row.method, &row.signature,
+                            &row.signed_by};
   for (std::string* column : columns) {
     const size_t end = text.find('\0');
     *column = text.substr(0, end);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
+#include "cli/policy_option.h"
 #include "fieldtune/adapter_store.h"
 #include "train/base_model.h"
 
@@ -100,6 +101,7 @@ Json fields_of(const StoredAdapter& row) {
           {"adapter_bytes", row.bytes},
           {"metrics", metrics_of(row)},
           {"signature", row.signature},
+          {"signed_by", row.signed_by},
           {"adapter_sha256", row.sha256},
           {"base_sha256", row.base_sha256},
           {"parent_sha256", row.parent_sha256},
@@ -151,6 +153,7 @@ Status run_init(const Init& options) {
 struct Add : StoreOptions {
   std::string adapter;
   fieldtune::StoreAdd add;
+  PolicyOption policy;
 
   void add_to(CLI::App& app) {
     StoreOptions::add_to(app);
@@ -160,12 +163,15 @@ struct Add : StoreOptions {
     app.add_option("--as-version", add.version,
                    "default: metadata 'version' of the file, else the highest "
                    "of that name and 1");
+    policy.add_to(app);
   }
 };
 
 Status run_add(const Add& options) {
   FT_TRY(auto store, options.open(false));
-  FT_TRY(const auto added, store.add(options.adapter, options.add));
+  fieldtune::StoreAdd add = options.add;
+  add.policy = options.policy.path;
+  FT_TRY(const auto added, store.add(options.adapter, add));
   Json fields = fields_of(added.adapter);
   fields["is_new"] = added.is_new;
   print_result(fields, options.json);
