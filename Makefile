@@ -32,7 +32,7 @@ space := $(subst ,, )
 NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo example-mcu test test-cpp test-python bench bench-mcu bench-planner parity-mcu kernel-sizes check asan tsan \
+.PHONY: help setup build demo example-mcu test test-cpp test-python bench bench-mcu bench-planner bench-adapters parity-mcu kernel-sizes check asan tsan \
         fuzz soak bits table results clean
 .DELETE_ON_ERROR:
 
@@ -46,6 +46,7 @@ help:
 	@echo '  make bench    speed and memory against the peers, in one session'
 	@echo '  make bench-mcu  instructions and memory on emulated microcontrollers'
 	@echo '  make bench-planner  memory plans against their lower bounds'
+	@echo '  make bench-adapters  swaps, deltas, the store, inference beside training'
 	@echo '  make parity-mcu fifty training steps on every processor: the same bytes?'
 	@echo '  make kernel-sizes  after a kernel changed: targets/kernel_sizes.txt anew'
 	@echo '  make table    every method on every task (TABLE_ARGS=--quick: one seed)'
@@ -155,6 +156,14 @@ bench-planner: build $(VENV)/.setup
 	$(PYTHON) bench/planner_small.py
 	$(PYTHON) bench/cost_ranks.py
 	$(PYTHON) bench/planner_page.py docs/results
+
+# Adapters on a Linux device: runtime, background training, store, deltas.
+bench-adapters: build $(VENV)/.setup
+	$(PYTHON) bench/adapter_runtime.py
+	$(PYTHON) bench/adapter_background.py
+	$(PYTHON) bench/adapter_store.py
+	$(PYTHON) bench/adapter_delta.py
+	$(PYTHON) bench/adapters_page.py docs/results
 
 # Fifty steps of every method on every processor, for hours.
 parity-mcu: build $(VENV)/.setup build/.setup-mcu build/.setup-cross
