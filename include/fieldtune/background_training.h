@@ -22,7 +22,8 @@
 // A part of the samples is held back. Every `publish_every` steps the adapter
 // answers them; if it is right at least `least_gain` more often than what
 // `name` stands for in the runtime (before the first: than untrained), it is
-// written whole and published: runs that begin from then on use it.
+// written whole and published: runs that begin from then on use it. Its
+// metadata say `name`, `version` and, of all but the first, `parent_sha256`.
 //
 // All functions may be called by any number of threads at once. The runtime
 // must outlive the training.
@@ -48,7 +49,10 @@ struct BackgroundOptions {
   std::string folder;          // where its versions are written; exists
   int64_t publish_every = 50;  // steps
   double least_gain = 0;       // in accuracy, 0 to 1; 0: as good is enough
-  bool activate = false;       // a published version becomes the active one
+  // Signs every version (a file of `fieldtune keys`); empty: unsigned, which a
+  // runtime with a policy may refuse.
+  std::string signing_key;
+  bool activate = false;  // a published version becomes the active one
 
   double held_back = 0.2;      // share of the samples; above 0, below 1
   size_t least_held_back = 4;  // samples, before the first step

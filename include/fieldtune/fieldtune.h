@@ -71,6 +71,8 @@ struct ModelOptions {
   bool exact = false;  // the same bits on every machine, more slowly
   int sequence_length =
       0;  // tokens in a sample; 0: the adapter's or the model's
+  // Whose adapters are taken: a file of `fieldtune keys`; empty: anyone's.
+  std::string policy = {};
 };
 
 // A model file with adapters beside it, ready to run one sample at a time.
@@ -174,7 +176,9 @@ class Training {
   Result<std::span<const float>> predict(std::span<const float> features);
 
   // Written whole or not at all: an old file stays until the new one is safe.
-  Status save_adapter(const std::string& path);
+  // `metadata` is recorded beside the training's own.
+  Status save_adapter(const std::string& path,
+                      const std::map<std::string, std::string>& metadata = {});
   // SHA-256 of what save_adapter() would write.
   Result<std::string> adapter_sha256();
   // What it takes to go on later, with equal bits, in a Training that was

@@ -44,6 +44,7 @@ struct RuntimeOptions {
   size_t adapter_budget_bytes = SIZE_MAX;
   bool exact = false;       // as in ModelOptions
   int sequence_length = 0;  // as in ModelOptions
+  std::string policy = {};  // as in ModelOptions
 };
 
 // An adapter by its name, and the factor of what it adds.

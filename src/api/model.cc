@@ -42,8 +42,9 @@ Result<Model> Model::open(const std::string& path,
                           const ModelOptions& options) {
   auto impl = std::make_unique<Impl>();
   std::vector<ft::AdapterChoice> choices;
+  FT_TRY(const ft::LoadRules rules, ft::rules_of_policy(options.policy));
   for (const AdapterUse& use : options.adapters)
-    choices.push_back({use.path, use.weight});
+    choices.push_back({use.path, use.weight, rules});
   FT_TRY(impl->model,
          ft::load_adapted_model(path, choices, {.exact = options.exact},
                                 options.sequence_length));

@@ -104,7 +104,7 @@ struct Training::Impl {
   void run_calls(ft::Session& session) const;
   Result<float> run_step(std::span<const float> features);
   void note_answers();
-  Result<std::vector<std::byte>> adapter_file();
+  Result<std::vector<std::byte>> adapter_file(const ft::Metadata& more = {});
   std::string fingerprint() const;
 };
 
@@ -193,9 +193,11 @@ void Training::Impl::note_answers() {
   state.answer_high = std::max(state.answer_high, static_cast<double>(high));
 }
 
-Result<std::vector<std::byte>> Training::Impl::adapter_file() {
+Result<std::vector<std::byte>> Training::Impl::adapter_file(
+    const ft::Metadata& more) {
   FT_TRY(ft::Adapter adapter,
          ft::trained_adapter(train[0], step, settings, base_sha256));
+  adapter.metadata.insert(more.begin(), more.end());
   if (!front_end.empty()) adapter.metadata["front_end"] = front_end;
   if (!options.classes.empty())
     adapter.metadata["classes"] =
@@ -286,8 +288,10 @@ Result<std::span<const float>> Training::predict(
   return std::span<const float>(self.answer);
 }
 
-Status Training::save_adapter(const std::string& path) {
-  FT_TRY(const auto bytes, impl_->adapter_file());
+Status Training::save_adapter(
+    const std::string& path,
+    const std::map<std::string, std::string>& metadata) {
+  FT_TRY(const auto bytes, impl_->adapter_file(metadata));
   return ft::write_file_atomically(path, bytes);
 }
 

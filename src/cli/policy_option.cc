@@ -10,11 +10,6 @@ void PolicyOption::add_to(CLI::App& app) {
       ->envname("FIELDTUNE_POLICY");
 }
 
-Result<LoadRules> PolicyOption::rules() const {
-  LoadRules rules;
-  if (path.empty()) return rules;
-  FT_TRY(rules.policy, load_policy(path));
-  return rules;
-}
+Result<LoadRules> PolicyOption::rules() const { return rules_of_policy(path); }
 
 }  // namespace ft::cli

@@ -89,6 +89,16 @@ Recipe AdapterLoader::recipe_of(const std::string& name) const {
   return {.parts = {{name}}};
 }
 
+// What was verified must be what is read: a mapped file is its owner's to
+// change.
+Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
+                                               double weight) const {
+  if (!rules_.policy.require_signature)
+    return read_adapter(found.bytes, found.origin, rules_, weight);
+  const std::vector<std::byte> bytes(found.bytes.begin(), found.bytes.end());
+  return read_adapter(bytes, found.origin, rules_, weight);
+}
+
 Result<std::vector<LoadedAdapter>> AdapterLoader::read(
     const Recipe& recipe, std::vector<Charge>& mapped,
     const MakeRoom& charge) const {
@@ -101,8 +111,7 @@ Result<std::vector<LoadedAdapter>> AdapterLoader::read(
       return Status(room.status())
           .in(fmt::format("reading adapter '{}'", part.name));
     mapped.push_back(std::move(room).value());
-    FT_TRY(LoadedAdapter adapter,
-           read_adapter(bytes, found.origin, part.weight));
+    FT_TRY(LoadedAdapter adapter, read_part(found, part.weight));
     // Only others of a composition ask for it.
     if (recipe.parts.size() > 1)
       adapter.sha256 = found.sha256.empty() ? sha256_hex(bytes) : found.sha256;

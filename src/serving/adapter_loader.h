@@ -33,6 +33,9 @@ class AdapterLoader {
   AdapterLoader(ServedBase& base, const AdapterSource& source)
       : base_(base), source_(source) {}
 
+  // What files must be from now on; before the first load.
+  void set_rules(LoadRules rules) { rules_ = std::move(rules); }
+
   // kUsage where a part is not a file of the source, or weights have no
   // meaning.
   Status compose(const std::string& name, Recipe recipe);
@@ -47,6 +50,7 @@ class AdapterLoader {
 
  private:
   Recipe recipe_of(const std::string& name) const;
+  Result<LoadedAdapter> read_part(const SourceFile& found, double weight) const;
   Result<std::vector<LoadedAdapter>> read(const Recipe& recipe,
                                           std::vector<Charge>& mapped,
                                           const MakeRoom& charge) const;
@@ -55,6 +59,7 @@ class AdapterLoader {
 
   ServedBase& base_;
   const AdapterSource& source_;
+  LoadRules rules_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Recipe> recipes_;
 };

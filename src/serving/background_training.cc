@@ -11,9 +11,12 @@
 #include <filesystem>
 #include <future>
 #include <mutex>
+#include <optional>
 #include <thread>
 
+#include "adapters/trust/signature.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "serving/idle_thread.h"
 #include "serving/ordinary_thread.h"
 #include "serving/sample_book.h"
@@ -87,6 +90,7 @@ struct BackgroundTraining::Impl {
              options.training.seed) {}
   ~Impl() { (void)stop(); }
 
+  std::string file_of(int v) const;
   Status prepare();
   Status start();
   Status stop();
@@ -110,7 +114,9 @@ struct BackgroundTraining::Impl {
   Status judge(std::vector<bool>& right, const Answer& answer_to);
   Result<size_t> own_answer(std::span<const float> sample);
   Result<size_t> served_answer(std::span<const float> sample);
+  Status try_out(const std::string& file);
   Status publish();
+  Status write_version(const std::string& file);
   void enter(State state);
 
   Runtime& runtime;
@@ -118,6 +124,8 @@ struct BackgroundTraining::Impl {
   Training training;
   size_t classes = 0;
   int version = 0;
+  std::string parent_sha256;  // of the version before
+  std::optional<ft::SigningKey> signing_key;
   // Of the samples held back, in their order: which ones the version that
   // serves is right about.
   std::vector<bool> serving_right;
@@ -141,6 +149,11 @@ struct BackgroundTraining::Impl {
   std::thread thread;
 };
 
+std::string BackgroundTraining::Impl::file_of(int v) const {
+  return fs::path(options.folder) /
+         fmt::format("{}-v{}.safetensors", options.name, v);
+}
+
 // What does not need the thread.
 Status BackgroundTraining::Impl::prepare() {
   if (training.label_size() != 1)
@@ -151,6 +164,14 @@ Status BackgroundTraining::Impl::prepare() {
   FT_TRY(const auto logits, training.predict(nothing));
   classes = logits.size();
   version = last_version(options.folder, options.name);
+  if (version > 0) {
+    FT_TRY(const ft::MappedFile last, ft::MappedFile::open(file_of(version)));
+    parent_sha256 = ft::sha256_hex(last.bytes());
+  }
+  if (!options.signing_key.empty()) {
+    FT_TRY(ft::SigningKey key, ft::load_signing_key(options.signing_key));
+    signing_key.emplace(std::move(key));
+  }
   if (!options.checkpoint.empty() && fs::exists(options.checkpoint))
     FT_TRY_STATUS(training.load_checkpoint(options.checkpoint));
   features.resize(nothing.size() * static_cast<size_t>(options.training.batch));
@@ -356,14 +377,39 @@ Status BackgroundTraining::Impl::consider() {
   return ft::ok_status();
 }
 
+Status BackgroundTraining::Impl::write_version(const std::string& file) {
+  std::map<std::string, std::string> metadata = {
+      {"name", options.name}, {"version", fmt::format("{}", version + 1)}};
+  if (!parent_sha256.empty()) metadata["parent_sha256"] = parent_sha256;
+  FT_TRY_STATUS(training.save_adapter(file, metadata));
+  FT_TRY(const ft::MappedFile written, ft::MappedFile::open(file));
+  std::vector<std::byte> bytes(written.bytes().begin(), written.bytes().end());
+  if (signing_key) {
+    FT_TRY(bytes, ft::sign_adapter(bytes, *signing_key));
+    FT_TRY_STATUS(ft::write_file_atomically(file, bytes));
+  }
+  parent_sha256 = ft::sha256_hex(bytes);
+  ++version;
+  return ft::ok_status();
+}
+
+// Loads it under a name of its own: what the runtime refuses takes nobody's
+// place.
+Status BackgroundTraining::Impl::try_out(const std::string& file) {
+  const std::string name = options.name + " (candidate)";
+  FT_TRY_STATUS(runtime.add(name, file));
+  Status status = runtime.pin(name);
+  if (status.ok()) status = runtime.unpin(name);
+  FT_TRY_STATUS(runtime.remove(name));
+  return status;
+}
+
 // The file is whole before the runtime learns of it, and never written again.
 Status BackgroundTraining::Impl::publish() {
-  const std::string file =
-      fs::path(options.folder) /
-      fmt::format("{}-v{}.safetensors", options.name, version + 1);
-  FT_TRY_STATUS(training.save_adapter(file));
-  ++version;
+  const std::string file = file_of(version + 1);
+  FT_TRY_STATUS(write_version(file));
   FT_TRY_STATUS(caller.run([&]() -> Status {
+    FT_TRY_STATUS(try_out(file));
     FT_TRY_STATUS(runtime.add(options.name, file));
     if (!options.activate && runtime.active() != options.name)
       return ft::ok_status();

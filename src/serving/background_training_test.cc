@@ -9,6 +9,9 @@
 #include <set>
 #include <thread>
 
+#include "adapters/signing_key.h"
+#include "adapters/trust/load_checks.h"
+#include "base/file.h"
 #include "base/random.h"
 #include "serving/idle_thread.h"
 #include "serving/sample_book.h"
@@ -154,6 +157,47 @@ TEST(BackgroundTraining, GoesOnFromItsCheckpointAndCountsVersionsOn) {
   f.options.training.learning_rate = 0.5;
   const auto other = BackgroundTraining::start(f.runtime, kBase, f.options);
   EXPECT_EQ(other.status().code(), Code::kInvalidInput);
+}
+
+TEST(BackgroundTraining, SignedVersionsPassAPolicyThatAsksForIt) {
+  Fixture f("signed");
+  const std::string key = f.folder + "/key", policy = f.folder + "/trust.toml";
+  const auto made = create_signing_key(key);
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  const auto text = with_trusted_key("", policy, "me", made.value());
+  ASSERT_TRUE(text.ok()) << text.status().message();
+  ASSERT_TRUE(write_file_atomically(policy, text.value()).ok());
+  f.runtime = Runtime::open(kBase, {.policy = policy}).value();
+  f.options.least_gain = -1;
+  f.options.activate = true;
+  {
+    BackgroundTraining unsigned_ones = f.start();
+    f.teach(unsigned_ones, 24);
+    unsigned_ones.wait();
+    const BackgroundProgress p = unsigned_ones.progress();
+    EXPECT_EQ(p.state, State::kFailed);
+    EXPECT_NE(p.message.find("refused by the signature check"),
+              std::string::npos)
+        << p.message;
+    EXPECT_EQ(f.runtime.active(), "");
+    EXPECT_TRUE(f.runtime.names().empty());
+  }
+  f.options.signing_key = key;
+  BackgroundTraining training = f.start();
+  f.teach(training, 24);
+  training.wait();
+  EXPECT_EQ(training.progress().state, State::kFinished)
+      << training.progress().message;
+  EXPECT_EQ(training.progress().versions, 3);
+  EXPECT_EQ(f.runtime.active(), "mine");
+  const auto last = MappedFile::open(training.progress().file);
+  ASSERT_TRUE(last.ok());
+  const auto adapter = load_checked(
+      last->bytes(), rules_of_policy(policy).value(), "the last version");
+  ASSERT_TRUE(adapter.ok()) << adapter.status().message();
+  EXPECT_EQ(adapter->get("version"), "4");  // 1 was unsigned
+  EXPECT_EQ(adapter->get("name"), "mine");
+  EXPECT_EQ(adapter->get("parent_sha256").size(), 64u);
 }
 
 // What an inference sees while versions are published under it: each answer is

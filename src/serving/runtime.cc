@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "adapters/trust/load_checks.h"
 #include "serving/adapter_cache.h"
 #include "serving/adapter_loader.h"
 #include "serving/batch_answers.h"
@@ -60,6 +61,8 @@ Runtime::~Runtime() = default;
 Result<Runtime> Runtime::open(const std::string& model_path,
                               const RuntimeOptions& options) {
   auto impl = std::make_unique<Impl>(model_path, options);
+  FT_TRY(ft::LoadRules rules, ft::rules_of_policy(options.policy));
+  impl->loader.set_rules(std::move(rules));
   FT_TRY(impl->base_alone, impl->base.alone());
   impl->active = impl->base_alone;
   return Runtime(std::move(impl));

@@ -163,8 +163,9 @@ Result<LoadedAdapter> open_adapter(const AdapterChoice& choice) {
 }
 
 Result<LoadedAdapter> read_adapter(std::span<const std::byte> file,
-                                   const std::string& origin, double weight) {
-  FT_TRY(Adapter adapter, decode_adapter(file, origin));
+                                   const std::string& origin,
+                                   const LoadRules& rules, double weight) {
+  FT_TRY(Adapter adapter, load_checked(file, rules, origin));
   return with_settings(std::move(adapter), weight);
 }
 

@@ -44,9 +44,10 @@ struct AdaptedModel {
 Result<LoadedAdapter> open_adapter(const AdapterChoice& choice);
 
 // The same of a fieldtune file's bytes, with no sha256; `origin` names them in
-// errors.
+// errors. The bytes must not change meanwhile.
 Result<LoadedAdapter> read_adapter(std::span<const std::byte> file,
                                    const std::string& origin,
+                                   const LoadRules& rules = {},
                                    double weight = 1);
 
 // An adapter that was trained on top of others means nothing without them:

@@ -227,6 +227,13 @@ std::string_view name_of(LoadCheck check) {
   return kChecks[index_of(check)].name;
 }
 
+Result<LoadRules> rules_of_policy(const std::string& path) {
+  LoadRules rules;
+  if (path.empty()) return rules;
+  FT_TRY(rules.policy, load_policy(path));
+  return rules;
+}
+
 Result<Adapter> load_checked(std::span<const std::byte> file,
                              const LoadRules& rules,
                              const std::string& origin) {

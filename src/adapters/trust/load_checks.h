@@ -66,6 +66,9 @@ struct LoadRules {
   bool foreign = false;
 };
 
+// Those of a policy file alone; none where the path is empty.
+Result<LoadRules> rules_of_policy(const std::string& path);
+
 // The adapter, if all ten checks pass. The first that fails is the error: one
 // sentence "ORIGIN: refused by the NAME check: ...".
 Result<Adapter> load_checked(std::span<const std::byte> file,
