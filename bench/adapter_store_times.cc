@@ -25,7 +25,7 @@ struct Times {
   template <class F>
   ft::Status add(F call) {
     const auto start = Clock::now();
-    const ft::Status status = call();
+    ft::Status status = call();
     us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start)
                      .count());
     return status;

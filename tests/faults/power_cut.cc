@@ -51,7 +51,7 @@ Result<std::vector<Entry>> read_record(const std::string& path) {
     std::memcpy(&head, text.data() + at, sizeof(head));
     at += sizeof(head);
     const auto take = [&](size_t size) {
-      const std::string part = text.substr(at, size);
+      std::string part = text.substr(at, size);
       at += size;
       return part;
     };

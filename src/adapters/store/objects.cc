@@ -23,7 +23,7 @@ constexpr size_t kDigest = 64, kRandomEnding = 7;  // ".XXXXXX" of AtomicFile
 // The digest that a file is named by; empty where it is not ours. A temporary
 // one is of an interrupted write().
 std::string digest_of(const std::string& file, bool& is_temporary) {
-  const std::string digest = file.substr(0, kDigest);
+  std::string digest = file.substr(0, kDigest);
   const size_t whole = kDigest + kEnding.size();
   is_temporary = file.size() == whole + kRandomEnding;
   if (!is_sha256(digest) || (file.size() != whole && !is_temporary) ||
