@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -225,9 +226,15 @@ TEST_F(DeltaFileTest, DeviceImagesWithValuesOfSeveralWidths) {
     before.insert(before.end(), a, a + sizeof(from));
     after.insert(after.end(), b, b + sizeof(to));
   };
+  const auto to_int16 = [](double v) {
+    return static_cast<int16_t>(std::clamp(v, -32767.0, 32767.0));
+  };
+  const auto to_int8 = [](double v) {
+    return static_cast<int8_t>(std::clamp(v, -127.0, 127.0));
+  };
   for (int i = 0; i < 1000; ++i) {
     const double v = 9000 * normal(random), d = 40 * normal(random);
-    add(static_cast<int16_t>(v), static_cast<int16_t>(v + d));
+    add(to_int16(v), to_int16(v + d));
   }
   for (int i = 0; i < 500; ++i) {
     const double v = normal(random), d = 0.01 * normal(random);
@@ -235,7 +242,7 @@ TEST_F(DeltaFileTest, DeviceImagesWithValuesOfSeveralWidths) {
   }
   for (int i = 0; i < 1001; ++i) {
     const double v = 40 * normal(random), d = 3 * normal(random);
-    add(static_cast<int8_t>(v), static_cast<int8_t>(v + d));
+    add(to_int8(v), to_int8(v + d));
   }
   const AdapterPair pair{image_of(before, 1), image_of(after, 2)};
   const Bytes delta = made(pair);
