@@ -19,7 +19,7 @@ from session import ROOT, WORK, cli, save
 
 BENCH = ROOT / "build" / "release" / "background_bench"
 MODELS = {"KWS": KWS, "ResNet-8": RESNET}
-SECONDS, SECONDS_QUICK = 40, 5
+SECONDS, SECONDS_QUICK = 20, 5
 
 
 def main():
