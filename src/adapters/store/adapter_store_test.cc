@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "adapters/store/database.h"
+#include "adapters/store/store_folder.h"
 #include "adapters/store/test_adapters.h"
 #include "adapters/trust/policy.h"
 #include "adapters/trust/signature.h"
@@ -22,16 +24,8 @@ namespace fs = std::filesystem;
 using ft::store::base_digest;
 using ft::store::test_adapter;
 
-class Store : public testing::Test {
+class Store : public ft::store::StoreFolder {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "ft_store_" + std::to_string(getpid()) +
-              testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(folder_);
-    ASSERT_TRUE(AdapterStore::init(folder_).ok());
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   AdapterStore open(const StoreOpen& options = {}) {
     return AdapterStore::open(folder_, options).value();
   }
@@ -54,8 +48,6 @@ class Store : public testing::Test {
     return folder_ + "/objects/" + row.sha256.substr(0, 2) + "/" + row.sha256 +
            ".safetensors";
   }
-
-  std::string folder_;
 };
 
 void expect_says(const Status& status, Code code, const std::string& words) {
@@ -327,10 +319,13 @@ TEST_F(Store, DoesNotGoByTheClock) {
   AdapterStore store = open();
   add(store, "me", 1);
   EXPECT_EQ(store.info().value().clock_behind_seconds, 0);
-  const std::string sql =
-      "sqlite3 '" + folder_ +
-      "/index.sqlite' 'UPDATE store SET highest_time = highest_time + 5000'";
-  if (std::system(sql.c_str()) != 0) GTEST_SKIP() << "no sqlite3 command";
+  auto index = ft::store::Database::open(
+      folder_ + "/index.sqlite", ft::store::Database::Mode::kWrite, 1000, "");
+  ASSERT_TRUE(index.ok()) << index.status().message();
+  ASSERT_TRUE(
+      index->execute("UPDATE store SET highest_time = highest_time + 5000")
+          .ok());
+  ASSERT_TRUE(index->close().ok());
   EXPECT_NEAR(static_cast<double>(store.info().value().clock_behind_seconds),
               5000, 60);
   EXPECT_GT(add(store, "me", 2).added, store.find("me", 1).value().added);

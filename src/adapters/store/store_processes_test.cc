@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "adapters/store/store_folder.h"
 #include "adapters/store/test_adapters.h"
 #include "fieldtune/adapter_store.h"
 
@@ -20,15 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 using ft::store::test_adapter;
 
-class Processes : public testing::Test {
+class Processes : public ft::store::StoreFolder {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "ft_store_" + std::to_string(getpid()) +
-              testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(folder_);
-    ASSERT_TRUE(AdapterStore::init(folder_).ok());
-  }
-  void TearDown() override { fs::remove_all(folder_); }
   AdapterStore open(const StoreOpen& options = {}) {
     return AdapterStore::open(folder_, options).value();
   }
@@ -36,8 +30,6 @@ class Processes : public testing::Test {
                     uint64_t number) {
     return store.add(test_adapter(number), "test", {.name = name}).status();
   }
-
-  std::string folder_;
 };
 
 // `body` says whether it went well.
