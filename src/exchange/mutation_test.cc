@@ -8,28 +8,12 @@
 #include "exchange/any_adapter.h"
 #include "exchange/peft.h"
 #include "exchange/sample_folders.h"
+#include "tests/draws.h"
 
 namespace ft {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-uint64_t seed() {
-  const char* text = std::getenv("FT_SEED");
-  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-}
-
-class Draws {
- public:
-  explicit Draws(uint64_t stream) : random_(seed(), stream) {}
-  size_t below(size_t n) {
-    return random_.below(counter_++, static_cast<uint32_t>(n));
-  }
-
- private:
-  Random random_;
-  uint64_t counter_ = 0;
-};
 
 // One value of the configuration, at any depth, becomes a hostile one.
 void replace_value(Json& config, Draws& draw) {

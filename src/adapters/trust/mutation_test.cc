@@ -11,29 +11,12 @@
 #include "adapters/trust/signed_example.h"
 #include "base/random.h"
 #include "formats/safetensors/safetensors.h"
+#include "tests/draws.h"
 
 namespace ft {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-uint64_t seed() {
-  const char* text = std::getenv("FT_SEED");
-  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-}
-
-class Draws {
- public:
-  explicit Draws(uint64_t stream) : random_(seed(), stream) {}
-  size_t below(size_t n) {
-    return random_.below(counter_++, static_cast<uint32_t>(n));
-  }
-  std::byte byte() { return static_cast<std::byte>(below(256)); }
-
- private:
-  Random random_;
-  uint64_t counter_ = 0;
-};
 
 void flip_bits(Bytes& file, Draws& draw) {
   for (size_t n = 1 + draw.below(4); n > 0; --n)
@@ -180,7 +163,7 @@ std::vector<Bytes> originals() {
 }
 
 TEST(MutatedAdapters, NoneLoadsUnderAPolicyThatRequiresSignatures) {
-  std::printf("FT_SEED=%llu\n", static_cast<unsigned long long>(seed()));
+  std::printf("FT_SEED=%llu\n", static_cast<unsigned long long>(test_seed()));
   constexpr uint64_t kCount = 10'000;
   const std::vector<Bytes> files = originals();
   const LoadRules rules{.policy = example_policy()};

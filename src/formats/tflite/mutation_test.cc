@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "formats/tflite/import.h"
 #include "formats/tflite/test_model.h"
+#include "tests/draws.h"
 
 namespace {
 
@@ -51,25 +52,6 @@ namespace ft {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-uint64_t seed() {
-  const char* text = std::getenv("FT_SEED");
-  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-}
-
-// Draws that are easy to replay: the n-th of a mutation is f(seed, n).
-class Draws {
- public:
-  Draws(uint64_t seed, uint64_t stream) : random_(seed, stream) {}
-  uint32_t below(size_t n) {
-    return random_.below(counter_++, static_cast<uint32_t>(n));
-  }
-  std::byte byte() { return static_cast<std::byte>(below(256)); }
-
- private:
-  Random random_;
-  uint64_t counter_ = 0;
-};
 
 // Weights are most of a model and any bytes will do there; half of all edits
 // therefore aim at the tables, near the file's ends.
@@ -162,14 +144,14 @@ constexpr size_t kAllowed = 64 << 10;
 
 TEST(Mutations, NeverCrashAndStayWithinMemory) {
   const Corpus corpus = read_corpus();
-  const uint64_t s = seed();
+  const uint64_t s = test_seed();
   fmt::print("FT_SEED={}\n", s);
   constexpr int kMutations = 10000;
   int imported = 0;
   for (int i = 0; i < kMutations; ++i) {
     const auto& [name, original] =
         corpus.files[static_cast<size_t>(i) % corpus.files.size()];
-    Draws draw(s, static_cast<uint64_t>(i));
+    Draws draw(static_cast<uint64_t>(i));
     Bytes file = original;
     for (uint32_t k = 0, n = 1 + draw.below(3); k < n && !file.empty(); ++k)
       mutate(file, draw);
