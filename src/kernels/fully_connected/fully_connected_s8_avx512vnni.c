@@ -167,7 +167,8 @@ void ft_fully_connected_grouped_s8_avx512vnni(const void* params,
   memset(&g, 0, sizeof(g));
   g.n = p->n;
   g.run4 = row_bytes / 4;
-  for (i = 0; i < FT_S8_BLOCK; ++i) g.at[i] = i * row_bytes;
+  /* A tile reads whole: rows that are not there are the first one again. */
+  for (i = 0; i < FT_S8_BLOCK; ++i) g.at[i] = i < p->rows ? i * row_bytes : 0;
   g.x = rows;
   g.w = (const int8_t*)args->aux[3];
   g.channels = (const ft_s8_channels*)args->aux[4];
