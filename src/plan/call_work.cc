@@ -106,9 +106,13 @@ std::string_view variant_of(const NodeView& node) {
     return node.has(3) ? ":window+side" : ":window";
   if (!node.op->macs || node.outputs.empty() || !node.has(0)) return "";
   const auto elements = static_cast<double>(node.out(0).shape.num_elements());
+  const auto macs = static_cast<double>(node.op->macs(node));
+  // One product an element: loads and stores are what it costs.
+  if (macs == elements && node.op->cost_class == CostClass::kMatrix)
+    return ":outer";
   // An adapter's products are no whole number of runs.
-  const double taps = static_cast<double>(node.op->macs(node)) /
-                      last_dimension(node.shape(0)) / std::max(elements, 1.0);
+  const double taps =
+      macs / last_dimension(node.shape(0)) / std::max(elements, 1.0);
   if (taps < 1) return "";
   const bool whole = std::abs(taps - std::round(taps)) < 1e-9;
   if (taps < 2) return whole ? ":point" : ":point+side";

@@ -30,8 +30,9 @@ struct CallWork {
 CallWork work_of(const NodeView& node);
 
 // How a row works on such a call, where that shows in its node: a product of
-// points or of windows, with an adapter beside it or without. "" or ":point",
-// ":window+side" and the like, behind the row's symbol.
+// points or of windows, with an adapter beside it or without, or an outer
+// product of two vectors (a weight's gradient at batch 1). "" or ":point",
+// ":window+side", ":outer" and the like, behind the row's symbol.
 std::string_view variant_of(const NodeView& node);
 
 }  // namespace ft

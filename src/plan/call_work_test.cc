@@ -97,5 +97,20 @@ TEST(CallWork, CountsThemInGradientsToo) {
   }
 }
 
+// A weight's gradient at batch 1 sums nothing.
+TEST(CallWork, TellsOuterProductsFromSums) {
+  Graph graph;
+  const ValueId one = graph.add_input("one", f32({1, 6}));
+  const ValueId dy = graph.add_input("dy", f32({1, 9}));
+  const ValueId w = graph.add_input("w", f32({9, 6}));
+  const auto of = [](int64_t trans_a) {
+    return Attrs{{"trans_a", trans_a}, {"trans_b", int64_t{0}}};
+  };
+  ASSERT_TRUE(append(graph, ops::kMatmul, {dy, one}, of(1)).ok());
+  ASSERT_TRUE(append(graph, ops::kMatmul, {dy, w}, of(0)).ok());
+  EXPECT_EQ(variant_of(view_of(graph, graph.node(0))), ":outer");
+  EXPECT_NE(variant_of(view_of(graph, graph.node(1))), ":outer");
+}
+
 }  // namespace
 }  // namespace ft
