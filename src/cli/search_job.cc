@@ -245,6 +245,12 @@ class Job {
                           json);
     json["candidates"] = result.candidates;
     json["priced"] = result.priced;
+    json["impossible"] = result.impossible.plans;
+    if (result.impossible.plans > 0)
+      warn(fmt::format(
+          "{} of {} plans are not possible here, the first of "
+          "them: {}",
+          result.impossible.plans, result.candidates, result.impossible.first));
     json["trained"] = result.trained.size();
     json["front"] = Json::array();
     for (const size_t i : result.front)

@@ -51,11 +51,12 @@ Status CandidatePricer::price_rest() {
 
 Result<bool> CandidatePricer::price(const Candidate& c, size_t group) {
   if (!keep_going_(c.plan, seen_++, total_)) return io_error("interrupted");
+  FT_TRY_STATUS(model_.base(c.plan.precision).status());  // a file's fault
   const auto costs = costs_of(c.plan, model_, target_, limits_);
   if (!costs.ok()) {
-    const Code code = costs.status().code();  // of files, or of the target
-    if (code != Code::kUsage && code != Code::kDoesNotFit)
-      return costs.status();
+    const Code code = costs.status().code();
+    if (code == Code::kInternal || code == Code::kIo) return costs.status();
+    if (code != Code::kDoesNotFit) impossible_.add(c.plan, costs.status());
     last_refusal_ = costs.status();
     return false;
   }
@@ -66,6 +67,10 @@ Result<bool> CandidatePricer::price(const Candidate& c, size_t group) {
   }
   fitting_.push_back({c.plan, group, c.set, *costs});
   return true;
+}
+
+void Impossible::add(const TrainingPlan& plan, const Status& why) {
+  if (plans++ == 0) first = plan.describe() + ": " + why.message();
 }
 
 void CandidatePricer::keep_smallest(const PlanCosts& costs,

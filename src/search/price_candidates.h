@@ -19,6 +19,15 @@ struct FittingPlan {
   PlanCosts costs;
 };
 
+// Candidates that no budget would help, such as those with an op that the
+// target has no row for.
+struct Impossible {
+  size_t plans = 0;
+  std::string first;  // which and why
+
+  void add(const TrainingPlan& plan, const Status& why);
+};
+
 class CandidatePricer {
  public:
   // Told the candidate that is priced next, and how many were; false: stop.
@@ -39,6 +48,7 @@ class CandidatePricer {
   const std::vector<FittingPlan>& fitting() const { return fitting_; }
   size_t candidates() const { return static_cast<size_t>(total_); }
   size_t priced() const { return priced_; }
+  const Impossible& impossible() const { return impossible_; }
 
   // kDoesNotFit: the least of each limit that any candidate needs, with
   // everything computed twice, and which one that is.
@@ -63,6 +73,7 @@ class CandidatePricer {
   std::vector<FittingPlan> fitting_;
   int64_t total_ = 0, seen_ = 0;
   size_t priced_ = 0;
+  Impossible impossible_;
   Smallest smallest_[4];  // RAM, flash, time, energy
   Status last_refusal_ = does_not_fit("there are no plans to look at");
 };

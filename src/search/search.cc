@@ -46,6 +46,7 @@ class Search {
     if (take_all_) FT_TRY_STATUS(pricer.price_rest());
     result_.candidates = pricer.candidates();
     result_.priced = pricer.priced();
+    result_.impossible = pricer.impossible();
     fitting_ = pricer.fitting();
     choose_finalists();
     FT_TRY_STATUS(train());

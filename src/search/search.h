@@ -48,6 +48,7 @@ struct SearchedPlan {
 struct SearchResult {
   Sensitivity sensitivity;
   size_t candidates = 0, priced = 0;
+  Impossible impossible;
   std::vector<SearchedPlan> trained;  // all that were, best first: see ranked()
   std::vector<size_t> front;          // of those of the last round, by RAM
   size_t knee = 0;                    // index into `trained`

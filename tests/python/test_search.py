@@ -2,6 +2,7 @@
 trying every plan in full finds.
 """
 
+import json
 import tomllib
 
 import numpy as np
@@ -217,3 +218,28 @@ def test_plans_of_other_models_and_other_options(job, tmp_path):
     done = run("train", model, "--plan", tmp_path / "bad.toml", *data,
                "--out", tmp_path / "a.safetensors")  # fmt: skip
     assert done.returncode == 3 and "bad.toml:2" in done.stderr
+
+
+def test_methods_without_a_row_or_cost_are_left_out(job, tmp_path):
+    """A board of no known family that states costs of SGD's rows only: plans with
+    AdamW cannot be priced, which the search says, and the others go on."""
+    rows = [line.split() for line in
+            (ROOT / "targets" / "kernel_costs.txt").read_text().splitlines()
+            if line.startswith("cortex-m4 ")]  # fmt: skip
+    costs = "".join(f'"{row[1]}" = [{", ".join(row[4:])}]\n' for row in rows
+                    if "adamw" not in row[1] and not row[1].startswith("update"))  # fmt: skip
+    costs += f'"ft_outer_sgd_update_f32_armdsp" = [50{", 0" * 7}]\n'
+    text = (ROOT / "targets" / "cortex-m4.toml").read_text()
+    board = tmp_path / "board.toml"
+    board.write_text(text.replace('name = "cortex-m4"', 'name = "board"')
+                     + "\n[costs.kernels]\n" + costs)  # fmt: skip
+    folder, model, data = job
+    done = run("plan", model, *data, "--search", "--epochs", 2, "--methods", "lora",
+               "--precisions", "f32", "--optimizers", "sgd,adamw", "--target", board,
+               "--finalists", 2, "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    print(done.stderr.strip().splitlines()[-1])
+    found = json.loads(done.stdout)
+    assert found["optimizer"] == "sgd" and found["impossible"] > 0
+    assert "plans are not possible here" in done.stderr
+    assert "no cost of ft_adamw_update_f32_c99" in done.stderr
