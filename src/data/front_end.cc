@@ -6,151 +6,61 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <limits>
-#include <set>
 
 #include "base/file.h"
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml_table.h"
 
 namespace ft {
 namespace {
 
-// Takes known keys out of a TOML table; the first wrong one becomes the error.
-class TomlReader {
- public:
-  TomlReader(const toml::table& table, std::string_view where)
-      : table_(table), where_(where) {}
-
-  void read(std::string_view key, int32_t& out) {
-    take(key, "a whole number", [&](const toml::node& node) {
-      const auto value = node.value_exact<int64_t>();
-      constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
-      if (!value || *value < -kMax || *value > kMax) return false;
-      out = static_cast<int32_t>(*value);
-      return true;
-    });
-  }
-  void read(std::string_view key, float& out) {
-    take(key, "a number",
-         [&](const toml::node& node) { return number(node, out); });
-  }
-  void read(std::string_view key, bool& out) {
-    take(key, "true or false", [&](const toml::node& node) {
-      const auto value = node.value_exact<bool>();
-      if (value) out = *value;
-      return value.has_value();
-    });
-  }
-  void read(std::string_view key, std::string& out) {
-    take(key, "text", [&](const toml::node& node) { return text(node, out); });
-  }
-  void read(std::string_view key, std::vector<std::string>& out) {
-    take(key, "a list of texts",
-         [&](const toml::node& node) { return list(node, out, text); });
-  }
-  void read(std::string_view key, std::vector<float>& out) {
-    take(key, "a list of numbers",
-         [&](const toml::node& node) { return list(node, out, number); });
-  }
-
-  // Error at the line of `key`, or of the file if it has no such key.
-  void fail(std::string_view key, std::string_view why) {
-    if (!status_.ok()) return;
-    const toml::node* node = table_.get(key);
-    const auto line = node == nullptr ? 1 : node->source().begin.line;
-    status_ = invalid_input(fmt::format("{}:{}: {}", where_, line, why));
-  }
-
-  // Unknown keys are errors too: a misspelt setting must not be ignored.
-  Status finish() {
-    for (const auto& [key, node] : table_)
-      if (!known_.contains(key.str()))
-        fail(key.str(), fmt::format("unknown key '{}'", key.str()));
-    return status_;
-  }
-
- private:
-  template <class Fn>
-  void take(std::string_view key, std::string_view expected, const Fn& fn) {
-    known_.emplace(key);
-    const toml::node* node = table_.get(key);
-    if (node != nullptr && !fn(*node))
-      fail(key, fmt::format("'{}' must be {}", key, expected));
-  }
-  static bool number(const toml::node& node, float& out) {
-    if (!node.is_number()) return false;
-    out = static_cast<float>(node.value<double>().value_or(0.0));
-    return std::isfinite(out);
-  }
-  static bool text(const toml::node& node, std::string& out) {
-    const auto value = node.value_exact<std::string>();
-    if (value) out = *value;
-    return value.has_value();
-  }
-  template <class T, class Fn>
-  static bool list(const toml::node& node, std::vector<T>& out, const Fn& fn) {
-    const toml::array* array = node.as_array();
-    if (array == nullptr) return false;
-    for (const toml::node& item : *array)
-      if (!fn(item, out.emplace_back())) return false;
-    return true;
-  }
-
-  const toml::table& table_;
-  std::string_view where_;
-  std::set<std::string, std::less<>> known_;
-  Status status_;
-};
-
-void read_normalize(TomlReader& reader, int32_t& normalize) {
+void read_normalize(TomlTable& table, int32_t& normalize) {
   std::string text = normalize == FT_AUDIO_DIVIDE_BY_MAX ? "max" : "none";
-  reader.read("normalize", text);
+  table.read("normalize", text);
   if (text != "max" && text != "none")
-    reader.fail("normalize", "'normalize' must be \"max\" or \"none\"");
+    table.refuse("normalize", "'normalize' must be \"max\" or \"none\"");
   normalize = text == "max" ? FT_AUDIO_DIVIDE_BY_MAX : FT_AUDIO_AS_IS;
 }
 
-void read_mfcc(TomlReader& reader, ft_mfcc_config& c) {
-  reader.read("sample_rate", c.sample_rate);
-  reader.read("clip_samples", c.clip_samples);
-  reader.read("frame_samples", c.frame_samples);
-  reader.read("hop_samples", c.hop_samples);
-  reader.read("fft_size", c.fft_size);
-  reader.read("mel_bins", c.mel_bins);
-  reader.read("mel_low_hz", c.mel_low_hz);
-  reader.read("mel_high_hz", c.mel_high_hz);
-  reader.read("coefficients", c.coefficients);
-  reader.read("log_floor", c.log_floor);
-  read_normalize(reader, c.normalize);
+void read_mfcc(TomlTable& table, ft_mfcc_config& c) {
+  table.read("sample_rate", c.sample_rate);
+  table.read("clip_samples", c.clip_samples);
+  table.read("frame_samples", c.frame_samples);
+  table.read("hop_samples", c.hop_samples);
+  table.read("fft_size", c.fft_size);
+  table.read("mel_bins", c.mel_bins);
+  table.read("mel_low_hz", c.mel_low_hz);
+  table.read("mel_high_hz", c.mel_high_hz);
+  table.read("coefficients", c.coefficients);
+  table.read("log_floor", c.log_floor);
+  read_normalize(table, c.normalize);
   // The sentences of ft_mfcc_check start with the key.
   if (const char* why = ft_mfcc_check(&c)) {
     const std::string_view sentence = why;
-    reader.fail(sentence.substr(0, sentence.find(' ')), sentence);
+    table.refuse(sentence.substr(0, sentence.find(' ')), sentence);
   }
 }
 
-void read_audio_clip(TomlReader& reader, ft_mfcc_config& c) {
-  reader.read("sample_rate", c.sample_rate);
-  reader.read("clip_samples", c.clip_samples);
-  read_normalize(reader, c.normalize);
+void read_audio_clip(TomlTable& table, ft_mfcc_config& c) {
+  table.read("sample_rate", c.sample_rate);
+  table.read("clip_samples", c.clip_samples);
+  read_normalize(table, c.normalize);
   if (c.sample_rate < 1 || c.sample_rate > 1'000'000)
-    reader.fail("sample_rate", "sample_rate must be 1 to 1000000 Hz");
+    table.refuse("sample_rate", "sample_rate must be 1 to 1000000 Hz");
   if (c.clip_samples < 1 || c.clip_samples > 1 << 26)
-    reader.fail("clip_samples", "clip_samples must be 1 to 67108864");
+    table.refuse("clip_samples", "clip_samples must be 1 to 67108864");
 }
 
-void read_windows(TomlReader& reader, WindowConfig& c) {
-  reader.read("history", c.history);
-  reader.read("horizon", c.horizon);
-  reader.read("stride", c.stride);
-  reader.read("columns", c.columns);
-  reader.read("targets", c.targets);
-  reader.read("standardize", c.standardize);
-  reader.read("mean", c.mean);
-  reader.read("sd", c.sd);
+void read_windows(TomlTable& table, WindowConfig& c) {
+  table.read("history", c.history);
+  table.read("horizon", c.horizon);
+  table.read("stride", c.stride);
+  table.read("columns", c.columns);
+  table.read("targets", c.targets);
+  table.read("standardize", c.standardize);
+  table.read("mean", c.mean);
+  table.read("sd", c.sd);
   const std::string why = window_config_error(c);
-  if (!why.empty()) reader.fail(why.substr(0, why.find(' ')), why);
+  if (!why.empty()) table.refuse(why.substr(0, why.find(' ')), why);
 }
 
 // A TOML basic string; column names may hold anything.
@@ -231,32 +141,29 @@ Result<FrontEnd> load_front_end(const std::string& preset_or_path) {
 
 Result<FrontEnd> front_end_from_toml(std::string_view text,
                                      std::string_view where) {
-  const toml::parse_result parsed = toml::parse(text, where);
-  if (!parsed)
-    return invalid_input(fmt::format("{}:{}: {}", where,
-                                     parsed.error().source().begin.line,
-                                     parsed.error().description()));
-  TomlReader reader(parsed.table(), where);
+  FT_TRY(const TomlFile file, TomlFile::parse(text, where));
+  TomlTable table = file.root();
   FrontEnd out;
   std::string kind;
-  reader.read("kind", kind);
+  table.read("kind", kind);
   if (kind == "mfcc") {
     out.kind = FrontEnd::Kind::kMfcc;
-    read_mfcc(reader, out.mfcc);
+    read_mfcc(table, out.mfcc);
   } else if (kind == "audio") {
     out.kind = FrontEnd::Kind::kAudio;
-    read_audio_clip(reader, out.mfcc);
+    read_audio_clip(table, out.mfcc);
   } else if (kind == "array") {
-    reader.read("scale", out.scale);
-    reader.read("offset", out.offset);
+    table.read("scale", out.scale);
+    table.read("offset", out.offset);
   } else if (kind == "windows") {
     out.kind = FrontEnd::Kind::kWindows;
-    read_windows(reader, out.windows);
+    read_windows(table, out.windows);
   } else {
-    reader.fail("kind",
-                "'kind' must be \"mfcc\", \"audio\", \"array\" or \"windows\"");
+    table.refuse(
+        "kind", "'kind' must be \"mfcc\", \"audio\", \"array\" or \"windows\"");
   }
-  FT_TRY_STATUS(reader.finish());
+  table.done();
+  FT_TRY_STATUS(file.status());
   return out;
 }
 

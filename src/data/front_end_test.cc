@@ -80,7 +80,7 @@ TEST(FrontEnd, ErrorsNameFileAndLine) {
          "kind = 'mfcc'\nmel_low_hz = '20'");
   expect("f.toml:2: 'hop_samples' must be a whole number",
          "kind = 'mfcc'\nhop_samples = 1.5");
-  expect("must be a whole number",
+  expect("must be at most 2147483647",
          "kind = 'mfcc'\nclip_samples = 99999999999999");
   expect("f.toml:2: 'normalize' must be", "kind = 'mfcc'\nnormalize = 'l2'");
   expect("f.toml:2: 'scale' must be a number", "kind = 'array'\nscale = nan");

@@ -3,108 +3,48 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <limits>
 #include <sstream>
 
 #include "base/file.h"
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml_table.h"
 
 namespace ft {
 namespace {
 
 constexpr int64_t kFormat = 1;
 
-std::string at(const std::string& source, const toml::source_region& region) {
-  return fmt::format("{}:{}", source, region.begin.line);
+int read_int(TomlTable& table, const char* key, int64_t least) {
+  return static_cast<int>(
+      table.whole(key, least, std::numeric_limits<int>::max()));
 }
 
-// Reads keys of a table and remembers which; the first problem wins.
-class Reader {
- public:
-  Reader(const toml::table& table, const std::string& source)
-      : table_(table), source_(source) {}
-
-  template <class T>
-  void read(const char* key, T& out, const char* what) {
-    known_.insert(key);
-    const toml::node* node = table_.get(key);
-    if (node == nullptr) return fail(table_, fmt::format("no '{}'", key));
-    const auto value = node->value<T>();
-    if (!value) return fail(*node, fmt::format("'{}' must be {}", key, what));
-    out = *value;
-  }
-
-  template <class T>
-  void read_count(const char* key, T& out, int64_t least) {
-    int64_t value = least;
-    read(key, value, "a whole number");
-    if (value < least)
-      return fail(
-          *table_.get(key),
-          fmt::format("'{}' is {}: must be at least {}", key, value, least));
-    out = static_cast<T>(value);
-  }
-
-  void fail(const toml::node& node, const std::string& why) {
-    if (status_.ok())
-      status_ =
-          invalid_input(fmt::format("{}: {}", at(source_, node.source()), why));
-  }
-
-  Status finish() {
-    for (const auto& [key, node] : table_)
-      if (!known_.contains(std::string(key.str())))
-        fail(node, fmt::format("unknown key '{}'", key.str()));
-    return status_;
-  }
-  void know(const char* key) { known_.insert(key); }
-  const Status& status() const { return status_; }
-
- private:
-  const toml::table& table_;
-  const std::string& source_;
-  std::set<std::string> known_;
-  Status status_;
-};
-
-void read_layers(const toml::table& table, const std::string& source,
-                 Reader& reader, std::vector<LayerChoice>& layers) {
-  reader.know("layer");
-  if (table.get("layer") == nullptr) return;
-  const toml::array* array = table.get_as<toml::array>("layer");
-  if (array == nullptr || !array->is_array_of_tables())
-    return reader.fail(*table.get("layer"), "'layer' must be tables [[layer]]");
-  for (const toml::node& node : *array) {
-    Reader one(*node.as_table(), source);
-    LayerChoice layer;
-    one.read("module", layer.module, "a text");
-    one.read_count("r", layer.r, 0);
-    if (const Status status = one.finish(); !status.ok())
-      return reader.fail(
-          node, status.message().substr(status.message().find(' ') + 1));
-    layers.push_back(std::move(layer));
-  }
+LayerChoice read_layer(TomlTable table) {
+  LayerChoice layer;
+  layer.module = table.text("module");
+  layer.r = read_int(table, "r", 0);
+  table.done();
+  return layer;
 }
 
-void read_schedule(const toml::table& table, const std::string& source,
-                   Reader& reader, std::optional<EnergySchedule>& schedule) {
-  reader.know("schedule");
-  const toml::node* node = table.get("schedule");
-  if (node == nullptr) return;
-  if (!node->is_table())
-    return reader.fail(*node, "'schedule' must be a table [schedule]");
-  Reader one(*node->as_table(), source);
+EnergySchedule read_schedule(TomlTable table) {
   EnergySchedule s;
-  one.read("energy_mj_per_day", s.energy_mj_per_day, "a number");
-  one.read("update_mj", s.update_mj, "a number");
-  one.read("epoch_mj", s.epoch_mj, "a number");
-  one.read_count("updates_per_day", s.updates_per_day, 1);
-  one.read_count("days", s.days, 1);
-  if (const Status status = one.finish(); !status.ok())
-    return reader.fail(*node,
-                       status.message().substr(status.message().find(' ') + 1));
-  schedule = s;
+  s.energy_mj_per_day = table.number("energy_mj_per_day");
+  s.update_mj = table.number("update_mj");
+  s.epoch_mj = table.number("epoch_mj");
+  s.updates_per_day = table.whole("updates_per_day", 1);
+  s.days = table.whole("days", 1);
+  table.done();
+  return s;
+}
+
+// Nobody obeys them: one that is no number is left out.
+std::map<std::string, double> read_predicted(const TomlTable& table) {
+  std::map<std::string, double> predicted;
+  for (const auto& [key, node] : table.raw())
+    if (const auto value = node.value<double>())
+      predicted[std::string(key.str())] = *value;
+  return predicted;
 }
 
 toml::table table_of(const EnergySchedule& s) {
@@ -113,16 +53,6 @@ toml::table table_of(const EnergySchedule& s) {
                      {"epoch_mj", s.epoch_mj},
                      {"updates_per_day", s.updates_per_day},
                      {"days", s.days}};
-}
-
-void read_predicted(const toml::table& table, Reader& reader,
-                    std::map<std::string, double>& predicted) {
-  reader.know("predicted");
-  const toml::table* values = table.get_as<toml::table>("predicted");
-  if (values == nullptr) return;
-  for (const auto& [key, node] : *values)
-    if (const auto value = node.value<double>())
-      predicted[std::string(key.str())] = *value;
 }
 
 }  // namespace
@@ -172,35 +102,31 @@ std::string to_toml(const TrainingPlan& plan) {
 
 Result<TrainingPlan> parse_training_plan(const std::string& text,
                                          const std::string& source) {
-  const toml::parse_result parsed = toml::parse(text, source);
-  if (!parsed)
-    return invalid_input(fmt::format("{}: {}",
-                                     at(source, parsed.error().source()),
-                                     parsed.error().description()));
-  const toml::table& table = parsed.table();
-  Reader reader(table, source);
+  FT_TRY(const TomlFile file, TomlFile::parse(text, source));
+  TomlTable root = file.root();
   TrainingPlan plan;
-  int64_t format = 0;
-  std::string precision;
-  reader.read("format", format, "a whole number");
-  if (reader.status().ok() && format != kFormat)
-    reader.fail(
-        *table.get("format"),
-        fmt::format("format {} is not known, only {}", format, kFormat));
-  reader.read("base_sha256", plan.base_sha256, "a text");
-  reader.read("target", plan.target, "a text");
-  reader.read("method", plan.method, "a text");
-  reader.read_count("classes", plan.num_classes, 0);
-  reader.read("precision", precision, "a text");
-  reader.read("optimizer", plan.optimizer, "a text");
-  reader.read("lr", plan.lr, "a number");
-  reader.read_count("epochs", plan.epochs, 1);
-  reader.read_count("accumulate", plan.accumulate, 1);
-  reader.read_count("ram_bytes", plan.ram_bytes, 0);
-  read_layers(table, source, reader, plan.layers);
-  read_schedule(table, source, reader, plan.schedule);
-  read_predicted(table, reader, plan.predicted);
-  FT_TRY_STATUS(reader.finish());
+  if (const int64_t format = root.whole("format"); format != kFormat)
+    root.refuse("format", fmt::format("format {} is not known, only {}", format,
+                                      kFormat));
+  plan.base_sha256 = root.text("base_sha256");
+  plan.target = root.text("target");
+  plan.method = root.text("method");
+  plan.num_classes = read_int(root, "classes", 0);
+  const std::string precision = root.text("precision");
+  plan.optimizer = root.text("optimizer");
+  plan.lr = root.number("lr");
+  plan.epochs = read_int(root, "epochs", 1);
+  plan.accumulate = root.whole("accumulate", 1);
+  plan.ram_bytes = static_cast<size_t>(root.whole("ram_bytes"));
+  if (root.has("layer"))
+    for (const TomlTable& layer : root.tables("layer"))
+      plan.layers.push_back(read_layer(layer));
+  if (root.has("schedule"))
+    plan.schedule = read_schedule(root.table("schedule"));
+  if (root.has("predicted"))
+    plan.predicted = read_predicted(root.table("predicted"));
+  root.done();
+  FT_TRY_STATUS(file.status());
   FT_TRY(plan.precision, parse_precision(precision));
   FT_TRY_STATUS(find_method(plan.method).status());
   FT_TRY_STATUS(check_optimizer(optimizer_settings(plan)));

@@ -63,15 +63,15 @@ TEST(TrainingPlan, RefusesBadFilesWithTheLine) {
   const auto says = [](const std::string& message, const std::string& what) {
     EXPECT_NE(message.find(what), std::string::npos) << message;
   };
-  says(refusal("epochs = 7", "epochs = 0"), "'epochs' is 0");
+  says(refusal("epochs = 7", "epochs = 0"), "'epochs' must be at least 1");
   says(refusal("epochs = 7", "epochs = \"x\""), "p.toml:");
-  says(refusal("epochs = 7", "epoch = 7"), "no 'epochs'");
+  says(refusal("epochs = 7", "epoch = 7"), "unknown key 'epoch'");
   says(refusal("format = 1", "format = 2"), "format 2 is not known");
   says(refusal("'integer'", "'half'"), "no precision 'half'");
   says(refusal("'lora'", "'nonsense'"), "nonsense");
   says(refusal("'sgd'", "'adam'"), "adam");
-  says(refusal("r = 4", "r = -1"), "'r' is -1");
-  says(refusal("r = 4", "rank = 4"), "no 'r'");
+  says(refusal("r = 4", "r = -1"), "'r' must be at least 0");
+  says(refusal("r = 4", "rank = 4"), "unknown key 'rank'");
   says(refusal("lr = ", "lr = = "), "p.toml:");
   says(refusal("classes = 10", "classes = 10\nclassess = 1"),
        "unknown key 'classess'");

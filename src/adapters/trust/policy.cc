@@ -6,13 +6,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <initializer_list>
-#include <optional>
-#include <type_traits>
 
 #include "base/file.h"
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml_table.h"
 
 namespace ft {
 namespace {
@@ -22,136 +18,67 @@ bool is_hex(std::string_view text, size_t digits) {
          text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// A file's text as a policy; every refusal has path and line.
+// A file's text as a policy.
 class PolicyReader {
  public:
-  PolicyReader(const toml::table& root, const std::string& path)
-      : root_(root), path_(path) {}
+  // `path`: files of keys are named from its folder.
+  PolicyReader(const TomlFile& file, const std::string& path)
+      : file_(file), root_(file.root()), path_(path) {}
 
   Result<TrustPolicy> run() {
-    FT_TRY_STATUS(
-        only(root_, {"format", "require_signature", "refuse_downgrade",
-                     "max_bytes", "bases", "min_versions", "key"}));
-    FT_TRY(const auto format, value<int64_t>(root_, "format"));
-    if (format != 1)
-      return refuse(root_.get("format"),
-                    "'format' must be 1: that is what this program reads");
-    FT_TRY(const auto require, value<bool>(root_, "require_signature"));
-    policy_.require_signature = require.value_or(false);
-    FT_TRY(const auto downgrade, value<bool>(root_, "refuse_downgrade"));
-    policy_.refuse_downgrade = downgrade.value_or(false);
-    FT_TRY(const auto most, value<int64_t>(root_, "max_bytes"));
-    if (most.value_or(1) < 1)
-      return refuse(root_.get("max_bytes"), "'max_bytes' must be at least 1");
-    if (most) policy_.max_bytes = static_cast<uint64_t>(*most);
-    FT_TRY_STATUS(read_bases());
-    FT_TRY_STATUS(read_min_versions());
-    FT_TRY_STATUS(read_keys());
+    if (!root_.has("format") || root_.whole("format") != 1)
+      root_.fail("format", "1: that is what this program reads");
+    root_.read("require_signature", policy_.require_signature);
+    root_.read("refuse_downgrade", policy_.refuse_downgrade);
+    if (root_.has("max_bytes"))
+      policy_.max_bytes = static_cast<uint64_t>(root_.whole("max_bytes", 1));
+    if (root_.has("bases")) read_bases();
+    if (root_.has("min_versions")) read_min_versions();
+    if (root_.has("key"))
+      for (const TomlTable& key : root_.tables("key")) read_key(key);
+    root_.done();
+    FT_TRY_STATUS(file_.status());
     return std::move(policy_);
   }
 
  private:
-  Status refuse(const toml::node* node, const std::string& sentence) const {
-    const auto line = node ? node->source().begin.line : 0;
-    return invalid_input(line > 0
-                             ? fmt::format("{}:{}: {}", path_, line, sentence)
-                             : fmt::format("{}: {}", path_, sentence));
+  void read_bases() {
+    policy_.bases = root_.texts("bases");
+    if (policy_.bases.empty())
+      root_.fail("bases",
+                 "a list of SHA-256 with one entry at least; leave it out to "
+                 "take any base");
+    for (size_t i = 0; i < policy_.bases.size(); ++i)
+      if (!is_hex(policy_.bases[i], 64))
+        root_.refuse(*root_.raw()["bases"][i].node(),
+                     "'bases' must hold SHA-256 as 64 lower-case hex digits");
   }
 
-  Status only(const toml::table& table,
-              std::initializer_list<std::string_view> known) const {
-    for (const auto& [key, node] : table)
-      if (std::ranges::find(known, key.str()) == known.end())
-        return refuse(&node, fmt::format("unknown key '{}'; there are: {}",
-                                         key.str(), fmt::join(known, ", ")));
-    return ok_status();
-  }
-
-  // None where the key is absent.
-  template <class T>
-  Result<std::optional<T>> value(const toml::table& table,
-                                 std::string_view key) const {
-    const toml::node* node = table.get(key);
-    if (node == nullptr) return std::optional<T>();
-    const std::optional<T> found = node->value_exact<T>();
-    if (found) return found;
-    const char* wanted = std::is_same_v<T, bool>      ? "true or false"
-                         : std::is_same_v<T, int64_t> ? "a whole number"
-                                                      : "a text";
-    return refuse(node, fmt::format("'{}' must be {}", key, wanted));
-  }
-
-  Status read_bases() {
-    const toml::node* node = root_.get("bases");
-    if (node == nullptr) return ok_status();
-    const toml::array* list = node->as_array();
-    if (list == nullptr || list->empty())
-      return refuse(node,
-                    "'bases' must be a list of SHA-256 with one entry at "
-                    "least; leave it out to take any base");
-    for (const toml::node& item : *list) {
-      const auto hash = item.value_exact<std::string>();
-      if (!hash || !is_hex(*hash, 64))
-        return refuse(&item,
-                      "'bases' must hold SHA-256 as 64 lower-case hex digits");
-      policy_.bases.push_back(*hash);
-    }
-    return ok_status();
-  }
-
-  Status read_min_versions() {
-    const toml::node* node = root_.get("min_versions");
-    if (node == nullptr) return ok_status();
-    const toml::table* table = node->as_table();
-    if (table == nullptr)
-      return refuse(node, "'min_versions' must be a table of names");
-    for (const auto& [name, item] : *table) {
-      const auto version = item.value_exact<int64_t>();
-      if (!version || *version < 1)
-        return refuse(&item, fmt::format("the least version of '{}' must be a "
-                                         "whole number from 1",
-                                         name.str()));
+  void read_min_versions() {
+    TomlTable versions = root_.table("min_versions");
+    for (const auto& [name, item] : versions.raw())
       policy_.min_versions[std::string(name.str())] =
-          static_cast<uint64_t>(*version);
-    }
-    return ok_status();
+          static_cast<uint64_t>(versions.whole(name.str(), 1));
   }
 
-  Status read_keys() {
-    const toml::node* node = root_.get("key");
-    if (node == nullptr) return ok_status();
-    const toml::array* list = node->as_array();
-    if (list == nullptr) return refuse(node, "keys stand in tables [[key]]");
-    for (const toml::node& item : *list) {
-      const toml::table* table = item.as_table();
-      if (table == nullptr)
-        return refuse(&item, "keys stand in tables [[key]]");
-      FT_TRY_STATUS(read_key(*table));
-    }
-    return ok_status();
-  }
-
-  Status read_key(const toml::table& table) {
-    FT_TRY_STATUS(only(table, {"name", "public_key", "revoked"}));
-    FT_TRY(const auto name, value<std::string>(table, "name"));
-    FT_TRY(const auto key, value<std::string>(table, "public_key"));
-    FT_TRY(const auto revoked, value<bool>(table, "revoked"));
-    if (!name || name->empty() || !key)
-      return refuse(&table, "a key needs 'name' and 'public_key'");
-    PolicyKey entry{.name = *name, .revoked = revoked.value_or(false)};
-    FT_TRY(entry.key, public_key(*table.get("public_key"), *key));
+  void read_key(TomlTable table) {
+    PolicyKey entry{.name = table.text("name"), .revoked = false};
+    if (entry.name.empty()) table.fail("name", "at least one letter long");
+    const std::string key = table.text("public_key");
+    if (file_.status().ok()) entry.key = public_key(table, key);
+    table.read("revoked", entry.revoked);
+    table.done();
     if (policy_.find(entry.name) != nullptr)
-      return refuse(&table, fmt::format("there are two keys '{}'", *name));
+      table.refuse(table.raw(),
+                   fmt::format("there are two keys '{}'", entry.name));
     if (const PolicyKey* same = policy_.find(entry.key); same != nullptr)
-      return refuse(&table, fmt::format("keys '{}' and '{}' are the same",
-                                        same->name, *name));
+      table.refuse(table.raw(), fmt::format("keys '{}' and '{}' are the same",
+                                            same->name, entry.name));
     policy_.keys.push_back(std::move(entry));
-    return ok_status();
   }
 
-  Result<PublicKey> public_key(const toml::node& node,
-                               const std::string& text) const {
-    PublicKey key;
+  PublicKey public_key(TomlTable& table, const std::string& text) const {
+    PublicKey key{};
     if (is_hex(text, 64)) {
       sodium_hex2bin(key.data(), key.size(), text.data(), text.size(), nullptr,
                      nullptr, nullptr);
@@ -160,23 +87,18 @@ class PolicyReader {
     const auto path = std::filesystem::path(path_).parent_path() / text;
     const auto loaded = load_public_key(path.string());
     if (loaded.ok()) return *loaded;
-    return refuse(&node, fmt::format("'public_key' is neither 64 lower-case "
-                                     "hex digits nor a file with them: {}",
-                                     loaded.status().message()));
+    table.refuse("public_key",
+                 fmt::format("'public_key' is neither 64 lower-case hex digits "
+                             "nor a file with them: {}",
+                             loaded.status().message()));
+    return key;
   }
 
-  const toml::table& root_;
+  const TomlFile& file_;
+  TomlTable root_;
   const std::string& path_;
   TrustPolicy policy_;
 };
-
-Result<toml::table> parse_toml(std::string_view text, const std::string& path) {
-  toml::parse_result parsed = toml::parse(text, path);
-  if (parsed) return std::move(parsed).table();
-  return invalid_input(fmt::format("{}:{}: {}", path,
-                                   parsed.error().source().begin.line,
-                                   parsed.error().description()));
-}
 
 // TOML and JSON escape what a name may hold alike; no name may hold more.
 Status check_name(const std::string& name) {
@@ -216,8 +138,8 @@ const PolicyKey* TrustPolicy::find(std::string_view name) const {
 
 Result<TrustPolicy> parse_policy(std::string_view text,
                                  const std::string& path) {
-  FT_TRY(const toml::table root, parse_toml(text, path));
-  return PolicyReader(root, path).run();
+  FT_TRY(const TomlFile file, TomlFile::parse(text, path));
+  return PolicyReader(file, path).run();
 }
 
 Result<TrustPolicy> load_policy(const std::string& path) {
@@ -255,9 +177,9 @@ Result<std::string> with_revoked_key(const std::string& text,
   if (key == nullptr)
     return usage_error(fmt::format("'{}' has no key '{}'", path, name));
   if (key->revoked) return text;
-  FT_TRY(const toml::table root, parse_toml(text, path));
+  FT_TRY(const TomlFile file, TomlFile::parse(text, path));
   const auto index = static_cast<size_t>(key - before.keys.data());
-  const toml::table& table = *root["key"].as_array()->get(index)->as_table();
+  const toml::table& table = file.root().tables("key")[index].raw();
   std::string out = text;
   if (const toml::node* flag = table.get("revoked"); flag != nullptr) {
     const size_t at = line_at(text, flag->source().begin.line) +

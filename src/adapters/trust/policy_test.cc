@@ -60,11 +60,14 @@ TEST(Policy, RefusesWhatIsWrongWithItsLine) {
   expect_refused("format = 1\nmax_bytes = 1.5", "a whole number");
   expect_refused("format = 1\nbases = []", "one entry at least");
   expect_refused("format = 1\nbases = [\"ABC\"]", "64 lower-case");
-  expect_refused("format = 1\n[min_versions]\nx = 0", "p.toml:3: the least");
-  expect_refused("format = 1\nmin_versions = 3", "a table of names");
+  expect_refused("format = 1\n[min_versions]\nx = 0",
+                 "p.toml:3: 'min_versions.x' must be at least 1");
+  expect_refused("format = 1\nmin_versions = 3", "a table");
   expect_refused("format = 1\nkey = 3", "[[key]]");
-  expect_refused("format = 1\n[[key]]\nname = \"a\"", "needs 'name' and");
-  expect_refused("format = 1\n" + key_text("", kKeyA), "needs 'name' and");
+  expect_refused("format = 1\n[[key]]\nname = \"a\"",
+                 "p.toml:2: 'public_key' must be text");
+  expect_refused("format = 1\n" + key_text("", kKeyA),
+                 "p.toml:3: 'name' must be at least one letter long");
   expect_refused("format = 1\n" + key_text("a", kKeyA) + "trusted = true",
                  "p.toml:5: unknown key 'trusted'");
   expect_refused("format = 1\n" + key_text("a", kKeyA) + "revoked = 1",
