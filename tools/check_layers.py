@@ -11,12 +11,13 @@ import sys
 
 ORDER = [["base"], ["ir", "kernels"], ["ops"],
          ["autodiff", "methods", "quant", "passes", "formats"],
-         ["plan"], ["exec", "codegen"], ["train"], ["api", "search", "serving"], ["cli"]]
+         ["plan"], ["exec", "codegen"], ["train"], ["api", "search", "serving"],
+         ["service"], ["cli"]]
 # Layers beside the row: what they may see, and who may see them.
 MAY_INCLUDE = {"kernels": {"base"}, "adapters": {"base", "ir", "formats"},
                "exchange": {"base", "ir", "methods", "formats", "adapters"},
                "data": {"base", "kernels"}}
-SEEN_BY = {"adapters": {"train", "api", "serving", "cli"},
+SEEN_BY = {"adapters": {"train", "api", "serving", "service", "cli"},
            "exchange": {"train", "api", "serving", "cli"},
            "data": {"train", "api", "cli"}}
 

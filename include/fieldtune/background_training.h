@@ -53,6 +53,10 @@ struct BackgroundOptions {
   // runtime with a policy may refuse.
   std::string signing_key;
   bool activate = false;  // a published version becomes the active one
+  // Called with each version's file when the runtime has it, by a thread of the
+  // ordinary class; where it fails, training ends. Empty: nothing is.
+  std::function<Status(const std::string& file)> on_published = {};
+  int versions_before = 0;  // the first version is above this
 
   double held_back = 0.2;      // share of the samples; above 0, below 1
   size_t least_held_back = 4;  // samples, before the first step

@@ -30,6 +30,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,6 +52,22 @@ struct RuntimeOptions {
 struct NamedAdapter {
   std::string name;
   double weight = 1;
+};
+
+// An adapter file that its owner has brought into memory.
+struct OpenedAdapter {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner = nullptr;  // of the bytes
+  std::string origin = {};                      // for errors
+  std::string sha256 = {};  // of the bytes, where it is known and unchecked
+};
+using AdapterOpener = std::function<Result<OpenedAdapter>()>;
+
+// What an adapter takes of the budget; pins: how often it was pinned.
+struct AdapterInMemory {
+  std::string name;
+  size_t bytes = 0;
+  int pins = 0;
 };
 
 // One of several requests at once; "" is the base alone.
@@ -87,6 +104,9 @@ class Runtime {
   // A name that exists stands for the new file from now on; runs under way,
   // and the active adapter, keep the old one. Fails with kUsage on "".
   Status add(const std::string& name, const std::string& path);
+  // The same with a file that `open` brings, whenever it is loaded, on any
+  // thread.
+  Status add(const std::string& name, AdapterOpener open);
   // Every <name>.safetensors of the folder; their number.
   Result<size_t> add_folder(const std::string& folder);
   // Every adapter of a store (fieldtune/adapter_store.h) that is not encrypted,
@@ -117,6 +137,10 @@ class Runtime {
   // small, kIo where it cannot be read.
   Status pin(const std::string& name);
   Status unpin(const std::string& name);
+  // Takes it out of memory, pinned or not, as soon as no run uses it; the next
+  // one that asks for it loads it anew.
+  Status unload(const std::string& name);
+  std::vector<AdapterInMemory> in_memory() const;  // by name
   // Loads it in the background; what fails there shows in stats() and at the
   // next use.
   Status prefetch(const std::string& name);

@@ -111,6 +111,18 @@ bool AdapterCache::holds(const std::string& name) const {
   return at != entries_.end() && at->second.adapter != nullptr;
 }
 
+std::vector<fieldtune::AdapterInMemory> AdapterCache::held() const {
+  std::vector<fieldtune::AdapterInMemory> all;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [name, entry] : entries_)
+      if (entry.adapter != nullptr)
+        all.push_back({name, entry.adapter->charge.bytes(), entry.pins});
+  }
+  std::ranges::sort(all, {}, &fieldtune::AdapterInMemory::name);
+  return all;
+}
+
 // Nobody gets an adapter but through the lock that we hold, so one that only
 // the cache has stays so.
 bool AdapterCache::evict_one() {

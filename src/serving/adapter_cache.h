@@ -21,8 +21,10 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
+#include "fieldtune/runtime.h"
 #include "serving/served_adapter.h"
 
 namespace ft {
@@ -54,6 +56,7 @@ class AdapterCache {
   // gone.
   void forget(const std::string& name);
   bool holds(const std::string& name) const;
+  std::vector<fieldtune::AdapterInMemory> held() const;  // by name
 
   // Makes room. Fails with kDoesNotFit, saying what holds the budget.
   Result<Charge> charge(size_t bytes);

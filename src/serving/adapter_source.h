@@ -14,15 +14,11 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "fieldtune/runtime.h"
 
 namespace ft {
 
-struct SourceFile {
-  std::span<const std::byte> bytes;
-  std::shared_ptr<const void> owner;  // of the bytes
-  std::string origin;                 // for errors
-  std::string sha256;                 // empty: the source does not know it
-};
+using SourceFile = fieldtune::OpenedAdapter;
 
 class AdapterSource {
  public:
@@ -31,6 +27,19 @@ class AdapterSource {
   virtual Result<SourceFile> open(const std::string& name) const = 0;
   virtual bool has(const std::string& name) const = 0;
   virtual std::vector<std::string> names() const = 0;
+};
+
+// One file, whose owner brings it.
+class OpenerSource : public AdapterSource {
+ public:
+  explicit OpenerSource(fieldtune::AdapterOpener open)
+      : open_(std::move(open)) {}
+  Result<SourceFile> open(const std::string&) const override { return open_(); }
+  bool has(const std::string&) const override { return true; }
+  std::vector<std::string> names() const override { return {}; }
+
+ private:
+  const fieldtune::AdapterOpener open_;
 };
 
 // Paths, and names of other sources.

@@ -168,6 +168,7 @@ Status BackgroundTraining::Impl::prepare() {
     FT_TRY(const ft::MappedFile last, ft::MappedFile::open(file_of(version)));
     parent_sha256 = ft::sha256_hex(last.bytes());
   }
+  version = std::max(version, options.versions_before);
   if (!options.signing_key.empty()) {
     FT_TRY(ft::SigningKey key, ft::load_signing_key(options.signing_key));
     signing_key.emplace(std::move(key));
@@ -415,6 +416,8 @@ Status BackgroundTraining::Impl::publish() {
       return ft::ok_status();
     return runtime.set_active(options.name);
   }));
+  if (options.on_published)
+    FT_TRY_STATUS(caller.run([&] { return options.on_published(file); }));
   has_published = true;
   if (!options.checkpoint.empty())
     FT_TRY_STATUS(training.save_checkpoint(options.checkpoint));

@@ -85,6 +85,14 @@ Status Runtime::add(const std::string& name, const std::string& path) {
   return {};
 }
 
+Status Runtime::add(const std::string& name, AdapterOpener open) {
+  FT_TRY_STATUS(check_name(name));
+  impl_->loader.remove(name);
+  impl_->files.add(name, std::make_shared<ft::OpenerSource>(std::move(open)));
+  impl_->renew(name);
+  return {};
+}
+
 Result<size_t> Runtime::add_folder(const std::string& folder) {
   FT_TRY(const auto names, impl_->files.add_folder(folder));
   for (const std::string& name : names) {
@@ -149,6 +157,17 @@ std::vector<std::string> Runtime::names() const {
 Status Runtime::pin(const std::string& name) { return impl_->cache.pin(name); }
 Status Runtime::unpin(const std::string& name) {
   return impl_->cache.unpin(name);
+}
+
+Status Runtime::unload(const std::string& name) {
+  if (!impl_->knows(name))
+    return ft::usage_error(fmt::format("there is no adapter '{}'", name));
+  impl_->cache.forget(name);
+  return {};
+}
+
+std::vector<AdapterInMemory> Runtime::in_memory() const {
+  return impl_->cache.held();
 }
 
 Status Runtime::prefetch(const std::string& name) {

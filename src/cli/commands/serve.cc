@@ -1,0 +1,162 @@
+// fieldtune serve: the service of one base model, until it is told to stop.
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <csignal>
+#include <thread>
+
+#include "cli/commands/commands.h"
+#include "cli/output.h"
+#include "cli/policy_option.h"
+#include "service/http_server.h"
+#include "service/service.h"
+
+namespace ft::cli {
+namespace {
+
+struct Serve {
+  service::ServiceOptions service;
+  service::ServerOptions server;
+  PolicyOption policy;
+  std::string socket, address = "127.0.0.1", budget, body = "4M";
+  int port = -1;
+  bool json = false;
+
+  void add_to(CLI::App& app);
+  void add_limits_to(CLI::App& app);
+};
+
+void Serve::add_to(CLI::App& app) {
+  app.add_option("model", service.model, "base model")->required();
+  auto* store = app.add_option("--store", service.store,
+                               "folder of 'fieldtune store': adapters with "
+                               "versions");
+  app.add_option("--adapters", service.adapters,
+                 "folder of adapter files NAME.safetensors")
+      ->excludes(store);
+  app.add_option("--socket", socket, "path of a Unix socket to listen on");
+  app.add_option("--port", port,
+                 "port to listen on, 0: one that is free (then printed)");
+  app.add_option("--address", address, "of the loopback device, for --port")
+      ->capture_default_str();
+  app.add_option("--use", service.active,
+                 "adapter that answers requests that name none");
+  app.add_option("--work", service.work,
+                 "folder of trainings: versions and checkpoints; without it "
+                 "the service does not train");
+  app.add_option("--signing-key", service.signing_key,
+                 "sign what is learned (a key of 'fieldtune keys')");
+  app.add_option("--key-file", service.key.file, "of an encrypted store");
+  app.add_option("--keyring", service.key.keyring, "of an encrypted store");
+  policy.add_to(app);
+  add_limits_to(app);
+  app.add_flag("--exact", service.exact,
+               "the same bits on every machine, more slowly");
+  app.add_option("--seq-len", service.sequence_length,
+                 "tokens in a sample, for models that read tokens");
+  app.add_flag("--json", json, "one JSON object on stdout when it listens");
+}
+
+void Serve::add_limits_to(CLI::App& app) {
+  app.add_option("--budget", budget,
+                 "bytes of adapters in memory, e.g. 64M; default: no limit");
+  app.add_option("--threads", server.threads, "that answer requests")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--max-connections", server.max_connections,
+                 "at once; more are told so (503)")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--max-body", body, "bytes of a request's body")
+      ->capture_default_str();
+  app.add_option("--max-samples", service.max_samples, "of a training")
+      ->capture_default_str();
+  app.add_option("--watch", service.watch_ms,
+                 "milliseconds between two looks whether another process "
+                 "changed the store; 0: never")
+      ->check(CLI::Range(0, 3600000))
+      ->capture_default_str();
+}
+
+Result<std::vector<service::Listener>> listen(const Serve& options) {
+  std::vector<service::Listener> listeners;
+  if (options.socket.empty() && options.port < 0)
+    return usage_error("serve needs --socket PATH or --port N");
+  if (!options.socket.empty()) {
+    FT_TRY(auto listener, service::Listener::on_path(options.socket));
+    listeners.push_back(std::move(listener));
+  }
+  if (options.port >= 0) {
+    FT_TRY(auto listener,
+           service::Listener::on_port(options.address, options.port));
+    listeners.push_back(std::move(listener));
+  }
+  return listeners;
+}
+
+void announce(const Serve& options, const service::HttpServer& server) {
+  Json names = Json::array();
+  for (const auto& listener : server.listeners())
+    names.push_back(listener.name());
+  print_result({{"model", options.service.model}, {"listens_on", names}},
+               options.json);
+  (void)std::fflush(stdout);
+}
+
+// Threads made from now on leave these signals to whoever waits for them.
+sigset_t hold_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+Status run_serve(const Serve& options) {
+  const sigset_t signals = hold_signals();
+  service::ServiceOptions settings = options.service;
+  service::ServerOptions limits = options.server;
+  settings.policy = options.policy.path;
+  if (!options.budget.empty()) {
+    FT_TRY(settings.adapter_budget_bytes, parse_bytes(options.budget));
+  }
+  FT_TRY(limits.limits.body_bytes, parse_bytes(options.body));
+  if (settings.store.empty() && settings.adapters.empty())
+    return usage_error("serve needs --store STORE or --adapters FOLDER");
+  // Listening first: a second service is refused before it loads anything.
+  FT_TRY(auto listeners, listen(options));
+  FT_TRY(const auto service, service::Service::open(settings));
+  FT_TRY(auto server,
+         service::HttpServer::create(
+             std::move(listeners),
+             [&](const service::Call& call) { return service->handle(call); },
+             limits));
+  announce(options, server);
+  std::thread serving([&] { server.run(); });
+  int signal = 0;
+  sigwait(&signals, &signal);
+  std::signal(signal, SIG_DFL);  // the second one ends the process
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  server.stop();
+  serving.join();
+  return service->stop();
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Action& action) {
+  add_command<Serve>(
+      app, action, "serve",
+      "Answer requests over HTTP, on a Unix socket or the loopback device",
+      "fieldtune serve kws.tflite --store adapters --socket /run/kws.sock\n"
+      "  curl --unix-socket /run/kws.sock http://localhost/v1/adapters\n"
+      "  fieldtune serve kws.tflite --adapters folder --port 8080 --use me "
+      "--budget 64M --work /var/lib/kws\n"
+      "  curl http://127.0.0.1:8080/metrics\n"
+      "Ends on SIGTERM when the requests under way are answered. All routes: "
+      "docs/service.md.",
+      run_serve);
+}
+
+}  // namespace ft::cli

@@ -1,0 +1,86 @@
+// Which adapter a request means: names and versions of a shelf, the one that
+// answers where none is named, and what is kept in memory.
+//
+// Every version is registered in the runtime under a name of its contents, so
+// an answer is of exactly the version that the book says, whatever changes
+// meanwhile. A change that fails leaves all as it was.
+//
+// Thread-safe. The runtime must outlive it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "service/adapter_shelf.h"
+
+namespace ft::service {
+
+// What answers a request.
+struct Chosen {
+  std::string name;     // empty: the base alone
+  int64_t version = 0;  // 0: the base, or a file that does not say
+  std::string in_runtime;
+};
+
+// What a reload came to; names whose new version could not be loaded keep the
+// one that they had.
+struct Reloaded {
+  size_t names = 0, versions = 0, changed = 0;
+  std::string problem = {};
+};
+
+class AdapterBook {
+ public:
+  // Without a shelf: the base alone.
+  static Result<std::unique_ptr<AdapterBook>> open(
+      fieldtune::Runtime& runtime, std::shared_ptr<AdapterShelf> shelf);
+
+  std::shared_ptr<const Catalog> catalog() const;
+  AdapterShelf* shelf() const { return shelf_.get(); }
+  int64_t seen_mark() const { return seen_mark_; }
+
+  // kUsage where there is no such adapter or version, or none is in use.
+  // Version 0: the one in use. "": the base alone.
+  Result<Chosen> choose(const std::string& name, int64_t version = 0) const;
+  // Of requests that name none.
+  Chosen active() const;
+
+  // Loads it and makes it the one of requests that name none.
+  Result<Chosen> use(const std::string& name);
+  // Loads it; with `keep` it stays in memory until unload().
+  Result<Chosen> load(const std::string& name, int64_t version, bool keep);
+  // Fails with kUsage on the active one.
+  Result<Chosen> unload(const std::string& name, int64_t version);
+  bool is_kept(const std::string& in_runtime) const;
+
+  // Looks at the shelf; `only_if_changed` by its change mark.
+  Result<Reloaded> reload(bool only_if_changed = false);
+
+ private:
+  AdapterBook(fieldtune::Runtime& runtime, std::shared_ptr<AdapterShelf> shelf)
+      : runtime_(runtime), shelf_(std::move(shelf)) {}
+
+  Status activate(const Chosen& chosen);
+  void keep(const std::string& in_runtime, bool kept);
+  void register_new(const Catalog& before, const Catalog& now);
+  void forget_gone(const Catalog& before, const Catalog& now);
+  size_t move_on(const Catalog& before, Catalog& now, std::string& problem);
+
+  fieldtune::Runtime& runtime_;
+  const std::shared_ptr<AdapterShelf> shelf_;
+  std::mutex changing_;  // one change at a time; never held by answers
+  std::atomic<int64_t> seen_mark_{-1};
+
+  mutable std::mutex mutex_;  // of all below, held for copies
+  std::shared_ptr<const Catalog> catalog_ = std::make_shared<const Catalog>();
+  Chosen active_;
+  std::set<std::string> kept_;  // names in the runtime
+};
+
+// What a version is called in the runtime.
+std::string runtime_name(const std::string& name, const CatalogVersion& v);
+
+}  // namespace ft::service

@@ -1,0 +1,124 @@
+// A folder of adapter files: <name>.safetensors, one version each.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "adapters/adapter_file.h"
+#include "base/file.h"
+#include "formats/safetensors/safetensors.h"
+#include "service/adapter_shelf.h"
+
+namespace ft::service {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kEnding = ".safetensors";
+
+// Which file a path is now, and when it was written; empty: none.
+std::string key_of(const std::string& path) {
+  struct stat s {};
+  if (::stat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return {};
+  return fmt::format("{}-{}-{}.{:09}", s.st_ino, s.st_size, s.st_mtim.tv_sec,
+                     s.st_mtim.tv_nsec);
+}
+
+// What the file says of itself. One that says nothing readable is refused when
+// it is loaded, with the reason.
+int64_t version_of(const MappedFile& file, std::string& method) {
+  const auto parsed = parse_safetensors(file.bytes());
+  if (!parsed.ok()) return 0;
+  const Metadata metadata(parsed->metadata.begin(), parsed->metadata.end());
+  if (const auto at = metadata.find("method"); at != metadata.end())
+    method = at->second;
+  const auto version = adapter_version(metadata);
+  return version.ok() ? static_cast<int64_t>(*version) : 0;
+}
+
+class FolderShelf : public AdapterShelf {
+ public:
+  explicit FolderShelf(std::string folder) : folder_(std::move(folder)) {}
+
+  Result<Catalog> look() override;
+  Result<int64_t> change_mark() override;
+  fieldtune::AdapterOpener opener(const std::string& name,
+                                  const CatalogVersion& version) override;
+  Status use(const std::string&, int64_t) override { return no_slots(); }
+  Status confirm(const std::string&) override { return no_slots(); }
+  Status rollback(const std::string&) override { return no_slots(); }
+  Result<std::string> publish(const std::string& name, const std::string& file,
+                              bool) override {
+    FT_TRY(const MappedFile made, MappedFile::open(file));
+    FT_TRY_STATUS(write_file_atomically(path_of(name), made.bytes()));
+    return std::string();
+  }
+
+ private:
+  std::string path_of(const std::string& name) const {
+    return folder_ + "/" + name + kEnding;
+  }
+  Status no_slots() const {
+    return usage_error(fmt::format(
+        "'{}' is a folder: only a store has versions to choose from", folder_));
+  }
+
+  const std::string folder_;
+};
+
+Result<Catalog> FolderShelf::look() {
+  std::error_code error;
+  Catalog catalog;
+  fs::directory_iterator at(folder_, error);
+  for (; !error && at != fs::directory_iterator(); at.increment(error)) {
+    const fs::path& path = at->path();
+    const std::string key = key_of(path);
+    if (path.extension() != kEnding || key.empty()) continue;
+    CatalogVersion found{.key = key};
+    if (const auto file = MappedFile::open(path); file.ok()) {
+      found.bytes = file->bytes().size();
+      found.version = version_of(*file, found.method);
+    }
+    CatalogEntry& entry = catalog[path.stem()];
+    entry.active = found.version;
+    entry.versions = {std::move(found)};
+  }
+  if (error)
+    return io_error(
+        fmt::format("cannot read folder '{}': {}", folder_, error.message()));
+  return catalog;
+}
+
+// Names that come and go, and files that are put in others' places, change the
+// folder; one that is written over does not, and is seen by a reload.
+Result<int64_t> FolderShelf::change_mark() {
+  struct stat s {};
+  if (::stat(folder_.c_str(), &s) != 0)
+    return io_error(fmt::format("folder '{}' is gone", folder_));
+  return s.st_mtim.tv_sec * int64_t{1000000000} + s.st_mtim.tv_nsec;
+}
+
+fieldtune::AdapterOpener FolderShelf::opener(const std::string& name,
+                                             const CatalogVersion& version) {
+  return [path = path_of(name),
+          key = version.key]() -> Result<fieldtune::OpenedAdapter> {
+    FT_TRY(MappedFile mapped, MappedFile::open(path));
+    if (key_of(path) != key)
+      return io_error(fmt::format("'{}' is another file now; ask again", path));
+    auto owner = std::make_shared<const MappedFile>(std::move(mapped));
+    return fieldtune::OpenedAdapter{.bytes = owner->bytes(),
+                                    .owner = owner,
+                                    .origin = "'" + path + "'",
+                                    .sha256 = {}};
+  };
+}
+
+}  // namespace
+
+Result<std::shared_ptr<AdapterShelf>> folder_shelf(const std::string& folder) {
+  auto shelf = std::make_shared<FolderShelf>(folder);
+  FT_TRY_STATUS(shelf->look().status());
+  return std::shared_ptr<AdapterShelf>(std::move(shelf));
+}
+
+}  // namespace ft::service

@@ -1,0 +1,149 @@
+// Predictions, alone and in batches, and what was right about them.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "service/parts.h"
+
+namespace ft::service {
+namespace {
+
+constexpr size_t kLargestBatch = 256;
+
+struct Asked {
+  bool names_adapter = false;
+  std::string adapter, key;
+  int64_t version = 0;
+  std::vector<float> features;
+  Chosen chosen;
+  std::vector<float> answer;
+};
+
+Result<Asked> read_request(const Input& body) {
+  FT_TRY(const Fields fields,
+         Fields::of(body, {"adapter", "version", "key", "features"}));
+  Asked asked;
+  asked.names_adapter = fields.has("adapter");
+  if (asked.names_adapter && !body["adapter"].is_null()) {
+    FT_TRY(const auto name, fields.text("adapter"));
+    asked.adapter = name.value_or("");
+  }
+  FT_TRY(const auto version, fields.whole("version", 1, INT64_MAX));
+  asked.version = version.value_or(0);
+  if (asked.version > 0 && asked.adapter.empty())
+    return usage_error("field 'version' needs field 'adapter'");
+  FT_TRY(const auto key, fields.text("key"));
+  asked.key = key.value_or("");
+  FT_TRY(asked.features, fields.floats("features"));
+  return asked;
+}
+
+Result<Chosen> choose(const Parts& parts, const Asked& asked) {
+  if (!asked.names_adapter) return parts.book->active();
+  return parts.book->choose(asked.adapter, asked.version);
+}
+
+Status run(Parts& parts, Asked& asked) {
+  return parts.runtime.run_with(asked.chosen.in_runtime, asked.features,
+                                asked.answer);
+}
+
+// A version may go between its choice and the run; then another one is chosen.
+Reply answer_one(Parts& parts, Asked& asked) {
+  for (bool again = false;; again = true) {
+    auto chosen = choose(parts, asked);
+    if (!chosen.ok()) return {404, chosen.status().message()};
+    if (again && chosen->in_runtime == asked.chosen.in_runtime) break;
+    asked.chosen = std::move(*chosen);
+    const Status status = run(parts, asked);
+    if (status.ok()) return {};
+    if (again || asked.features.size() != parts.features) return status;
+  }
+  return run(parts, asked);
+}
+
+Reply answer_all(Parts& parts, std::vector<Asked>& all) {
+  std::vector<fieldtune::Request> requests;
+  for (Asked& asked : all) {
+    auto chosen = choose(parts, asked);
+    if (!chosen.ok()) return {404, chosen.status().message()};
+    asked.chosen = std::move(*chosen);
+    requests.push_back(
+        {asked.chosen.in_runtime, asked.features, &asked.answer});
+  }
+  FT_TRY_STATUS(parts.runtime.run_batch(requests));
+  return {};
+}
+
+Json fields_of(Parts& parts, const Asked& asked) {
+  const Chosen& chosen = asked.chosen;
+  const auto best = std::ranges::max_element(asked.answer);
+  const int64_t found = best - asked.answer.begin();
+  parts.answer_counts.answered(chosen.name, chosen.version);
+  Json fields = {{"id", parts.answer_log.add({.adapter = chosen.name,
+                                              .version = chosen.version,
+                                              .found = found,
+                                              .classes = asked.answer.size()})},
+                 {"adapter", name_or_null(chosen.name)},
+                 {"version", version_or_null(chosen.version)},
+                 {"class", found}};
+  const auto words = parts.class_names.of(parts.runtime, chosen.in_runtime);
+  if (static_cast<size_t>(found) < words->size())
+    fields["label"] = (*words)[static_cast<size_t>(found)];
+  fields["answer"] = asked.answer;
+  return fields;
+}
+
+Status check_size(const Parts& parts, const Asked& asked) {
+  if (asked.features.size() == parts.features) return ok_status();
+  return usage_error(fmt::format("{} features, the model takes {}",
+                                 asked.features.size(), parts.features));
+}
+
+Reply predict_batch(Parts& parts, const Input& body) {
+  FT_TRY_STATUS(Fields::of(body, {"requests"}).status());
+  const Input& list = body["requests"];
+  if (!list.is_array() || list.empty() || list.size() > kLargestBatch)
+    return {400, fmt::format("field 'requests' must be a list of 1 to {} "
+                             "requests",
+                             kLargestBatch)};
+  std::vector<Asked> all;
+  for (const Input& item : list) {
+    FT_TRY(Asked asked, read_request(item));
+    FT_TRY_STATUS(check_size(parts, asked));
+    all.push_back(std::move(asked));
+  }
+  const Reply reply = answer_all(parts, all);
+  if (reply.status != 200) return reply;
+  Json answers = Json::array();
+  for (const Asked& asked : all) answers.push_back(fields_of(parts, asked));
+  return Json{{"answers", answers}};
+}
+
+}  // namespace
+
+Reply predict(Parts& parts, const Input& body) {
+  if (body.contains("requests")) return predict_batch(parts, body);
+  FT_TRY(Asked asked, read_request(body));
+  FT_TRY_STATUS(check_size(parts, asked));
+  const Reply reply = answer_one(parts, asked);
+  if (reply.status != 200) return reply;
+  return fields_of(parts, asked);
+}
+
+Reply feedback(Parts& parts, const Input& body) {
+  FT_TRY(const Fields fields, Fields::of(body, {"id", "class"}));
+  FT_TRY(const auto id, fields.text("id"));
+  FT_TRY(const auto right_class, fields.whole("class", 0, INT32_MAX));
+  if (!id || !right_class)
+    return {400, "feedback needs the fields 'id' and 'class'"};
+  auto given = parts.answer_log.take(*id);
+  if (!given.ok()) return {404, given.status().message()};
+  const bool right = given->found == *right_class;
+  parts.answer_counts.judged(given->adapter, given->version, right);
+  return Json{{"adapter", name_or_null(given->adapter)},
+              {"version", version_or_null(given->version)},
+              {"right", right}};
+}
+
+}  // namespace ft::service

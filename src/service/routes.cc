@@ -1,0 +1,58 @@
+#include "service/routes.h"
+
+namespace ft::service {
+namespace {
+
+constexpr Route kRoutes[] = {
+    {"GET", "/", page},
+    {"GET", "/healthz", health},
+    {"GET", "/metrics", metrics},
+    {"GET", "/v1/status", status},
+    {"POST", "/v1/predict", predict},
+    {"POST", "/v1/feedback", feedback},
+    {"GET", "/v1/adapters", list_adapters},
+    {"POST", "/v1/adapters/load", load_adapter},
+    {"POST", "/v1/adapters/unload", unload_adapter},
+    {"POST", "/v1/use", use_adapter},
+    {"POST", "/v1/rollback", rollback_adapter},
+    {"POST", "/v1/reload", reload_adapters},
+    {"POST", "/v1/samples", add_samples},
+    {"GET", "/v1/train", training_now},
+    {"POST", "/v1/train/start", start_training},
+    {"POST", "/v1/train/pause", pause_training},
+    {"POST", "/v1/train/resume", resume_training},
+    {"POST", "/v1/train/stop", stop_training},
+};
+
+// "[::1]:80" -> "[::1]".
+std::string_view without_port(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  const bool is_port =
+      colon != host.npos &&
+      host.find_first_not_of("0123456789", colon + 1) == host.npos &&
+      host.find(']', colon) == host.npos;
+  return is_port ? host.substr(0, colon) : host;
+}
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+}
+
+}  // namespace
+
+std::span<const Route> all_routes() { return kRoutes; }
+
+std::string allowed_methods(std::string_view path) {
+  for (const Route& route : kRoutes)
+    if (route.path == path)
+      return route.method == "GET" ? "GET, HEAD" : std::string(route.method);
+  return {};
+}
+
+bool is_from_here(const Call& call) {
+  if (!call.origin.empty() && call.origin != "http://" + call.host)
+    return false;
+  return !call.is_network || is_loopback(without_port(call.host));
+}
+
+}  // namespace ft::service

@@ -1,0 +1,158 @@
+#include "service/service.h"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "service/routes.h"
+
+namespace ft::service {
+
+struct Service::Impl {
+  Impl(const ServiceOptions& options, fieldtune::Runtime runtime)
+      : parts(options, std::move(runtime)) {}
+  ~Impl();
+
+  Status prepare();
+  void watch();
+  Reply answer(const Call& call, const Route& route);
+
+  Parts parts;
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool ends = false;
+  std::thread watcher;  // last: uses the others
+};
+
+namespace {
+
+// Refusals before any route: one more row of the metrics.
+constexpr std::string_view kNoRoute = "(none)";
+
+std::vector<std::string_view> route_names() {
+  std::vector<std::string_view> names;
+  for (const Route& route : all_routes()) names.push_back(route.path);
+  names.push_back(kNoRoute);
+  return names;
+}
+
+size_t find_route(std::string_view method, std::string_view path) {
+  const auto routes = all_routes();
+  size_t i = 0;
+  while (i < routes.size() &&
+         (routes[i].method != method || routes[i].path != path))
+    ++i;
+  return i;
+}
+
+Result<std::shared_ptr<AdapterShelf>> open_shelf(const ServiceOptions& o) {
+  if (!o.store.empty())
+    return store_shelf({.folder = o.store, .key = o.key, .policy = o.policy});
+  if (!o.adapters.empty()) return folder_shelf(o.adapters);
+  return std::shared_ptr<AdapterShelf>();
+}
+
+}  // namespace
+
+Service::Service(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Service::~Service() = default;
+
+Result<std::unique_ptr<Service>> Service::open(const ServiceOptions& options) {
+  FT_TRY(
+      auto runtime,
+      fieldtune::Runtime::open(
+          options.model, {.adapter_budget_bytes = options.adapter_budget_bytes,
+                          .exact = options.exact,
+                          .sequence_length = options.sequence_length,
+                          .policy = options.policy}));
+  auto impl = std::make_unique<Impl>(options, std::move(runtime));
+  FT_TRY_STATUS(impl->prepare());
+  return std::unique_ptr<Service>(new Service(std::move(impl)));
+}
+
+Status Service::Impl::prepare() {
+  const ServiceOptions& o = parts.options;
+  {
+    FT_TRY(
+        const auto model,
+        fieldtune::Model::open(
+            o.model, {.exact = o.exact, .sequence_length = o.sequence_length}));
+    const auto elements = [](const fieldtune::TensorInfo& t) {
+      size_t count = 1;
+      for (const int64_t d : t.shape) count *= static_cast<size_t>(d);
+      return count;
+    };
+    parts.features = elements(model.inputs()[0]);
+    parts.answers = elements(model.outputs()[0]);
+  }
+  FT_TRY(auto shelf, open_shelf(o));
+  FT_TRY(parts.book, AdapterBook::open(parts.runtime, std::move(shelf)));
+  parts.desk.emplace(parts.runtime, *parts.book,
+                     DeskOptions{.model = o.model,
+                                 .work = o.work,
+                                 .signing_key = o.signing_key,
+                                 .max_samples = o.max_samples,
+                                 .features = parts.features,
+                                 .answers = parts.answers});
+  parts.route_metrics = std::make_unique<RouteMetrics>(route_names());
+  if (!o.active.empty()) FT_TRY_STATUS(parts.book->use(o.active).status());
+  if (o.watch_ms > 0 && parts.book->shelf() != nullptr)
+    watcher = std::thread([this] { watch(); });
+  return ok_status();
+}
+
+// Sees what another process changed.
+void Service::Impl::watch() {
+  const std::chrono::milliseconds period(parts.options.watch_ms);
+  std::unique_lock lock(mutex);
+  while (!ended.wait_for(lock, period, [this] { return ends; })) {
+    lock.unlock();
+    // What fails shows in /v1/reload, and is tried again.
+    (void)parts.book->reload(true).ok();
+    lock.lock();
+  }
+}
+
+Service::Impl::~Impl() {
+  {
+    const std::lock_guard lock(mutex);
+    ends = true;
+  }
+  ended.notify_all();
+  if (watcher.joinable()) watcher.join();
+}
+
+Reply Service::Impl::answer(const Call& call, const Route& route) {
+  if (route.method == "GET") return route.answer(parts, Input::object());
+  if (!call.body.empty() && call.content_type != kJsonType)
+    return {415, "the body must have the Content-Type application/json"};
+  FT_TRY(const Input body, parse_object(call.body));
+  return route.answer(parts, body);
+}
+
+Reply Service::handle(const Call& call) {
+  const auto began = std::chrono::steady_clock::now();
+  const std::string_view method = call.method == "HEAD" ? "GET" : call.method;
+  const size_t at = find_route(method, call.path);
+  Reply reply;
+  if (!is_from_here(call)) {
+    reply = {403, "the request comes from another site"};
+  } else if (at < all_routes().size()) {
+    reply = impl_->answer(call, all_routes()[at]);
+  } else {
+    const std::string allow = allowed_methods(call.path);
+    reply = allow.empty() ? Reply(404, "there is nothing at this path")
+                          : Reply(405, "this path takes " + allow);
+    reply.allow = allow;
+  }
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - began;
+  impl_->parts.route_metrics->record(at, reply.status, took.count());
+  return reply;
+}
+
+Status Service::stop() { return impl_->parts.desk->stop(); }
+
+}  // namespace ft::service

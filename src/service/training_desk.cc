@@ -1,0 +1,226 @@
+#include "service/training_desk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "adapters/store/index.h"
+
+namespace ft::service {
+
+using fieldtune::BackgroundProgress;
+using fieldtune::BackgroundTraining;
+using State = BackgroundProgress::State;
+namespace fs = std::filesystem;
+
+namespace {
+
+Reply nothing_runs() {
+  return {409, "no training runs; POST /v1/train/start begins one"};
+}
+
+Json number_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+}  // namespace
+
+const char* name_of(State state) {
+  switch (state) {
+    case State::kWaiting: return "waiting";
+    case State::kTraining: return "training";
+    case State::kPaused: return "paused";
+    case State::kPressed: return "pressed";
+    case State::kFinished: return "finished";
+    case State::kFailed: return "failed";
+  }
+  return "";
+}
+
+Json fields_of(const TrainingNow& now) {
+  if (now.adapter.empty()) return {{"running", false}, {"state", "none"}};
+  const BackgroundProgress& p = now.progress;
+  return {{"running", now.running},
+          {"state", now.running ? name_of(p.state) : "stopped"},
+          {"adapter", now.adapter},
+          {"samples", p.samples},
+          {"held_back", p.held_back},
+          {"steps", p.steps},
+          {"total_steps", p.total_steps},
+          {"loss", number_or_null(p.loss)},
+          {"published", p.versions},
+          {"refused", p.refused},
+          {"serving_accuracy", p.serving_accuracy},
+          {"candidate_accuracy", p.candidate_accuracy},
+          {"longest_slice_us", p.longest_slice_us},
+          {"is_idle_class", p.is_idle_class},
+          {"message", p.message},
+          {"problem", now.problem}};
+}
+
+void TrainingDesk::tell(const std::string& problem) {
+  const std::lock_guard lock(problem_mutex_);
+  problem_ = problem;
+}
+
+TrainingNow TrainingDesk::look() const {
+  TrainingNow now = last_;
+  if (training_) {
+    now.progress = training_->progress();
+    now.running = now.progress.state != State::kFinished &&
+                  now.progress.state != State::kFailed;
+  }
+  const std::lock_guard lock(problem_mutex_);
+  now.problem = problem_;
+  return now;
+}
+
+TrainingNow TrainingDesk::now() const {
+  const std::lock_guard lock(mutex_);
+  return look();
+}
+
+// By the runtime's own thread of the training, without the desk's lock: who
+// stops the training holds that and waits for this.
+Status TrainingDesk::published(const TrainingStart& start,
+                               const std::string& file) {
+  const std::string& name = start.background.name;
+  auto done = book_.shelf()->publish(name, file, start.confirm);
+  std::string problem = done.ok() ? *done : done.status().message();
+  if (done.ok()) {
+    const auto reloaded = book_.reload();
+    if (!reloaded.ok()) problem = reloaded.status().message();
+    if (reloaded.ok() && !reloaded->problem.empty())
+      problem = reloaded->problem;
+    if (problem.empty() && start.use)
+      if (const auto used = book_.use(name); !used.ok())
+        problem = used.status().message();
+    // The shelf has it; the newest file stays for the next version's parent.
+    std::error_code ignored;
+    if (!last_file_.empty()) fs::remove(last_file_, ignored);
+    last_file_ = file;
+  }
+  tell(problem);
+  return ok_status();
+}
+
+// What the guard compares with is what answers now.
+Status TrainingDesk::prepare(TrainingStart& start) {
+  auto& o = start.background;
+  FT_TRY_STATUS(store::check_name(o.name));
+  o.folder = options_.work;
+  o.signing_key = options_.signing_key;
+  o.checkpoint = options_.work + "/" + o.name + ".checkpoint";
+  std::error_code ignored;
+  if (start.fresh) fs::remove(o.checkpoint, ignored);
+  const auto catalog = book_.catalog();
+  const auto at = catalog->find(o.name);
+  if (at != catalog->end() && !at->second.versions.empty())
+    o.versions_before = static_cast<int>(
+        std::min<int64_t>(at->second.versions.back().version, 1 << 30));
+  const CatalogVersion* serving =
+      at == catalog->end() ? nullptr : at->second.find(at->second.active);
+  (void)runtime_.remove(o.name);
+  if (serving != nullptr)
+    FT_TRY_STATUS(
+        runtime_.add(o.name, book_.shelf()->opener(o.name, *serving)));
+  o.on_published = [this, start](const std::string& file) {
+    return published(start, file);
+  };
+  return ok_status();
+}
+
+Reply TrainingDesk::start(TrainingStart start) {
+  if (book_.shelf() == nullptr || options_.work.empty())
+    return {409,
+            "this service does not train: it was started without --work "
+            "FOLDER"};
+  const std::lock_guard lock(mutex_);
+  if (look().running)
+    return {409, fmt::format("training of '{}' runs; stop it before",
+                             last_.adapter)};
+  training_.reset();
+  FT_TRY_STATUS(prepare(start));
+  auto started =
+      BackgroundTraining::start(runtime_, options_.model, start.background);
+  if (!started.ok()) {
+    (void)runtime_.remove(start.background.name);
+    return started.status();
+  }
+  training_.emplace(std::move(started).value());
+  classes_ = start.background.training.classes;
+  tell("");
+  last_file_.clear();
+  last_ = {.adapter = start.background.name};
+  return fields_of(look());
+}
+
+Status TrainingDesk::check_sample(LabeledSample& sample) const {
+  const size_t classes = classes_.empty() ? options_.answers : classes_.size();
+  if (sample.features.size() != options_.features)
+    return usage_error(fmt::format("{} features, the model takes {}",
+                                   sample.features.size(), options_.features));
+  if (!sample.word.empty()) {
+    const auto at = std::ranges::find(classes_, sample.word);
+    if (at == classes_.end())
+      return usage_error(
+          fmt::format("the training knows no class '{}'", sample.word));
+    sample.label = at - classes_.begin();
+  }
+  if (sample.label < 0 || static_cast<size_t>(sample.label) >= classes)
+    return usage_error(fmt::format("label {}: the training has {} classes",
+                                   sample.label, classes));
+  return ok_status();
+}
+
+Reply TrainingDesk::add_samples(std::vector<LabeledSample> samples) {
+  const std::lock_guard lock(mutex_);
+  if (!look().running) return nothing_runs();
+  if (training_->progress().samples + samples.size() > options_.max_samples)
+    return {409,
+            fmt::format("the training takes {} samples and has {}",
+                        options_.max_samples, training_->progress().samples)};
+  for (LabeledSample& sample : samples) FT_TRY_STATUS(check_sample(sample));
+  for (const LabeledSample& sample : samples)
+    FT_TRY_STATUS(training_->add_sample(sample.features,
+                                        static_cast<int32_t>(sample.label)));
+  const BackgroundProgress p = training_->progress();
+  return Json{{"samples", p.samples}, {"held_back", p.held_back}};
+}
+
+Reply TrainingDesk::pause() {
+  const std::lock_guard lock(mutex_);
+  if (!look().running) return nothing_runs();
+  training_->pause();
+  return fields_of(look());
+}
+
+Reply TrainingDesk::resume() {
+  const std::lock_guard lock(mutex_);
+  if (!look().running) return nothing_runs();
+  training_->resume();
+  return fields_of(look());
+}
+
+Reply TrainingDesk::end() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!training_) return nothing_runs();
+  }
+  FT_TRY_STATUS(stop());
+  return fields_of(now());
+}
+
+Status TrainingDesk::stop() {
+  const std::lock_guard lock(mutex_);
+  if (!training_) return ok_status();
+  const Status status = training_->stop();
+  last_.progress = training_->progress();
+  training_.reset();
+  (void)runtime_.remove(last_.adapter);
+  return status;
+}
+
+}  // namespace ft::service
