@@ -120,7 +120,13 @@ std::vector<OpExample> examples() {
               0.1f),
       example(s8({3, 20}, 0.04f, -11), s8({9, 20}, 0.01f, 0), 4, {}, 0.2f),
       example(s8({1, 64}, 0.04f, -11), s8_per_channel({12, 64}, 0), 4,
-              {{"act", FT_ACT_RELU}}, 0.5f)};
+              {{"act", FT_ACT_RELU}}, 0.5f),
+      example(s8({1, 7, 9, 20}, 0.03f, -7), s8_per_channel({70, 3, 3, 20}, 0),
+              16, same, 0.4f),
+      example(s8({1, 7, 8, 9}, 0.05f, 3), s8_per_channel({35, 1, 2, 9}, 0), 18,
+              {{"stride_w", 2}, {"act", FT_ACT_RELU6}}, 0.9f),
+      example(s8({1, 90}, 0.04f, -11), s8_per_channel({100, 90}, 0), 10, {},
+              0.5f)};
   all[4].note = "factor above 1: shifts left";
   all.push_back(all[0]);
   all.back().absent = {2};
@@ -174,11 +180,43 @@ Status prepare_helium(const LowerContext& context, Lowered& lowered) {
   return ok_status();
 }
 
+#if defined(__x86_64__)
+bool available_vnni() { return ft_side_conv2d_s8_avx512vnni_available() != 0; }
+
+bool accepts_vnni(const LowerContext& context, const Lowered& lowered) {
+  return has_constant_weights(context) &&
+         ft_side_conv2d_s8_avx512vnni_accepts(
+             &lowered.params_as<ft_side_conv2d_params>()) != 0;
+}
+
+void pack_vnni(const void* params, const int8_t* w, const int32_t* bias,
+               const int32_t* multiplier, const int32_t* shift, void* packed,
+               void* channels) {
+  ft_side_conv2d_s8_avx512vnni_pack(
+      static_cast<const ft_side_conv2d_params*>(params), w, bias, multiplier,
+      shift, packed, channels);
+}
+
+Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_side_conv2d_params>();
+  add_packed_weights(context, ft_side_conv2d_s8_avx512vnni_packed_bytes(&p),
+                     ft_side_conv2d_s8_avx512vnni_channels_bytes(&p), pack_vnni,
+                     lowered);
+  lowered.scratch_bytes = ft_side_conv2d_s8_avx512vnni_scratch_bytes(&p);
+  return ok_status();
+}
+#endif
+
 constexpr KernelDef kKernels[] = {
     {"ft_side_conv2d_s8_helium", Isa::kHelium, "s8,s8->s8", nullptr,
      accepts_helium, prepare_helium},
     {"ft_side_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s8->s8", nullptr,
      accepts_armdsp, prepare_armdsp},
+#if defined(__x86_64__)
+    {"ft_side_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s8->s8",
+     &ft_side_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,
+     available_vnni},
+#endif
     {"ft_side_conv2d_s8_c99", Isa::kC99, "s8,s8->s8", &ft_side_conv2d_s8_c99},
 };
 

@@ -178,11 +178,41 @@ Status prepare_helium(const LowerContext&, Lowered& lowered) {
   return ok_status();
 }
 
+#if defined(__x86_64__)
+bool available_vnni() {
+  return ft_wide_depthwise_conv2d_s8_avx512vnni_available() != 0;
+}
+
+bool accepts_vnni(const LowerContext&, const Lowered& lowered) {
+  return ft_wide_depthwise_conv2d_s8_avx512vnni_accepts(
+             &lowered.params_as<ft_conv_params>()) != 0;
+}
+
+Status prepare_vnni(const LowerContext&, Lowered& lowered) {
+  const auto p = lowered.params_as<ft_conv_params>();
+  std::vector<std::byte> channels(
+      ft_wide_depthwise_conv2d_s8_avx512vnni_channels_bytes(&p));
+  ft_wide_depthwise_conv2d_s8_avx512vnni_pack(
+      &p, reinterpret_cast<const int32_t*>(lowered.aux[0].bytes.data()),
+      reinterpret_cast<const int32_t*>(lowered.aux[1].bytes.data()),
+      channels.data());
+  lowered.aux.push_back({std::move(channels)});
+  lowered.scratch_bytes =
+      ft_wide_depthwise_conv2d_s8_avx512vnni_scratch_bytes(&p);
+  return ok_status();
+}
+#endif
+
 constexpr KernelDef kKernels[] = {
     {"ft_wide_depthwise_conv2d_s8_helium", Isa::kHelium, "s8,s16->s8", nullptr,
      accepts_helium, prepare_helium},
     {"ft_wide_depthwise_conv2d_s8_armdsp", Isa::kArmDsp, "s8,s16->s8", nullptr,
      accepts_armdsp, prepare_armdsp},
+#if defined(__x86_64__)
+    {"ft_wide_depthwise_conv2d_s8_avx512vnni", Isa::kAvx512Vnni, "s8,s16->s8",
+     &ft_wide_depthwise_conv2d_s8_avx512vnni, accepts_vnni, prepare_vnni, 0,
+     available_vnni},
+#endif
     {"ft_wide_depthwise_conv2d_s8_c99", Isa::kC99, "s8,s16->s8",
      &ft_wide_depthwise_conv2d_s8_c99},
 };

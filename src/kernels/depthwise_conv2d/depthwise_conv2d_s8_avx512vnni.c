@@ -1,88 +1,38 @@
-/* int8 depthwise convolution, one output channel for each input channel.
- *
- * An output row is one long vector of out_w * c values, 64 at a time, whose
- * channel constants repeat every `period` values (a multiple of c and 64).
- * Image rows are kept in a ring, padded with real 0 and split by horizontal
- * stride, so that every kernel element reads one contiguous run. Four elements
- * are interleaved to feed one dot product instruction. */
+/* int8 depthwise convolution, one output channel for each input channel: image
+ * rows in a ring, of which four kernel elements are interleaved to feed one dot
+ * product instruction. */
 #include "kernels/depthwise_conv2d/depthwise_conv2d.h"
-#include "kernels/quant/s8_avx512.h"
+#include "kernels/depthwise_conv2d/ring_avx512.h"
 
-enum {
-  FT_DW_MAX_TAPS = 64,
-  FT_DW_MAX_PERIOD = 2048,
-  FT_DW_MAX_RING_BYTES = 1 << 22
-};
-
-typedef struct {
-  int32_t period, groups;  /* groups of 64 channel slots in a period */
-  int32_t taps, quads;     /* kernel elements, and groups of four */
-  int32_t slots;           /* image rows in the ring */
-  int32_t phase_positions; /* padded positions in a phase of a row */
-  int32_t phase_bytes, row_bytes;
-  int32_t out_bytes; /* of an output row */
-} dw_layout;
-
-static int32_t period_of(int32_t channels) {
-  int32_t a = channels, b = 64;
-  while (b != 0) {
-    const int32_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return channels / a * 64;
-}
-
-static dw_layout layout_of(const ft_conv_params* p) {
-  const int32_t width =
-      (p->out_w - 1) * p->stride_w + (p->k_w - 1) * p->dilation_w + 1;
-  dw_layout d;
-  d.period = period_of(p->out_c);
-  d.groups = d.period / 64;
-  d.taps = p->k_h * p->k_w;
-  d.quads = (d.taps + 3) / 4;
-  d.slots = (p->k_h - 1) * p->dilation_h + 1;
-  d.phase_positions = (width + p->stride_w - 1) / p->stride_w;
-  /* The last vector of a row is read whole. */
-  d.phase_bytes = (d.phase_positions * p->out_c + 63) / 64 * 64 + 64;
-  d.row_bytes = d.phase_bytes * p->stride_w;
-  d.out_bytes = p->out_w * p->out_c;
-  return d;
-}
+/* Groups of four kernel elements. */
+static int32_t quads_of(const ft_dw_layout* d) { return (d->taps + 3) / 4; }
 
 int ft_depthwise_conv2d_s8_avx512vnni_available(void) {
   return ft_has_avx512vnni();
 }
 
 int ft_depthwise_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p) {
-  dw_layout d;
-  if (p->in_c != p->out_c || p->in_c > FT_DW_MAX_PERIOD ||
-      period_of(p->in_c) > FT_DW_MAX_PERIOD || p->k_h > FT_DW_MAX_TAPS ||
-      p->k_w > FT_DW_MAX_TAPS || p->k_h * p->k_w > FT_DW_MAX_TAPS ||
-      p->dilation_h > 64 || p->dilation_w > 64 || p->stride_w > 8 ||
-      p->out_w > 4096)
-    return 0;
-  d = layout_of(p);
-  return (int64_t)d.slots * d.row_bytes <= FT_DW_MAX_RING_BYTES;
+  return ft_dw_fits(p, 1);
 }
 
 size_t ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(const ft_conv_params* p) {
-  const dw_layout d = layout_of(p);
-  return (size_t)d.quads * 4 * (size_t)d.period;
+  const ft_dw_layout d = ft_dw_layout_of(p, 1);
+  return (size_t)quads_of(&d) * 4 * (size_t)d.period;
 }
 
 size_t ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(
     const ft_conv_params* p) {
-  return (size_t)(period_of(p->out_c) / FT_S8_PANEL) * sizeof(ft_s8_channels);
+  return (size_t)(ft_dw_period_of(p->out_c) / FT_S8_PANEL) *
+         sizeof(ft_s8_channels);
 }
 
 size_t ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p,
                                                        int has_delta,
                                                        int num_vectors) {
-  const dw_layout d = layout_of(p);
-  const size_t ring = (size_t)d.slots * (size_t)d.row_bytes;
+  const ft_dw_layout d = ft_dw_layout_of(p, 1);
   const int32_t periods = (has_delta ? d.taps + 1 : 0) + num_vectors;
-  return ring + (size_t)periods * (size_t)d.period * sizeof(float);
+  return ft_dw_ring_bytes(&d) +
+         (size_t)periods * (size_t)d.period * sizeof(float);
 }
 
 /* Slot of channel value `i` (0 .. 63) of a group after interleaving: vector
@@ -100,12 +50,12 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
                                             const int32_t* multiplier,
                                             const int32_t* shift, void* packed,
                                             void* channels) {
-  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0};
-  const dw_layout d = layout_of(p);
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0, 0};
+  const ft_dw_layout d = ft_dw_layout_of(p, 1);
   int8_t* to = (int8_t*)packed;
   ft_s8_channels* at = (ft_s8_channels*)channels;
   int32_t slot, tap;
-  memset(packed, 0, (size_t)d.quads * 4 * (size_t)d.period);
+  memset(packed, 0, (size_t)quads_of(&d) * 4 * (size_t)d.period);
   for (slot = 0; slot < d.period / FT_S8_PANEL; ++slot)
     ft_s8_clear_channels(&at[slot]);
   for (slot = 0; slot < d.period; ++slot) {
@@ -114,8 +64,8 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
     ft_s8_weight_sums sums = {0, 0};
     for (tap = 0; tap < d.taps; ++tap) {
       const int8_t weight = w[tap * p->out_c + c];
-      to[(((group * d.quads + tap / 4) * 4 + v) * 16 + lane) * 4 + tap % 4] =
-          weight;
+      to[(((group * quads_of(&d) + tap / 4) * 4 + v) * 16 + lane) * 4 +
+         tap % 4] = weight;
       ft_s8_add_weight(&sums, weight);
     }
     if (slot < p->out_c)
@@ -125,38 +75,6 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
       ft_s8_repeat_channel(&at[group * 4 + v], lane,
                            &at[c / 64 * 4 + vector_of(c % 64)],
                            lane_of(c % 64));
-  }
-}
-
-/* One padded image row (`iy` may lie outside), split by stride. */
-static void fill_row(const ft_conv_params* p, const dw_layout* d,
-                     const int8_t* image, int32_t iy, uint8_t* row) {
-  const int32_t c = p->in_c, stride = p->stride_w;
-  int32_t phase, i;
-  if (iy < 0 || iy >= p->in_h) {
-    memset(row, p->x_zero_point + 128, (size_t)d->row_bytes);
-    return;
-  }
-  image += (ptrdiff_t)iy * p->in_w * c;
-  for (phase = 0; phase < stride; ++phase, row += d->phase_bytes) {
-    /* Position i of the phase is image column i * stride + first. */
-    const int32_t first = phase - p->pad_left;
-    const int32_t room = p->in_w - first;
-    int32_t begin = first < 0 ? (-first + stride - 1) / stride : 0;
-    int32_t end = room > 0 ? (room - 1) / stride + 1 : 0;
-    if (end > d->phase_positions) end = d->phase_positions;
-    if (begin > end) begin = end;
-    memset(row, p->x_zero_point + 128, (size_t)(begin * c));
-    memset(row + end * c, p->x_zero_point + 128,
-           (size_t)(d->phase_bytes - end * c));
-    if (stride == 1) {
-      ft_copy_unsigned(image + (ptrdiff_t)(begin + first) * c,
-                       (end - begin) * c, row + begin * c);
-      continue;
-    }
-    for (i = begin; i < end; ++i)
-      ft_copy_unsigned(image + (ptrdiff_t)(i * stride + first) * c, c,
-                       row + i * c);
   }
 }
 
@@ -176,7 +94,7 @@ typedef struct {
 } dw_row;
 
 /* Sums of x * w_delta of 64 values at `j`, in the interleaved order. */
-static void sum_delta(const dw_layout* d, const dw_row* r, int32_t j,
+static void sum_delta(const ft_dw_layout* d, const dw_row* r, int32_t j,
                       int32_t slot, __m512 sums[4]) {
   const __m512i zero = _mm512_set1_epi32(r->unsigned_zero);
   __m512 side[4], a, b, e, f;
@@ -225,7 +143,7 @@ static inline __m512i finish_side(const dw_row* r, int32_t at, __m512i acc,
   return ft_round_to_acc_512(side);
 }
 
-static void add_side(const dw_layout* d, const dw_row* r, int32_t j,
+static void add_side(const ft_dw_layout* d, const dw_row* r, int32_t j,
                      int32_t slot, __m512i acc[4]) {
   __m512 side[4];
   int v;
@@ -255,20 +173,20 @@ static inline void add_quad(const uint8_t* const* taps, int32_t j,
                                _mm512_loadu_si512(w + 192));
 }
 
-static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
+static void run_row(const ft_dw_layout* d, const dw_row* r, int8_t* y) {
   ft_s8_output line_output = r->output;
   int32_t j, group = 0;
   line_output.zero_point = _mm512_setzero_si512();
-  for (j = 0; j < d->out_bytes; j += 64) {
+  for (j = 0; j < d->out_values; j += 64) {
     const ft_s8_channels* channels = r->channels + group * 4;
-    const int8_t* w = r->w + (ptrdiff_t)group * d->quads * 256;
+    const int8_t* w = r->w + (ptrdiff_t)group * quads_of(d) * 256;
     const int lines = r->has_side ? 0 : ft_s8_num_lines(channels, 4);
     __m512i acc[4];
     int32_t quad;
     int v;
     FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
         _mm512_loadu_si512(lines ? channels[v].line_init : channels[v].init);
-    for (quad = 0; quad < d->quads; ++quad)
+    for (quad = 0; quad < quads_of(d); ++quad)
       add_quad(r->taps + 4 * quad, j, w + quad * 256, acc);
     if (lines == 1) {
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
@@ -282,7 +200,7 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
           ft_requantize_512(acc[v], &channels[v]);
     }
     _mm512_mask_storeu_epi8(
-        y + j, ft_first_bytes(d->out_bytes - j),
+        y + j, ft_first_bytes(d->out_values - j),
         ft_narrow_512(acc, lines ? &line_output : &r->output));
     if (++group == d->groups) group = 0;
   }
@@ -290,7 +208,7 @@ static void run_row(const dw_layout* d, const dw_row* r, int8_t* y) {
 
 /* w_delta and 1 / w_scale, repeated up to a whole period; gives what is behind
  * them. */
-static float* repeat_delta(const ft_conv_params* p, const dw_layout* d,
+static float* repeat_delta(const ft_conv_params* p, const ft_dw_layout* d,
                            const float* delta, const float* inv_w_scale,
                            dw_row* r, float* to) {
   int32_t tap, slot;
@@ -304,7 +222,7 @@ static float* repeat_delta(const ft_conv_params* p, const dw_layout* d,
 }
 
 /* The vectors of an adapter, interleaved, behind one another. */
-static void repeat_vectors(const ft_conv_params* p, const dw_layout* d,
+static void repeat_vectors(const ft_conv_params* p, const ft_dw_layout* d,
                            const ft_args* args, dw_row* r, float* to) {
   const int32_t* bias = (const int32_t*)args->in[2];
   const float* difference = (const float*)args->in[4];
@@ -331,10 +249,10 @@ static void repeat_vectors(const ft_conv_params* p, const dw_layout* d,
   }
 }
 
-static void set_side(const ft_conv_params* p, const dw_layout* d,
+static void set_side(const ft_conv_params* p, const ft_dw_layout* d,
                      const ft_args* args, dw_row* r) {
   uint8_t* ring = (uint8_t*)args->scratch;
-  float* to = (float*)(ring + (ptrdiff_t)d->slots * d->row_bytes);
+  float* to = (float*)(ring + ft_dw_ring_bytes(d));
   r->delta = r->inv_w_scale = r->difference = r->gain = NULL;
   r->bias_outside = NULL;
   r->has_side = args->in[3] || args->in[4] || args->in[5];
@@ -345,28 +263,13 @@ static void set_side(const ft_conv_params* p, const dw_layout* d,
   repeat_vectors(p, d, args, r, to);
 }
 
-static void run_image(const ft_conv_params* p, const dw_layout* d,
+static void run_image(const ft_conv_params* p, const ft_dw_layout* d,
                       const int8_t* image, uint8_t* ring, dw_row* r,
                       int8_t* y) {
-  int32_t next = -p->pad_top; /* image row that the ring takes next */
-  int32_t oy, ky, kx, tap;
-  for (oy = 0; oy < p->out_h; ++oy, y += d->out_bytes) {
-    const int32_t y0 = oy * p->stride_h - p->pad_top;
-    if (next < y0) next = y0;
-    for (; next < y0 + d->slots; ++next)
-      fill_row(p, d, image, next,
-               ring + (next + p->pad_top) % d->slots * d->row_bytes);
-    tap = 0;
-    for (ky = 0; ky < p->k_h; ++ky) {
-      const int32_t slot = (y0 + ky * p->dilation_h + p->pad_top) % d->slots;
-      for (kx = 0; kx < p->k_w; ++kx) {
-        const int32_t at = kx * p->dilation_w;
-        r->taps[tap++] = ring + slot * d->row_bytes +
-                         at % p->stride_w * d->phase_bytes +
-                         at / p->stride_w * p->in_c;
-      }
-    }
-    for (; tap < 4 * d->quads; ++tap) r->taps[tap] = r->taps[0];
+  int32_t next = -p->pad_top, oy, tap;
+  for (oy = 0; oy < p->out_h; ++oy, y += d->out_values) {
+    ft_dw_next_row(p, d, image, oy, ring, &next, r->taps);
+    for (tap = d->taps; tap < 4 * quads_of(d); ++tap) r->taps[tap] = r->taps[0];
     run_row(d, r, y);
   }
 }
@@ -374,7 +277,7 @@ static void run_image(const ft_conv_params* p, const dw_layout* d,
 void ft_depthwise_conv2d_s8_avx512vnni(const void* params,
                                        const ft_args* args) {
   const ft_conv_params* p = (const ft_conv_params*)params;
-  const dw_layout d = layout_of(p);
+  const ft_dw_layout d = ft_dw_layout_of(p, 1);
   const int8_t* image = (const int8_t*)args->in[0];
   uint8_t* ring = (uint8_t*)args->scratch;
   int8_t* y = (int8_t*)args->out[0];
@@ -388,6 +291,6 @@ void ft_depthwise_conv2d_s8_avx512vnni(const void* params,
   for (n = 0; n < p->batch; ++n) {
     run_image(p, &d, image, ring, &r, y);
     image += (ptrdiff_t)p->in_h * p->in_w * p->in_c;
-    y += (ptrdiff_t)p->out_h * d.out_bytes;
+    y += (ptrdiff_t)p->out_h * d.out_values;
   }
 }

@@ -33,7 +33,7 @@ void ft_fully_connected_s8_avx512vnni_pack(const ft_fully_connected_params* p,
                                            const int32_t* multiplier,
                                            const int32_t* shift, void* packed,
                                            void* channels) {
-  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 1};
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 1, 0};
   ft_s8_pack_weights(w, p->n, 1, p->k, bias, p->x_zero_point, multiplier, shift,
                      &result, (int8_t*)packed, (ft_s8_channels*)channels);
 }
@@ -64,6 +64,7 @@ void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {
   g.lora_b = lora_b;
   g.inv_acc_scale = (const float*)args->aux[2];
   g.lora_scaling = p->lora_scaling;
+  g.pairs = 0;
   g.gain = (const float*)args->in[5];
   g.bias_outside = p->gain_bias ? NULL : (const int32_t*)args->in[2];
   for (first = 0; first < p->rows; first += FT_S8_BLOCK) {

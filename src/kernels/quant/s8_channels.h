@@ -15,8 +15,8 @@ typedef struct {
   int32_t multiplier[FT_S8_PANEL];
   int32_t half[FT_S8_PANEL]; /* 2^(right - 1), 0 for right 0 */
   int32_t right[FT_S8_PANEL], left[FT_S8_PANEL];
-  /* requant_lines.h, for sums without a side: where the accumulators start less
-   * the center, and the lines. */
+  /* requant_lines.h, for sums with what a side of ft_s8_result adds: where the
+   * accumulators start less the center, and the lines. */
   int32_t line_init[FT_S8_PANEL], split[FT_S8_PANEL];
   float scale[2][FT_S8_PANEL], offset[2][FT_S8_PANEL];
   int32_t is_plain;                /* all left 0 and all right in 1 .. 22 */
@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
   int32_t zero_point, q_low, q_high;
   int32_t rounds_once;
+  int32_t added; /* the most that a side adds to a sum, or takes from it */
 } ft_s8_result;
 
 /* Channel slots that no channel fills. */
@@ -64,8 +65,8 @@ static inline void ft_s8_set_lines(ft_s8_channels* c, int i,
   r.zero_point = result->zero_point;
   r.q_low = result->q_low;
   r.q_high = result->q_high;
-  r.least = init + 255 * (int64_t)sums.negative;
-  r.most = init + 255 * (int64_t)sums.positive;
+  r.least = init + 255 * (int64_t)sums.negative - result->added;
+  r.most = init + 255 * (int64_t)sums.positive + result->added;
   if (!c->is_line || !ft_find_requant_lines(&r, &lines)) {
     c->is_line = c->is_one_line = 0;
     return;

@@ -8,6 +8,7 @@
 #define FT_KERNELS_QUANT_S8_GEMM_AVX512_H_
 
 #include "kernels/quant/s8_avx512.h"
+#include "kernels/side_conv2d/side_conv2d.h"
 
 /* Rows of a block and of the highest tile. A block is a multiple of the tiles'
  * heights, 6, 8 and 12. */
@@ -32,6 +33,12 @@ typedef struct {
   const float* lora_b;
   const float* inv_acc_scale; /* [n] */
   float lora_scaling;
+  /* Low-rank side in integers (side_conv2d.h), of which `channels` know: h
+   * [rows][h_row] int16, and B as [pairs][padded n] pairs of int16; 0 pairs:
+   * none. */
+  int32_t pairs, h_row;
+  const int16_t* side_h;
+  const int32_t* side_b;
   /* Factor of the sum [n] or NULL, and the bias if it does not apply to it. */
   const float* gain;
   const int32_t* bias_outside;
@@ -68,6 +75,30 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
                         _mm512_mul_ps(gain, sum));
   }
   return ft_round_to_acc_512(sum);
+}
+
+/* acc += what the side in integers adds. */
+static inline __attribute__((always_inline)) void ft_s8_add_pairs(
+    const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
+    const int kPanels, __m512i acc[FT_S8_TILE][4]) {
+  const ptrdiff_t padded = ft_s8_padded(g->n);
+  const int32_t* b = g->side_b + panel * FT_S8_PANEL;
+  int i, v;
+  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+    const int16_t* h = g->side_h + (ptrdiff_t)(first + i) * g->h_row;
+    __m512i side[4];
+    int32_t pair;
+    FT_UNROLL_C for (v = 0; v < kPanels; ++v) side[v] = _mm512_setzero_si512();
+    for (pair = 0; pair < g->pairs; ++pair) {
+      int32_t two;
+      memcpy(&two, h + 2 * pair, 4);
+      FT_UNROLL_C for (v = 0; v < kPanels; ++v) side[v] = _mm512_dpwssd_epi32(
+          side[v], _mm512_set1_epi32(two),
+          _mm512_loadu_si512(b + pair * padded + v * FT_S8_PANEL));
+    }
+    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
+        _mm512_add_epi32(acc[i][v], _mm512_srai_epi32(side[v], FT_SIDE_BITS));
+  }
 }
 
 /* acc = requantize(acc), still int32, with the zero point; lines hold for sums
@@ -192,6 +223,7 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
       }
     }
   }
+  if (g->pairs > 0) ft_s8_add_pairs(g, first, panel, kRows, kPanels, acc);
   if (lines) {
     ft_s8_output output = g->output;
     output.zero_point = _mm512_setzero_si512();
@@ -223,8 +255,8 @@ static void ft_s8_run_gemm(const ft_s8_gemm* g) {
 }
 
 /* lora_b [n, rank] -> [rank][padded n] */
-static void ft_s8_transpose_lora_b(const float* b, int32_t n, int32_t rank,
-                                   float* out) {
+static inline void ft_s8_transpose_lora_b(const float* b, int32_t n,
+                                          int32_t rank, float* out) {
   const int32_t padded = ft_s8_padded(n);
   int32_t i, c;
   for (i = 0; i < rank; ++i)

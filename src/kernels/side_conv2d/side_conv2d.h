@@ -42,6 +42,23 @@ static inline int32_t ft_side_row(const ft_conv_params* p) {
 
 void ft_side_conv2d_s8_c99(const void* params, const ft_args* args);
 
+/* With constant weights and bias: aux[2] packed weights, aux[3] constants of
+ * the channels, both made by pack(). */
+int ft_side_conv2d_s8_avx512vnni_available(void);
+int ft_side_conv2d_s8_avx512vnni_accepts(const ft_side_conv2d_params* side);
+size_t ft_side_conv2d_s8_avx512vnni_packed_bytes(
+    const ft_side_conv2d_params* side);
+size_t ft_side_conv2d_s8_avx512vnni_channels_bytes(
+    const ft_side_conv2d_params* side);
+size_t ft_side_conv2d_s8_avx512vnni_scratch_bytes(
+    const ft_side_conv2d_params* side);
+void ft_side_conv2d_s8_avx512vnni_pack(const ft_side_conv2d_params* side,
+                                       const int8_t* w, const int32_t* bias,
+                                       const int32_t* multiplier,
+                                       const int32_t* shift, void* packed,
+                                       void* channels);
+void ft_side_conv2d_s8_avx512vnni(const void* params, const ft_args* args);
+
 #ifdef __cplusplus
 }
 #endif

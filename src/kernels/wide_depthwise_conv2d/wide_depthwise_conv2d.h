@@ -35,6 +35,21 @@ static inline int32_t ft_wide_index(int32_t taps, int32_t tap, int32_t c) {
 
 void ft_wide_depthwise_conv2d_s8_c99(const void* params, const ft_args* args);
 
+/* As many outputs as inputs, whole blocks of four channels; aux[2]: constants
+ * of the channels, made by pack(). */
+int ft_wide_depthwise_conv2d_s8_avx512vnni_available(void);
+int ft_wide_depthwise_conv2d_s8_avx512vnni_accepts(const ft_conv_params* p);
+size_t ft_wide_depthwise_conv2d_s8_avx512vnni_channels_bytes(
+    const ft_conv_params* p);
+size_t ft_wide_depthwise_conv2d_s8_avx512vnni_scratch_bytes(
+    const ft_conv_params* p);
+void ft_wide_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
+                                                 const int32_t* multiplier,
+                                                 const int32_t* shift,
+                                                 void* channels);
+void ft_wide_depthwise_conv2d_s8_avx512vnni(const void* params,
+                                            const ft_args* args);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,213 @@
+/* h = A x of int8 layers whose adapter computes in integers (side_conv2d.h), of
+ * the rows that s8_gemm_avx512.h multiplies: ranks are lanes, so that a group
+ * of four bytes of x is loaded once for eight or sixteen of them. A and B are
+ * the adapter's: they are packed for each call. */
+#ifndef FT_KERNELS_QUANT_S8_SIDE_AVX512_H_
+#define FT_KERNELS_QUANT_S8_SIDE_AVX512_H_
+
+#include "kernels/quant/s8_gemm_avx512.h"
+
+/* Rows whose h is computed at a time: divides a block. */
+enum { FT_S8_SIDE_TILE = 8 };
+
+typedef struct {
+  int32_t rank;
+  int32_t lanes;           /* of h: 8, or rank in whole vectors of 16 */
+  const int8_t* a;         /* [rank][row], as given */
+  int32_t row;             /* bytes of a row of a */
+  int8_t* packed;          /* [vector of lanes][run][run4][lane][4] */
+  int32_t *start, *factor; /* [lanes] */
+  int32_t unsigned_zero;   /* x_zero_point + 128 */
+  int16_t* h;              /* [FT_S8_BLOCK][lanes] */
+} ft_s8_side;
+
+static inline int32_t ft_s8_side_lanes(int32_t rank) {
+  return rank <= 8 ? 8 : (rank + 15) / 16 * 16;
+}
+
+/* Bytes of scratch, in whole vectors: packed A, start and factor, h, B. */
+static inline size_t ft_s8_side_bytes(int32_t rank, int32_t n, int32_t runs,
+                                      int32_t run) {
+  const size_t lanes = (size_t)ft_s8_side_lanes(rank);
+  const size_t a = lanes * (size_t)runs * (size_t)((run + 3) / 4 * 4);
+  const size_t b = (size_t)ft_s8_padded(n) * (size_t)rank * sizeof(int16_t);
+  const size_t h = lanes * sizeof(int16_t) * FT_S8_BLOCK;
+  return a + 2 * lanes * sizeof(int32_t) + h + b + 64;
+}
+
+/* A group of four bytes, of which a run may have fewer. */
+static inline void ft_s8_side_put(const int8_t* from, int32_t count,
+                                  int8_t* to) {
+  int32_t i;
+  if (count >= 4) {
+    memcpy(to, from, 4);
+    return;
+  }
+  for (i = 0; i < count; ++i) to[i] = from[i];
+}
+
+static inline void ft_s8_pack_side_a(const ft_s8_side* s, int32_t runs,
+                                     int32_t run) {
+  const int32_t run4 = (run + 3) / 4;
+  const int32_t width = s->lanes < 16 ? s->lanes : 16;
+  const ptrdiff_t vector_bytes = (ptrdiff_t)runs * run4 * width * 4;
+  int32_t i, r, l;
+  memset(s->packed, 0, (size_t)(s->lanes / width * vector_bytes));
+  for (i = 0; i < s->rank; ++i) {
+    const int8_t* from = s->a + (ptrdiff_t)i * s->row;
+    int8_t* to = s->packed + i / width * vector_bytes + i % width * 4;
+    for (r = 0; r < runs; ++r, from += run)
+      for (l = 0; l < run; l += 4, to += width * 4)
+        ft_s8_side_put(from + l, run - l, to);
+  }
+}
+
+/* What sums over unsigned x have too much. */
+static inline void ft_s8_set_side_start(const ft_s8_side* s, int32_t window) {
+  const __m512i zero = _mm512_set1_epi8((char)s->unsigned_zero);
+  int32_t i, l;
+  for (i = 0; i < s->lanes; ++i) s->start[i] = 0;
+  for (i = 0; i < s->rank; ++i) {
+    const int8_t* a = s->a + (ptrdiff_t)i * s->row;
+    __m512i sum = _mm512_setzero_si512();
+    for (l = 0; l < window; l += 64)
+      sum = _mm512_dpbusd_epi32(
+          sum, zero,
+          _mm512_maskz_loadu_epi8(ft_first_bytes(window - l), a + l));
+    s->start[i] = -_mm512_reduce_add_epi32(sum);
+  }
+}
+
+/* b [n][pairs] -> [pairs][padded n], of pairs of int16 */
+static inline void ft_s8_pack_side_b(const int16_t* b, int32_t n, int32_t pairs,
+                                     int32_t* out) {
+  const int32_t padded = ft_s8_padded(n);
+  int32_t c, i;
+  for (i = 0; i < pairs; ++i)
+    for (c = n; c < padded; ++c) out[i * padded + c] = 0;
+  for (c = 0; c < n; ++c, b += 2 * pairs)
+    for (i = 0; i < pairs; ++i) memcpy(&out[i * padded + c], b + 2 * i, 4);
+}
+
+/* (sum * factor) / 2^32, halves up, saturated to int16. */
+static inline __m256i ft_s8_scale_side(__m512i sum, __m512i factor) {
+  const __m512i half = _mm512_set1_epi64((int64_t)1 << 31);
+  const __m512i even = _mm512_srli_epi64(
+      _mm512_add_epi64(_mm512_mul_epi32(sum, factor), half), 32);
+  const __m512i odd =
+      _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(sum, 32),
+                                        _mm512_srli_epi64(factor, 32)),
+                       half);
+  return _mm512_cvtsepi32_epi16(_mm512_mask_mov_epi32(even, 0xAAAA, odd));
+}
+
+/* Rows first .. first + FT_S8_SIDE_TILE; eight lanes. */
+static inline void ft_s8_narrow_side_tile(const ft_s8_gemm* g,
+                                          const ft_s8_side* s, int32_t first) {
+  const int8_t* a = s->packed;
+  const __m512i factor =
+      _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)s->factor));
+  __m256i acc[FT_S8_SIDE_TILE];
+  int32_t iy, ix, i;
+  ptrdiff_t l;
+  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) acc[i] =
+      _mm256_loadu_si256((const __m256i*)s->start);
+  for (iy = 0; iy < g->runs_y; ++iy) {
+    for (ix = 0; ix < g->runs_x; ++ix) {
+      const ptrdiff_t begin =
+          (ptrdiff_t)iy * g->step_y + (ptrdiff_t)ix * g->step_x;
+      const ptrdiff_t end = begin + 4 * (ptrdiff_t)g->run4;
+      for (l = begin; l < end; l += 4, a += 32) {
+        const __m256i weights = _mm256_loadu_si256((const __m256i*)a);
+        FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) {
+          int32_t four;
+          memcpy(&four, g->x + g->at[first + i] + l, 4);
+          acc[i] =
+              _mm256_dpbusd_epi32(acc[i], _mm256_set1_epi32(four), weights);
+        }
+      }
+    }
+  }
+  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; i += 2) _mm256_storeu_si256(
+      (__m256i*)(s->h + (first + i) * 8),
+      ft_s8_scale_side(
+          _mm512_inserti64x4(_mm512_castsi256_si512(acc[i]), acc[i + 1], 1),
+          factor));
+}
+
+/* The same of sixteen lanes from `lane`. */
+static inline void ft_s8_side_tile(const ft_s8_gemm* g, const ft_s8_side* s,
+                                   int32_t first, int32_t lane) {
+  const int8_t* a =
+      s->packed + (ptrdiff_t)lane * g->runs_y * g->runs_x * g->run4 * 4;
+  const __m512i factor = _mm512_loadu_si512(s->factor + lane);
+  __m512i acc[FT_S8_SIDE_TILE];
+  int32_t iy, ix, i;
+  ptrdiff_t l;
+  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) acc[i] =
+      _mm512_loadu_si512(s->start + lane);
+  for (iy = 0; iy < g->runs_y; ++iy) {
+    for (ix = 0; ix < g->runs_x; ++ix) {
+      const ptrdiff_t begin =
+          (ptrdiff_t)iy * g->step_y + (ptrdiff_t)ix * g->step_x;
+      const ptrdiff_t end = begin + 4 * (ptrdiff_t)g->run4;
+      for (l = begin; l < end; l += 4, a += 64) {
+        const __m512i weights = _mm512_loadu_si512(a);
+        FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) {
+          int32_t four;
+          memcpy(&four, g->x + g->at[first + i] + l, 4);
+          acc[i] =
+              _mm512_dpbusd_epi32(acc[i], _mm512_set1_epi32(four), weights);
+        }
+      }
+    }
+  }
+  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i)
+      _mm256_storeu_si256((__m256i*)(s->h + (first + i) * s->lanes + lane),
+                          ft_s8_scale_side(acc[i], factor));
+}
+
+/* One row that is one run: a rank at a time, as A is given. */
+static inline void ft_s8_side_of_one(const ft_s8_gemm* g, const ft_s8_side* s) {
+  const uint8_t* x = g->x + g->at[0];
+  int32_t i, l;
+  for (i = 0; i < s->rank; ++i) {
+    const int8_t* a = s->a + (ptrdiff_t)i * s->row;
+    __m512i sum = _mm512_setzero_si512();
+    for (l = 0; l < 4 * g->run4; l += 64) {
+      const __mmask64 inside = ft_first_bytes(4 * g->run4 - l);
+      sum = _mm512_dpbusd_epi32(sum, _mm512_maskz_loadu_epi8(inside, x + l),
+                                _mm512_maskz_loadu_epi8(inside, a + l));
+    }
+    {
+      const int64_t total =
+          (int64_t)(s->start[i] + _mm512_reduce_add_epi32(sum)) * s->factor[i];
+      const int64_t h = (total + ((int64_t)1 << 31)) >> 32;
+      s->h[i] = (int16_t)(h > INT16_MAX ? INT16_MAX
+                                        : (h < INT16_MIN ? INT16_MIN : h));
+    }
+  }
+}
+
+static inline int ft_s8_side_is_one(const ft_s8_gemm* g) {
+  return g->rows == 1 && g->runs_y == 1 && g->runs_x == 1;
+}
+
+/* h of all rows of `g`. */
+static void ft_s8_side_rows(const ft_s8_gemm* g, const ft_s8_side* s) {
+  int32_t first, lane;
+  if (ft_s8_side_is_one(g)) {
+    ft_s8_side_of_one(g, s);
+    return;
+  }
+  for (first = 0; first < g->rows; first += FT_S8_SIDE_TILE) {
+    if (s->lanes == 8) {
+      ft_s8_narrow_side_tile(g, s, first);
+      continue;
+    }
+    for (lane = 0; lane < s->lanes; lane += 16)
+      ft_s8_side_tile(g, s, first, lane);
+  }
+}
+
+#endif /* FT_KERNELS_QUANT_S8_SIDE_AVX512_H_ */
