@@ -123,7 +123,7 @@ def leaks(rows, folder, swaps):
 def sides(rows):
     for name, (model, seq_len) in MODELS.items():
         for rank in [4, 16]:
-            run = bench("sides", model, rank, seq_len)
+            run = bench("sides", model, rank, seq_len, "side")
             rows.add(f"unmerged, {name}, all layers, rank {rank}", run["overhead"],
                      "more time than the base", 0.05, False, "the base, us",
                      run["base_us"])  # fmt: skip

@@ -23,7 +23,8 @@
 //
 // All functions may be called by any number of threads at once. An answer comes
 // from one adapter as a whole: the one that was named, or that was active when
-// the run began. It has the bits that Model::run() with this adapter has.
+// the run began. It has the bits that Model::run() with this adapter has, or
+// with adapter_mode "int8" those of `fieldtune eval --adapter-mode int8`.
 // Everything that can fail returns a Status with one sentence and has then
 // changed nothing.
 #pragma once
@@ -46,6 +47,10 @@ struct RuntimeOptions {
   bool exact = false;       // as in ModelOptions
   int sequence_length = 0;  // as in ModelOptions
   std::string policy = {};  // as in ModelOptions
+  // Beside int8 layers adapters compute as they were trained ("side"), or in
+  // integers of their own ("int8"): much faster, LoRA only, with answers near
+  // those of "side" that have the bits of a device's. As --adapter-mode.
+  std::string adapter_mode = "side";
 };
 
 // An adapter by its name, and the factor of what it adds.

@@ -127,7 +127,7 @@ Status AdapterLoader::fill(std::vector<LoadedAdapter>& parts,
   FT_TRY(served.shape, base_.shape_of(parts));
   FT_TRY(served.charge, charge(served.shape->block_bytes()));
   FT_TRY(served.block, served.shape->new_block());
-  return write_adapters(parts, *served.shape, *served.block);
+  return base_.write(parts, *served.shape, *served.block);
 }
 
 Result<ServedAdapterPtr> AdapterLoader::load(const std::string& name,

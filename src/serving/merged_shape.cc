@@ -15,7 +15,7 @@ Status fill_merged(ServedBase& base, std::vector<LoadedAdapter>& parts,
         fmt::format("'{}' is no .tflite file: its adapters cannot run merged",
                     base.path()));
   // What could not run beside the base is not merged either.
-  FT_TRY(const auto beside, base.shape_of(parts));
+  FT_TRY(const auto beside, base.shape_of(parts, SideArithmetic::kAsTrained));
   FT_TRY(const auto block, beside->new_block());
   FT_TRY_STATUS(write_adapters(parts, *beside, *block));
   FT_TRY(const MergeInput input, merge_input(parts));

@@ -16,8 +16,9 @@
 namespace fieldtune {
 
 struct Runtime::Impl {
-  Impl(const std::string& path, const RuntimeOptions& options)
-      : base(path, {.exact = options.exact}, options.sequence_length),
+  Impl(const std::string& path, const RuntimeOptions& options,
+       ft::SideArithmetic sides)
+      : base(path, {.exact = options.exact}, options.sequence_length, sides),
         loader(base, files),
         cache(options.adapter_budget_bytes,
               [this](const std::string& name) {
@@ -60,7 +61,9 @@ Runtime::~Runtime() = default;
 
 Result<Runtime> Runtime::open(const std::string& model_path,
                               const RuntimeOptions& options) {
-  auto impl = std::make_unique<Impl>(model_path, options);
+  FT_TRY(const ft::SideArithmetic sides,
+         ft::parse_side_arithmetic(options.adapter_mode));
+  auto impl = std::make_unique<Impl>(model_path, options, sides);
   FT_TRY(ft::LoadRules rules, ft::rules_of_policy(options.policy));
   impl->loader.set_rules(std::move(rules));
   FT_TRY(impl->base_alone, impl->base.alone());

@@ -75,6 +75,50 @@ struct Fixture {
   std::map<std::string, std::vector<float>> oracles;
 };
 
+// The same adapters in one program: of values other than those that the first
+// one had when it was compiled.
+TEST(Runtime, AnswersInIntegersAsASessionOfItsOwn) {
+  Runtime runtime = Runtime::open(kBase, {.adapter_mode = "int8"}).value();
+  const auto x = features_of(fieldtune::Model::open(kBase)->input(0).size());
+  std::vector<std::vector<float>> expected(3), batch(3);
+  std::vector<fieldtune::Request> requests;
+  for (uint64_t i = 0; i < 3; ++i) {
+    const std::string name = fmt::format("{}", i);
+    ASSERT_TRUE(runtime.add(name, lora_file(i)).ok());
+    auto oracle =
+        answer_alone(kBase, {{{lora_file(i)}}}, x, SideArithmetic::kInt8);
+    ASSERT_TRUE(oracle.ok()) << oracle.status().message();
+    expected[i] = *oracle;
+    std::vector<float> y;
+    const Status status = runtime.run_with(name, x, y);
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(y, expected[i]);
+    requests.push_back({name, x, &batch[i]});
+  }
+  EXPECT_NE(expected[0], expected[1]);
+  EXPECT_EQ(runtime.stats().shapes, 2u);  // the base's and theirs
+  for (int turn = 0; turn < 2; ++turn) {
+    ASSERT_TRUE(runtime.run_batch(requests).ok());
+    EXPECT_EQ(batch, expected);
+  }
+  EXPECT_EQ(runtime.stats().batched, 4u);  // two of the three, twice
+}
+
+TEST(Runtime, RefusesWhatIntegersBesideTheBaseCannotBe) {
+  EXPECT_EQ(Runtime::open(kBase, {.adapter_mode = "int4"}).status().code(),
+            Code::kUsage);
+  Runtime runtime = Runtime::open(kBase, {.adapter_mode = "int8"}).value();
+  AdapterRecipe recipe;
+  recipe.method.own["use_dora"] = "true";
+  const std::string path = temporary("int8_dora.safetensors");
+  ASSERT_TRUE(write_random_adapter(kBase, recipe, path).ok());
+  ASSERT_TRUE(runtime.add("dora", path).ok());
+  const Status status = runtime.set_active("dora");
+  EXPECT_NE(status.message().find("use --adapter-mode side"), std::string::npos)
+      << status.message();
+  EXPECT_EQ(runtime.active(), "");
+}
+
 TEST(Runtime, AnswersAsASessionOfItsOwn) {
   Fixture f;
   for (uint64_t i = 0; i < 4; ++i)

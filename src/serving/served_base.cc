@@ -23,8 +23,9 @@ std::string mask_hash(const MethodSettings& method) {
 // All that the program depends on. A seed only gives initial values, which the
 // adapter's take the place of.
 std::string shape_key(std::span<const LoadedAdapter> adapters,
-                      Precision precision, int seq_len) {
-  std::string key = fmt::format("{}/{}", name_of(precision), seq_len);
+                      Precision precision, int seq_len, SideArithmetic sides) {
+  std::string key = fmt::format("{}/{}/{}", name_of(precision), seq_len,
+                                sides == SideArithmetic::kInt8 ? "int8" : "");
   for (const LoadedAdapter& a : adapters) {
     key += fmt::format("\n{:a}", a.method.weight);
     for (const auto& [name, text] : to_metadata(a.method))
@@ -76,23 +77,48 @@ Status ServedBase::check_unchanged(const BaseModel& opened) const {
 
 Result<const BaseModel*> ServedBase::model(Precision precision, int seq_len) {
   const std::string key = fmt::format("{}/{}", name_of(precision), seq_len);
-  auto& model = models_[key];
-  if (model != nullptr) return model.get();
+  {
+    const std::unique_lock lock(mutex_);
+    if (const auto at = models_.find(key); at != models_.end())
+      return at->second.get();
+  }
   FT_TRY(BaseModel opened, load_base(path_, precision, 1, seq_len));
   FT_TRY_STATUS(check_unchanged(opened));
-  model = std::make_unique<BaseModel>(std::move(opened));
-  return model.get();
+  auto model = std::make_unique<BaseModel>(std::move(opened));
+  const std::unique_lock lock(mutex_);
+  return models_.try_emplace(key, std::move(model)).first->second.get();
+}
+
+namespace {
+
+int seq_len_of(std::span<const LoadedAdapter> adapters, int wanted) {
+  for (const LoadedAdapter& a : adapters)
+    if (wanted == 0) wanted = recorded_seq_len(a.adapter);
+  return wanted;
+}
+
+// An integer program's constants depend on the base alone, so that any values
+// give it: those that training would start from.
+Status keep_initial_values(CompiledStep&) { return ok_status(); }
+
+}  // namespace
+
+Result<CompiledStep> ServedBase::compile(
+    const BaseModel& base, const std::vector<MethodSettings>& methods,
+    const PlanOptions& plan, Precision precision, SideArithmetic sides) const {
+  if (sides == SideArithmetic::kInt8)
+    return compile_int8_inference(base.graph, methods, plan, precision,
+                                  keep_initial_values);
+  return compile_inference(base.graph, methods, plan, precision);
 }
 
 Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
-    std::span<LoadedAdapter> adapters) {
-  int seq_len = seq_len_;
-  for (const LoadedAdapter& a : adapters) {
+    std::span<LoadedAdapter> adapters, SideArithmetic sides) {
+  for (const LoadedAdapter& a : adapters)
     FT_TRY_STATUS(check_base(a.adapter, sha256_));
-    if (seq_len == 0) seq_len = recorded_seq_len(a.adapter);
-  }
+  const int seq_len = seq_len_of(adapters, seq_len_);
   FT_TRY(const Precision precision, common_precision(adapters));
-  const std::string key = shape_key(adapters, precision, seq_len);
+  const std::string key = shape_key(adapters, precision, seq_len, sides);
   {
     const std::unique_lock lock(mutex_);
     if (const auto at = shapes_.find(key); at != shapes_.end())
@@ -110,15 +136,13 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
     FT_TRY_STATUS(fit_to_base(*base, a));
     methods.push_back(a.method);
   }
-  FT_TRY(CompiledStep step,
-         compile_inference(base->graph, methods, plan_, precision));
-  const auto for_batch = [this, methods, precision,
-                          seq_len](size_t samples) -> Result<CompiledStep> {
+  FT_TRY(CompiledStep step, compile(*base, methods, plan_, precision, sides));
+  const auto for_batch = [this, methods, precision, seq_len,
+                          sides](size_t samples) -> Result<CompiledStep> {
     FT_TRY(const BaseModel wide,
            load_base(path_, precision, static_cast<int>(samples), seq_len));
     FT_TRY_STATUS(check_unchanged(wide));
-    return compile_inference(wide.graph, methods, in_node_order(plan_),
-                             precision);
+    return compile(wide, methods, in_node_order(plan_), precision, sides);
   };
   FT_TRY(auto shape,
          ShapeClass::create(std::move(step), precision == Precision::kInteger
@@ -126,6 +150,26 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
                                                  : for_batch));
   const std::unique_lock lock(mutex_);
   return shapes_[key] = std::move(shape);
+}
+
+Status ServedBase::write(std::span<const LoadedAdapter> adapters,
+                         const ShapeClass& shape, GuardedBuffer& block) {
+  if (sides_ == SideArithmetic::kAsTrained)
+    return write_adapters(adapters, shape, block);
+  FT_TRY(const Precision precision, common_precision(adapters));
+  std::vector<MethodSettings> methods;
+  for (const LoadedAdapter& a : adapters) methods.push_back(a.method);
+  FT_TRY(const BaseModel* base,
+         model(precision, seq_len_of(adapters, seq_len_)));
+  return write_int8_values(
+      base->graph, methods, precision,
+      [&](CompiledStep& step) -> Status {
+        for (size_t i = 0; i < adapters.size(); ++i)
+          if (adapters[i].method.weight != 0)
+            FT_TRY_STATUS(install_adapter(adapters[i].adapter, step, i));
+        return ok_status();
+      },
+      shape.program(), block.bytes());
 }
 
 Status write_adapters(std::span<const LoadedAdapter> adapters,

@@ -19,15 +19,26 @@ namespace ft {
 
 class ServedBase {
  public:
-  ServedBase(std::string path, const PlanOptions& plan, int seq_len)
-      : path_(std::move(path)), plan_(plan), seq_len_(seq_len) {}
+  ServedBase(std::string path, const PlanOptions& plan, int seq_len,
+             SideArithmetic sides = {})
+      : path_(std::move(path)), plan_(plan), seq_len_(seq_len), sides_(sides) {}
 
   // The base alone, as deployed. Also the first look at the file.
   Result<ServedAdapterPtr> alone();
-  // The shape of these adapters, applied in order. Refuses adapters of another
-  // base, of different precisions, and compositions that the methods refuse.
+  // The shape of these adapters, applied in order, as this base computes them
+  // or as they were trained. Refuses adapters of another base, of different
+  // precisions, and compositions that the methods refuse.
   Result<std::shared_ptr<ShapeClass>> shape_of(
-      std::span<LoadedAdapter> adapters);
+      std::span<LoadedAdapter> adapters) {
+    return shape_of(adapters, sides_);
+  }
+  Result<std::shared_ptr<ShapeClass>> shape_of(
+      std::span<LoadedAdapter> adapters, SideArithmetic sides);
+  // Writes all adapters that have a part into a block of their shape_of().
+  // Refuses missing and surplus tensors, other shapes, and values that integers
+  // beside the base cannot hold.
+  Status write(std::span<const LoadedAdapter> adapters, const ShapeClass& shape,
+               GuardedBuffer& block);
 
   const std::string& path() const { return path_; }
   const PlanOptions& plan() const { return plan_; }
@@ -41,10 +52,15 @@ class ServedBase {
  private:
   Result<const BaseModel*> model(Precision precision, int seq_len);
   Status check_unchanged(const BaseModel& opened) const;
+  Result<CompiledStep> compile(const BaseModel& base,
+                               const std::vector<MethodSettings>& methods,
+                               const PlanOptions& plan, Precision precision,
+                               SideArithmetic sides) const;
 
   const std::string path_;
   const PlanOptions plan_;
   const int seq_len_;
+  const SideArithmetic sides_;
   std::string sha256_;
   size_t file_bytes_ = 0;
   mutable std::mutex mutex_;  // of what follows
@@ -53,8 +69,7 @@ class ServedBase {
   std::map<std::string, std::shared_ptr<ShapeClass>> shapes_;
 };
 
-// Writes all adapters that have a part into a block of their shape. Refuses
-// missing and surplus tensors, and other shapes.
+// The same for a shape that computes them as trained.
 Status write_adapters(std::span<const LoadedAdapter> adapters,
                       const ShapeClass& shape, GuardedBuffer& block);
 

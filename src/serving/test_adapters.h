@@ -70,9 +70,9 @@ inline Status write_random_adapter(const std::string& base,
 // The oracle: a session of its own for each answer.
 inline Result<std::vector<float>> answer_alone(
     const std::string& base, std::span<const AdapterChoice> choices,
-    std::span<const float> features) {
+    std::span<const float> features, SideArithmetic sides = {}) {
   FT_TRY(const AdaptedModel model,
-         load_adapted_model(base, choices, quick_plan()));
+         load_adapted_model(base, choices, quick_plan(), 0, sides));
   FT_TRY(Session session, Session::create(model.step.program));
   write_features(session.input(0), session.program().inputs[0].type, 0,
                  features);

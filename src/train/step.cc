@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "autodiff/backward.h"
 #include "methods/compose.h"
 #include "methods/head.h"
@@ -166,6 +168,22 @@ Result<CompiledStep> finish_inference(Adapted a, const PlanOptions& plan,
                       std::move(a.learned)};
 }
 
+// The adapter's integers are parameters, made of the values that `install`
+// gives the float ones.
+Result<Graph> with_int8_sides(const Graph& base,
+                              std::span<const MethodSettings> methods,
+                              Precision precision,
+                              const InstallValues& install) {
+  FT_TRY(Adapted a, adapt(base, methods, precision, {}));
+  CompiledStep valued;  // to hold values; never planned
+  valued.program.graph = std::move(a.graph);
+  valued.adapted = std::move(a.adapted);
+  FT_TRY_STATUS(install(valued));
+  Graph graph = std::move(valued.program.graph);
+  FT_TRY_STATUS(int8_sides(graph));
+  return graph;
+}
+
 }  // namespace
 
 Result<Precision> parse_precision(std::string_view word) {
@@ -252,15 +270,32 @@ Result<CompiledStep> compile_int8_inference(
     const Graph& base, std::span<const MethodSettings> methods,
     const PlanOptions& plan, Precision precision,
     const InstallValues& install) {
-  FT_TRY(Adapted a, adapt(base, methods, precision, {}));
-  CompiledStep valued;  // to hold values; never planned
-  valued.program.graph = std::move(a.graph);
-  valued.adapted = std::move(a.adapted);
-  FT_TRY_STATUS(install(valued));
-  a.graph = std::move(valued.program.graph);
-  a.adapted = {};
-  FT_TRY_STATUS(int8_sides(a.graph));
-  return finish_inference(std::move(a), plan, precision);
+  FT_TRY(Graph graph, with_int8_sides(base, methods, precision, install));
+  return finish_inference(
+      {.graph = std::move(graph), .adapted = {}, .learned = {}}, plan,
+      precision);
+}
+
+Status write_int8_values(const Graph& base,
+                         std::span<const MethodSettings> methods,
+                         Precision precision, const InstallValues& install,
+                         const Program& program, std::span<std::byte> region) {
+  FT_TRY(const Graph graph, with_int8_sides(base, methods, precision, install));
+  std::map<std::string_view, const Value*> params;
+  for (ValueId id = 0; id < graph.num_values(); ++id)
+    if (graph.value(id).kind == ValueKind::kParam)
+      params[graph.value(id).name] = &graph.value(id);
+  for (const Binding& b : program.persistent) {
+    const auto at = params.find(b.name);
+    if (at == params.end() || at->second->data.size() != b.type.num_bytes() ||
+        b.ref.offset + b.type.num_bytes() > region.size())
+      return internal_error(fmt::format(
+          "the adapter in integers has no '{}' of {} bytes, which its program "
+          "reads",
+          b.name, b.type.num_bytes()));
+    std::ranges::copy(at->second->data, region.subspan(b.ref.offset).begin());
+  }
+  return ok_status();
 }
 
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan) {

@@ -105,6 +105,13 @@ Result<CompiledStep> compile_int8_inference(
     const Graph& base, std::span<const MethodSettings> methods,
     const PlanOptions& plan, Precision precision, const InstallValues& install);
 
+// Writes what other values make of the same settings into a persistent region
+// of that program: constants depend on the base alone.
+Status write_int8_values(const Graph& base,
+                         std::span<const MethodSettings> methods,
+                         Precision precision, const InstallValues& install,
+                         const Program& program, std::span<std::byte> region);
+
 // The base alone, without any method; outputs as above.
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);
 

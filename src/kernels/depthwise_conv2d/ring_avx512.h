@@ -22,7 +22,8 @@ typedef struct {
   int32_t value_bytes;     /* 1 or 2 */
   int32_t phase_positions; /* padded positions in a phase of a row */
   int32_t phase_bytes, row_bytes;
-  int32_t out_values; /* of an output row */
+  int32_t out_values;         /* of an output row */
+  int32_t at[FT_DW_MAX_TAPS]; /* of kernel column kx in a row of the ring */
 } ft_dw_layout;
 
 static inline int32_t ft_dw_period_of(int32_t channels) {
@@ -40,6 +41,7 @@ static inline ft_dw_layout ft_dw_layout_of(const ft_conv_params* p,
   const int32_t width =
       (p->out_w - 1) * p->stride_w + (p->k_w - 1) * p->dilation_w + 1;
   ft_dw_layout d;
+  int32_t kx;
   d.period = ft_dw_period_of(p->out_c);
   d.groups = d.period / 64;
   d.taps = p->k_h * p->k_w;
@@ -51,6 +53,11 @@ static inline ft_dw_layout ft_dw_layout_of(const ft_conv_params* p,
       ((d.phase_positions * p->out_c + 63) / 64 * 64 + 64) * value_bytes;
   d.row_bytes = d.phase_bytes * p->stride_w;
   d.out_values = p->out_w * p->out_c;
+  for (kx = 0; kx < p->k_w && kx < FT_DW_MAX_TAPS; ++kx) {
+    const int32_t x = kx * p->dilation_w;
+    d.at[kx] = x % p->stride_w * d.phase_bytes +
+               x / p->stride_w * p->in_c * value_bytes;
+  }
   return d;
 }
 
@@ -70,6 +77,10 @@ static inline int ft_dw_fits(const ft_conv_params* p, int32_t value_bytes) {
   return (int64_t)d.slots * d.row_bytes <= FT_DW_MAX_RING_BYTES;
 }
 
+static inline __mmask32 ft_dw_first(int32_t count) {
+  return count >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << count) - 1;
+}
+
 /* `count` values of x from `from`, as the ring holds them. */
 static inline void ft_dw_copy(const ft_dw_layout* d, const int8_t* from,
                               int32_t count, uint8_t* to) {
@@ -77,24 +88,25 @@ static inline void ft_dw_copy(const ft_dw_layout* d, const int8_t* from,
     ft_copy_unsigned(from, count, to);
     return;
   }
-  for (; count > 0; count -= 32, from += 32, to += 64) {
-    const __mmask32 mask =
-        count >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << count) - 1;
-    _mm512_mask_storeu_epi16(
-        to, mask, _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(mask, from)));
-  }
+  for (; count >= 32; count -= 32, from += 32, to += 64)
+    _mm512_storeu_si512(
+        to, _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)from)));
+  if (count > 0)
+    _mm512_mask_storeu_epi16(to, ft_dw_first(count),
+                             _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(
+                                 ft_dw_first(count), from)));
 }
 
 /* `count` times real 0. */
 static inline void ft_dw_clear(const ft_conv_params* p, const ft_dw_layout* d,
                                int32_t count, uint8_t* to) {
-  const int16_t zero = (int16_t)p->x_zero_point;
-  int32_t i;
+  const __m512i zero = _mm512_set1_epi16((int16_t)p->x_zero_point);
   if (d->value_bytes == 1) {
-    memset(to, zero + 128, (size_t)count);
+    memset(to, p->x_zero_point + 128, (size_t)count);
     return;
   }
-  for (i = 0; i < count; ++i) memcpy(to + 2 * i, &zero, sizeof zero);
+  for (; count >= 32; count -= 32, to += 64) _mm512_storeu_si512(to, zero);
+  if (count > 0) _mm512_mask_storeu_epi16(to, ft_dw_first(count), zero);
 }
 
 /* One padded image row (`iy` may lie outside), split by stride. */
@@ -145,12 +157,8 @@ static inline void ft_dw_next_row(const ft_conv_params* p,
         ring + (ptrdiff_t)((*next + p->pad_top) % d->slots) * d->row_bytes);
   for (ky = 0; ky < p->k_h; ++ky) {
     const int32_t slot = (y0 + ky * p->dilation_h + p->pad_top) % d->slots;
-    for (kx = 0; kx < p->k_w; ++kx) {
-      const int32_t at = kx * p->dilation_w;
-      *taps++ = ring + (ptrdiff_t)slot * d->row_bytes +
-                at % p->stride_w * d->phase_bytes +
-                at / p->stride_w * p->in_c * d->value_bytes;
-    }
+    for (kx = 0; kx < p->k_w; ++kx)
+      *taps++ = ring + (ptrdiff_t)slot * d->row_bytes + d->at[kx];
   }
 }
 

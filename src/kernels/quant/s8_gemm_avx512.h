@@ -77,10 +77,10 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
   return ft_round_to_acc_512(sum);
 }
 
-/* acc += what the side in integers adds. */
+/* acc += what the side in integers adds, of kPairs pairs. */
 static inline __attribute__((always_inline)) void ft_s8_add_pairs(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
-    const int kPanels, __m512i acc[FT_S8_TILE][4]) {
+    const int kPanels, const int32_t kPairs, __m512i acc[FT_S8_TILE][4]) {
   const ptrdiff_t padded = ft_s8_padded(g->n);
   const int32_t* b = g->side_b + panel * FT_S8_PANEL;
   int i, v;
@@ -89,7 +89,7 @@ static inline __attribute__((always_inline)) void ft_s8_add_pairs(
     __m512i side[4];
     int32_t pair;
     FT_UNROLL_C for (v = 0; v < kPanels; ++v) side[v] = _mm512_setzero_si512();
-    for (pair = 0; pair < g->pairs; ++pair) {
+    FT_UNROLL_4_C for (pair = 0; pair < kPairs; ++pair) {
       int32_t two;
       memcpy(&two, h + 2 * pair, 4);
       FT_UNROLL_C for (v = 0; v < kPanels; ++v) side[v] = _mm512_dpwssd_epi32(
@@ -203,6 +203,10 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
     FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] = _mm512_loadu_si512(
         lines ? g->channels[panel + v].line_init : g->channels[panel + v].init);
   }
+  if (g->pairs == 2)
+    ft_s8_add_pairs(g, first, panel, kRows, kPanels, 2, acc);
+  else if (g->pairs > 0)
+    ft_s8_add_pairs(g, first, panel, kRows, kPanels, g->pairs, acc);
   for (iy = 0; iy < g->runs_y; ++iy) {
     for (ix = 0; ix < g->runs_x; ++ix) {
       const ptrdiff_t begin =
@@ -223,7 +227,6 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
       }
     }
   }
-  if (g->pairs > 0) ft_s8_add_pairs(g, first, panel, kRows, kPanels, acc);
   if (lines) {
     ft_s8_output output = g->output;
     output.zero_point = _mm512_setzero_si512();

@@ -12,7 +12,7 @@ enum { FT_S8_SIDE_TILE = 8 };
 
 typedef struct {
   int32_t rank;
-  int32_t lanes;           /* of h: 8, or rank in whole vectors of 16 */
+  int32_t lanes;           /* of h: 4, 8, or rank in whole vectors of 16 */
   const int8_t* a;         /* [rank][row], as given */
   int32_t row;             /* bytes of a row of a */
   int8_t* packed;          /* [vector of lanes][run][run4][lane][4] */
@@ -22,13 +22,18 @@ typedef struct {
 } ft_s8_side;
 
 static inline int32_t ft_s8_side_lanes(int32_t rank) {
-  return rank <= 8 ? 8 : (rank + 15) / 16 * 16;
+  return rank <= 4 ? 4 : (rank <= 8 ? 8 : (rank + 15) / 16 * 16);
+}
+
+/* A's lanes in a vector: half of one is the least that pays. */
+static inline int32_t ft_s8_side_width(int32_t lanes) {
+  return lanes < 16 ? 8 : 16;
 }
 
 /* Bytes of scratch, in whole vectors: packed A, start and factor, h, B. */
 static inline size_t ft_s8_side_bytes(int32_t rank, int32_t n, int32_t runs,
                                       int32_t run) {
-  const size_t lanes = (size_t)ft_s8_side_lanes(rank);
+  const size_t lanes = (size_t)(rank <= 8 ? 8 : ft_s8_side_lanes(rank));
   const size_t a = lanes * (size_t)runs * (size_t)((run + 3) / 4 * 4);
   const size_t b = (size_t)ft_s8_padded(n) * (size_t)rank * sizeof(int16_t);
   const size_t h = lanes * sizeof(int16_t) * FT_S8_BLOCK;
@@ -49,10 +54,10 @@ static inline void ft_s8_side_put(const int8_t* from, int32_t count,
 static inline void ft_s8_pack_side_a(const ft_s8_side* s, int32_t runs,
                                      int32_t run) {
   const int32_t run4 = (run + 3) / 4;
-  const int32_t width = s->lanes < 16 ? s->lanes : 16;
+  const int32_t width = ft_s8_side_width(s->lanes);
   const ptrdiff_t vector_bytes = (ptrdiff_t)runs * run4 * width * 4;
   int32_t i, r, l;
-  memset(s->packed, 0, (size_t)(s->lanes / width * vector_bytes));
+  memset(s->packed, 0, (size_t)((s->lanes + width - 1) / width * vector_bytes));
   for (i = 0; i < s->rank; ++i) {
     const int8_t* from = s->a + (ptrdiff_t)i * s->row;
     int8_t* to = s->packed + i / width * vector_bytes + i % width * 4;
@@ -66,7 +71,7 @@ static inline void ft_s8_pack_side_a(const ft_s8_side* s, int32_t runs,
 static inline void ft_s8_set_side_start(const ft_s8_side* s, int32_t window) {
   const __m512i zero = _mm512_set1_epi8((char)s->unsigned_zero);
   int32_t i, l;
-  for (i = 0; i < s->lanes; ++i) s->start[i] = 0;
+  for (i = 0; i < s->lanes || i < 8; ++i) s->start[i] = 0;
   for (i = 0; i < s->rank; ++i) {
     const int8_t* a = s->a + (ptrdiff_t)i * s->row;
     __m512i sum = _mm512_setzero_si512();
@@ -101,38 +106,61 @@ static inline __m256i ft_s8_scale_side(__m512i sum, __m512i factor) {
   return _mm512_cvtsepi32_epi16(_mm512_mask_mov_epi32(even, 0xAAAA, odd));
 }
 
+/* Sums of eight lanes, of which h has four or all. */
+static inline void ft_s8_store_narrow_side(const ft_s8_side* s, int32_t first,
+                                           const __m256i acc[FT_S8_SIDE_TILE]) {
+  int32_t i;
+  if (s->lanes == 4) {
+    const __m512i factor =
+        _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i*)s->factor));
+    FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; i += 4) {
+      const __m256i a = _mm256_permute2x128_si256(acc[i], acc[i + 1], 0x20);
+      const __m256i b = _mm256_permute2x128_si256(acc[i + 2], acc[i + 3], 0x20);
+      _mm256_storeu_si256(
+          (__m256i*)(s->h + (first + i) * 4),
+          ft_s8_scale_side(_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1),
+                           factor));
+    }
+  } else {
+    const __m512i factor =
+        _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)s->factor));
+    FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; i += 2) _mm256_storeu_si256(
+        (__m256i*)(s->h + (first + i) * 8),
+        ft_s8_scale_side(
+            _mm512_inserti64x4(_mm512_castsi256_si512(acc[i]), acc[i + 1], 1),
+            factor));
+  }
+}
+
 /* Rows first .. first + FT_S8_SIDE_TILE; eight lanes. */
 static inline void ft_s8_narrow_side_tile(const ft_s8_gemm* g,
                                           const ft_s8_side* s, int32_t first) {
   const int8_t* a = s->packed;
-  const __m512i factor =
-      _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)s->factor));
+  const uint8_t* from[FT_S8_SIDE_TILE];
   __m256i acc[FT_S8_SIDE_TILE];
   int32_t iy, ix, i;
   ptrdiff_t l;
-  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) acc[i] =
-      _mm256_loadu_si256((const __m256i*)s->start);
+  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) {
+    from[i] = g->x + g->at[first + i];
+    acc[i] = _mm256_loadu_si256((const __m256i*)s->start);
+  }
   for (iy = 0; iy < g->runs_y; ++iy) {
     for (ix = 0; ix < g->runs_x; ++ix) {
       const ptrdiff_t begin =
           (ptrdiff_t)iy * g->step_y + (ptrdiff_t)ix * g->step_x;
       const ptrdiff_t end = begin + 4 * (ptrdiff_t)g->run4;
-      for (l = begin; l < end; l += 4, a += 32) {
+      FT_UNROLL_4_C for (l = begin; l < end; l += 4, a += 32) {
         const __m256i weights = _mm256_loadu_si256((const __m256i*)a);
         FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) {
           int32_t four;
-          memcpy(&four, g->x + g->at[first + i] + l, 4);
+          memcpy(&four, from[i] + l, 4);
           acc[i] =
               _mm256_dpbusd_epi32(acc[i], _mm256_set1_epi32(four), weights);
         }
       }
     }
   }
-  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; i += 2) _mm256_storeu_si256(
-      (__m256i*)(s->h + (first + i) * 8),
-      ft_s8_scale_side(
-          _mm512_inserti64x4(_mm512_castsi256_si512(acc[i]), acc[i + 1], 1),
-          factor));
+  ft_s8_store_narrow_side(s, first, acc);
 }
 
 /* The same of sixteen lanes from `lane`. */
@@ -141,21 +169,24 @@ static inline void ft_s8_side_tile(const ft_s8_gemm* g, const ft_s8_side* s,
   const int8_t* a =
       s->packed + (ptrdiff_t)lane * g->runs_y * g->runs_x * g->run4 * 4;
   const __m512i factor = _mm512_loadu_si512(s->factor + lane);
+  const uint8_t* from[FT_S8_SIDE_TILE];
   __m512i acc[FT_S8_SIDE_TILE];
   int32_t iy, ix, i;
   ptrdiff_t l;
-  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) acc[i] =
-      _mm512_loadu_si512(s->start + lane);
+  FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) {
+    from[i] = g->x + g->at[first + i];
+    acc[i] = _mm512_loadu_si512(s->start + lane);
+  }
   for (iy = 0; iy < g->runs_y; ++iy) {
     for (ix = 0; ix < g->runs_x; ++ix) {
       const ptrdiff_t begin =
           (ptrdiff_t)iy * g->step_y + (ptrdiff_t)ix * g->step_x;
       const ptrdiff_t end = begin + 4 * (ptrdiff_t)g->run4;
-      for (l = begin; l < end; l += 4, a += 64) {
+      FT_UNROLL_4_C for (l = begin; l < end; l += 4, a += 64) {
         const __m512i weights = _mm512_loadu_si512(a);
         FT_UNROLL_C for (i = 0; i < FT_S8_SIDE_TILE; ++i) {
           int32_t four;
-          memcpy(&four, g->x + g->at[first + i] + l, 4);
+          memcpy(&four, from[i] + l, 4);
           acc[i] =
               _mm512_dpbusd_epi32(acc[i], _mm512_set1_epi32(four), weights);
         }
@@ -201,7 +232,7 @@ static void ft_s8_side_rows(const ft_s8_gemm* g, const ft_s8_side* s) {
     return;
   }
   for (first = 0; first < g->rows; first += FT_S8_SIDE_TILE) {
-    if (s->lanes == 8) {
+    if (s->lanes <= 8) {
       ft_s8_narrow_side_tile(g, s, first);
       continue;
     }

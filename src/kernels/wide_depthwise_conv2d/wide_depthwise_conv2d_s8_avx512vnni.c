@@ -21,7 +21,7 @@ size_t ft_wide_depthwise_conv2d_s8_avx512vnni_channels_bytes(
          sizeof(ft_s8_channels);
 }
 
-/* The ring, weights [group][pair][4 vectors], start [group][4 vectors]. */
+/* The ring, weights [half][pair][2 vectors], start [half][2 vectors]. */
 size_t ft_wide_depthwise_conv2d_s8_avx512vnni_scratch_bytes(
     const ft_conv_params* p) {
   const ft_dw_layout d = ft_dw_layout_of(p, 2);
@@ -29,12 +29,12 @@ size_t ft_wide_depthwise_conv2d_s8_avx512vnni_scratch_bytes(
          (size_t)(pairs_of(&d) + 1) * (size_t)d.period * sizeof(int32_t);
 }
 
-/* Of 64 slots, vector v holds those of blocks of four 8 (v / 2) + v % 2 and
- * every second one from there. */
-static int32_t vector_of(int32_t i) { return i / 32 * 2 + i % 8 / 4; }
-static int32_t lane_of(int32_t i) { return i % 32 / 8 * 4 + i % 4; }
-static int32_t block_of(int32_t v, int32_t quarter) {
-  return v / 2 * 8 + v % 2 + 2 * quarter;
+/* Vectors 2 i and 2 i + 1 hold half i of 32 slots: of its eight blocks of four
+ * channels the even ones and the odd ones, as two vectors are unpacked. */
+static int32_t vector_of(int32_t slot) { return slot / 32 * 2 + slot % 8 / 4; }
+static int32_t lane_of(int32_t slot) { return slot % 32 / 8 * 4 + slot % 4; }
+static int32_t block_of(int32_t vector, int32_t quarter) {
+  return vector / 2 * 8 + vector % 2 + 2 * quarter;
 }
 
 /* Sums are divided before they are requantized: that is their range. */
@@ -52,14 +52,12 @@ void ft_wide_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
     ft_s8_clear_channels(&at[slot]);
   for (slot = 0; slot < period; ++slot) {
     const int32_t c = slot % p->out_c;
-    ft_s8_channels* to = &at[slot / 64 * 4 + vector_of(slot % 64)];
+    ft_s8_channels* to = &at[vector_of(slot)];
     if (slot < p->out_c)
-      ft_s8_set_channel(to, lane_of(slot % 64), 0, none, 0, multiplier[c],
-                        shift[c], &result);
+      ft_s8_set_channel(to, lane_of(slot), 0, none, 0, multiplier[c], shift[c],
+                        &result);
     else
-      ft_s8_repeat_channel(to, lane_of(slot % 64),
-                           &at[c / 64 * 4 + vector_of(c % 64)],
-                           lane_of(c % 64));
+      ft_s8_repeat_channel(to, lane_of(slot), &at[vector_of(c)], lane_of(c));
   }
 }
 
@@ -83,81 +81,125 @@ static void pack_values(const ft_conv_params* p, const ft_dw_layout* d,
                         const ft_args* args, int32_t* w, int32_t* start) {
   const int16_t* from = (const int16_t*)args->in[1];
   const int32_t* begin = (const int32_t*)args->in[2];
-  const int32_t blocks = p->out_c / 4;
-  int32_t group, pair, v, quarter;
-  for (group = 0; group < d->groups; ++group) {
-    for (v = 0; v < 4; ++v) {
-      for (quarter = 0; quarter < 4; ++quarter) {
-        const int32_t block = (group * 16 + block_of(v, quarter)) % blocks;
-        int32_t* to = w + (ptrdiff_t)group * pairs_of(d) * 64 + v * 16;
-        memcpy(start + group * 64 + v * 16 + quarter * 4, begin + block * 4,
-               4 * sizeof(int32_t));
-        for (pair = 0; pair < pairs_of(d); ++pair)
-          _mm_storeu_si128((__m128i*)(to + pair * 64 + quarter * 4),
-                           pair_of(from + (ptrdiff_t)block * d->taps * 4,
-                                   2 * pair, d->taps));
-      }
+  const int32_t blocks = p->out_c / 4, pairs = pairs_of(d);
+  int32_t v, quarter, pair;
+  for (v = 0; v < d->period / 16; ++v) {
+    int32_t* to = w + ((ptrdiff_t)v / 2 * pairs * 2 + v % 2) * 16;
+    for (quarter = 0; quarter < 4; ++quarter, to += 4) {
+      const int32_t block = block_of(v, quarter) % blocks;
+      const int16_t* weights = from + (ptrdiff_t)block * d->taps * 4;
+      memcpy(start + v * 16 + quarter * 4, begin + block * 4,
+             4 * sizeof(int32_t));
+      for (pair = 0; pair < pairs; ++pair)
+        _mm_storeu_si128((__m128i*)(to + pair * 32),
+                         pair_of(weights, 2 * pair, d->taps));
     }
   }
 }
 
-static inline void add_pair(const uint8_t* a, const uint8_t* b,
-                            const int32_t* w, __m512i acc[4]) {
-  const __m512i a0 = _mm512_loadu_si512(a), a1 = _mm512_loadu_si512(a + 64);
-  const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 64);
-  acc[0] = _mm512_dpwssd_epi32(acc[0], _mm512_unpacklo_epi16(a0, b0),
-                               _mm512_loadu_si512(w));
-  acc[1] = _mm512_dpwssd_epi32(acc[1], _mm512_unpackhi_epi16(a0, b0),
-                               _mm512_loadu_si512(w + 16));
-  acc[2] = _mm512_dpwssd_epi32(acc[2], _mm512_unpacklo_epi16(a1, b1),
-                               _mm512_loadu_si512(w + 32));
-  acc[3] = _mm512_dpwssd_epi32(acc[3], _mm512_unpackhi_epi16(a1, b1),
-                               _mm512_loadu_si512(w + 48));
+static inline void load2(const int32_t* from, __m512i to[2]) {
+  to[0] = _mm512_loadu_si512(from);
+  to[1] = _mm512_loadu_si512(from + 16);
 }
 
-/* 64 sums to bytes in their order. */
-static inline __m512i finish(const wide_row* r, const ft_s8_channels* channels,
-                             __m512i acc[4]) {
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-  const int lines = ft_s8_num_lines(channels, 4);
-  ft_s8_output output = r->output;
+/* Loaded once: compilers like to load again where it is used. */
+#define KEEP(v) __asm__("" : "+v"(v))
+
+static inline __attribute__((always_inline)) void add_pair(const uint8_t* a,
+                                                           const uint8_t* b,
+                                                           const __m512i w[2],
+                                                           __m512i acc[2]) {
+  __m512i x = _mm512_loadu_si512(a), z = _mm512_loadu_si512(b);
+  KEEP(x);
+  KEEP(z);
+  acc[0] = _mm512_dpwssd_epi32(acc[0], _mm512_unpacklo_epi16(x, z), w[0]);
+  acc[1] = _mm512_dpwssd_epi32(acc[1], _mm512_unpackhi_epi16(x, z), w[1]);
+}
+
+/* 32 sums to bytes in their order; `lines` is a constant. */
+static inline __attribute__((always_inline)) __m256i finish(
+    const wide_row* r, const ft_s8_channels* c, const int lines,
+    __m512i acc[2]) {
+  __m512i q;
   int v;
-  FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-      _mm512_srai_epi32(acc[v], FT_WIDE_BITS);
-  if (lines == 0) {
-    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        ft_requantize_512(acc[v], &channels[v]);
-    return _mm512_permutexvar_epi64(order, ft_narrow_512(acc, &output));
+  FT_UNROLL_C for (v = 0; v < 2; ++v) {
+    acc[v] = _mm512_srai_epi32(acc[v], FT_WIDE_BITS);
+    if (lines)
+      acc[v] = _mm512_add_epi32(acc[v], _mm512_loadu_si512(c[v].line_init));
+    acc[v] = lines == 1   ? ft_requantize_one_line_512(acc[v], &c[v])
+             : lines == 2 ? ft_requantize_line_512(acc[v], &c[v])
+                          : ft_requantize_512(acc[v], &c[v]);
   }
-  FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-      _mm512_add_epi32(acc[v], _mm512_loadu_si512(channels[v].line_init));
-  if (lines == 1) {
-    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        ft_requantize_one_line_512(acc[v], &channels[v]);
-  } else {
-    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        ft_requantize_line_512(acc[v], &channels[v]);
+  q = _mm512_packs_epi32(acc[0], acc[1]);
+  if (!lines) q = _mm512_adds_epi16(q, r->output.zero_point);
+  return _mm256_min_epi8(_mm256_max_epi8(_mm512_cvtsepi16_epi8(q),
+                                         _mm512_castsi512_si256(r->output.low)),
+                         _mm512_castsi512_si256(r->output.high));
+}
+
+static inline void store(const ft_dw_layout* d, int32_t j, __m256i bytes,
+                         int8_t* y) {
+  if (d->out_values - j >= 32)
+    _mm256_storeu_si256((__m256i*)(y + j), bytes);
+  else
+    _mm256_mask_storeu_epi8(y + j, ft_dw_first(d->out_values - j), bytes);
+}
+
+/* The values of an output row that have the channels of half `i`; `lines` is a
+ * constant. */
+static inline __attribute__((always_inline)) void run_half(
+    const ft_dw_layout* d, const wide_row* r, int32_t i, const int lines,
+    int8_t* y) {
+  const int32_t pairs = pairs_of(d);
+  const int32_t* w = r->w + (ptrdiff_t)i * pairs * 32;
+  int32_t j, pair;
+  for (j = i * 32; j < d->out_values; j += d->period) {
+    __m512i acc[2], weights[2];
+    load2(r->start + i * 32, acc);
+    for (pair = 0; pair < pairs; ++pair) {
+      load2(w + pair * 32, weights);
+      add_pair(r->taps[2 * pair] + 2 * j, r->taps[2 * pair + 1] + 2 * j,
+               weights, acc);
+    }
+    store(d, j, finish(r, r->channels + 2 * i, lines, acc), y);
   }
-  output.zero_point = _mm512_setzero_si512();
-  return _mm512_permutexvar_epi64(order, ft_narrow_512(acc, &output));
+}
+
+/* The same of nine kernel elements, whose weights stay in registers. */
+static inline __attribute__((always_inline)) void run_half_of_9(
+    const ft_dw_layout* d, const wide_row* r, int32_t i, const int lines,
+    int8_t* y) {
+  __m512i w[5][2];
+  int32_t j;
+  int pair;
+  FT_UNROLL_C for (pair = 0; pair < 5; ++pair) {
+    load2(r->w + i * 160 + pair * 32, w[pair]);
+    KEEP(w[pair][0]);
+    KEEP(w[pair][1]);
+  }
+  for (j = i * 32; j < d->out_values; j += d->period) {
+    __m512i acc[2];
+    load2(r->start + i * 32, acc);
+    FT_UNROLL_C for (pair = 0; pair < 5; ++pair) add_pair(
+        r->taps[2 * pair] + 2 * j, r->taps[2 * pair + 1] + 2 * j, w[pair], acc);
+    store(d, j, finish(r, r->channels + 2 * i, lines, acc), y);
+  }
 }
 
 static void run_row(const ft_dw_layout* d, const wide_row* r, int8_t* y) {
-  const int32_t pairs = pairs_of(d);
-  int32_t j, group = 0, pair;
-  for (j = 0; j < d->out_values; j += 64) {
-    const int32_t* w = r->w + (ptrdiff_t)group * pairs * 64;
-    const int32_t* start = r->start + group * 64;
-    __m512i acc[4];
-    int v;
-    FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
-        _mm512_loadu_si512(start + 16 * v);
-    for (pair = 0; pair < pairs; ++pair)
-      add_pair(r->taps[2 * pair] + 2 * j, r->taps[2 * pair + 1] + 2 * j,
-               w + pair * 64, acc);
-    _mm512_mask_storeu_epi8(y + j, ft_first_bytes(d->out_values - j),
-                            finish(r, r->channels + group * 4, acc));
-    if (++group == d->groups) group = 0;
+  int32_t i;
+  for (i = 0; i < d->period / 32; ++i) {
+    const int lines = ft_s8_num_lines(r->channels + 2 * i, 2);
+    if (lines == 1 && d->taps == 9)
+      run_half_of_9(d, r, i, 1, y);
+    else if (lines == 2 && d->taps == 9)
+      run_half_of_9(d, r, i, 2, y);
+    else if (lines == 1)
+      run_half(d, r, i, 1, y);
+    else if (lines == 2)
+      run_half(d, r, i, 2, y);
+    else
+      run_half(d, r, i, 0, y);
   }
 }
 

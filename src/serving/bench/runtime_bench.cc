@@ -1,14 +1,15 @@
 // Figures of the runtime, as one JSON object: swaps, cold loads, hit rates,
 // leaks, and the latency of adapters beside the base.
 //
-//   runtime_bench swap MODEL FOLDER [rank]
+//   runtime_bench swap MODEL FOLDER RANK MODE
 //   runtime_bench zipf MODEL FOLDER [requests]
 //   runtime_bench leak MODEL FOLDER [swaps]
-//   runtime_bench batch MODEL FOLDER RANK SEQ_LEN
-//   runtime_bench sides MODEL RANK SEQ_LEN [TARGET...]
+//   runtime_bench batch MODEL FOLDER RANK SEQ_LEN MODE
+//   runtime_bench sides MODEL RANK SEQ_LEN MODE [TARGET...]
 //
-// FOLDER is for adapter files that it makes. bench/adapter_runtime.py calls it
-// on a pinned core; not a test, nothing here fails because a machine is slow.
+// MODE is RuntimeOptions::adapter_mode. FOLDER is for adapter files that it
+// makes. bench/adapter_runtime.py calls it on a pinned core; not a test,
+// nothing here fails because a machine is slow.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -81,10 +82,10 @@ void drop_from_page_cache(const std::string& path) {
 }
 
 Result<Json> bench_swap(const std::string& model, const std::string& folder,
-                        int r) {
+                        int r, const std::string& mode) {
   constexpr size_t kFiles = 500;
   FT_TRY(const auto files, make_files(model, folder, r, kFiles));
-  FT_TRY(Runtime runtime, Runtime::open(model));
+  FT_TRY(Runtime runtime, Runtime::open(model, {.adapter_mode = mode}));
   std::vector<std::string> names;
   for (size_t i = 0; i < kFiles; ++i) {
     names.push_back(name_of(i));
@@ -273,8 +274,10 @@ Result<Json> bench_leak(const std::string& model, const std::string& folder,
 
 // Runs of the base and of the base with an adapter, turn by turn.
 Result<Json> bench_sides(const std::string& model, int r, int seq_len,
+                         const std::string& mode,
                          std::vector<std::string> targets) {
-  ServedBase base(model, {}, seq_len);
+  FT_TRY(const SideArithmetic sides, parse_side_arithmetic(mode));
+  ServedBase base(model, {}, seq_len, sides);
   FT_TRY(const ServedAdapterPtr alone, base.alone());
   AdapterRecipe recipe{.size = 0.05, .seq_len = seq_len};
   recipe.method.r = r;
@@ -287,7 +290,7 @@ Result<Json> bench_sides(const std::string& model, int r, int seq_len,
   ServedAdapter served;
   FT_TRY(served.shape, base.shape_of(parts));
   FT_TRY(served.block, served.shape->new_block());
-  FT_TRY_STATUS(write_adapters(parts, *served.shape, *served.block));
+  FT_TRY_STATUS(base.write(parts, *served.shape, *served.block));
   std::vector<double> base_us, adapted_us;
   constexpr int kRounds = 15;
   constexpr double kRoundUs = 60000;
@@ -319,10 +322,11 @@ Result<Json> bench_sides(const std::string& model, int r, int seq_len,
 // Eight requests, each with an adapter of its own: one after the other, and as
 // a batch.
 Result<Json> bench_batch(const std::string& model, const std::string& folder,
-                         int r, int seq_len) {
+                         int r, int seq_len, const std::string& mode) {
   constexpr size_t kBatch = 8;
   std::filesystem::create_directories(folder);
-  FT_TRY(Runtime runtime, Runtime::open(model, {.sequence_length = seq_len}));
+  FT_TRY(Runtime runtime, Runtime::open(model, {.sequence_length = seq_len,
+                                                .adapter_mode = mode}));
   std::vector<std::vector<float>> features(kBatch), answers(kBatch);
   FT_TRY(auto base,
          fieldtune::Model::open(model, {.sequence_length = seq_len}));
@@ -379,8 +383,11 @@ Result<Json> run(const std::vector<std::string>& args) {
   const auto number = [&](size_t i, double preset) {
     return args.size() > i ? std::atof(args[i].c_str()) : preset;
   };
+  const auto word = [&](size_t i) -> std::string {
+    return args.size() > i ? args[i] : "side";
+  };
   if (what == "swap")
-    return bench_swap(model, where, static_cast<int>(number(3, 12)));
+    return bench_swap(model, where, static_cast<int>(number(3, 12)), word(4));
   if (what == "zipf")
     return bench_zipf(model, where, static_cast<size_t>(number(3, 200000)),
                       number(4, 1));
@@ -389,10 +396,11 @@ Result<Json> run(const std::vector<std::string>& args) {
   if (what == "sides")
     return bench_sides(
         model, static_cast<int>(number(2, 4)), static_cast<int>(number(3, 0)),
-        {args.begin() + std::min<ptrdiff_t>(4, std::ssize(args)), args.end()});
+        word(4),
+        {args.begin() + std::min<ptrdiff_t>(5, std::ssize(args)), args.end()});
   if (what == "batch")
     return bench_batch(model, where, static_cast<int>(number(3, 4)),
-                       static_cast<int>(number(4, 0)));
+                       static_cast<int>(number(4, 0)), word(5));
   return usage_error("no benchmark '" + what + "'");
 }
 
