@@ -54,7 +54,7 @@ help:
 	@echo '  make check    format, clang-tidy, layers, sizes (CHECK_ARGS=--changed)'
 	@echo '  make asan     the C++ tests under AddressSanitizer and UBSan'
 	@echo '  make tsan     the C++ tests under ThreadSanitizer'
-	@echo '  make fuzz     each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo '  make fuzz     each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS) of processor time'
 	@echo '  make bits     one training by GCC, Clang, -O0, -O3 and on AArch64'
 	@echo '  make soak     the tests SOAK_ROUNDS=$(SOAK_ROUNDS) times over, then long fuzzing'
 	@echo '  make setup    only install what is missing'

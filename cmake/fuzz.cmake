@@ -4,11 +4,13 @@
 #
 # declares one. It is built only by the preset `fuzz` (Clang, option FT_FUZZ),
 # where all of our code is instrumented; elsewhere the call does nothing. A run
-# lasts FT_FUZZ_SECONDS and is a ctest named as the fuzzer. SEEDS are files that
-# exist on some machines only (../shared); with none, libFuzzer starts from
-# nothing. What a run finds stays in build/fuzz/corpus/NAME for the next one.
+# lasts FT_FUZZ_SECONDS of processor time and is a ctest named as the fuzzer
+# (tools/fuzz_for.py, which also holds what every input is held to). SEEDS are
+# files that exist on some machines only (../shared); a fuzzer may write others
+# itself (base/fuzz_seeds.h); with none, libFuzzer starts from nothing. What a
+# run finds stays in build/fuzz/corpus/NAME for the next one.
 option(FT_FUZZ "Build the fuzzers (needs Clang)" OFF)
-set(FT_FUZZ_SECONDS 60 CACHE STRING "How long `ctest` runs each fuzzer")
+set(FT_FUZZ_SECONDS 60 CACHE STRING "CPU seconds of each fuzzer in `ctest`")
 
 if(FT_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
@@ -34,11 +36,9 @@ function(ft_fuzzer name)
   foreach(seed ${seeds})
     file(COPY ${seed} DESTINATION ${corpus})
   endforeach()
-  # An input may neither hang (-timeout) nor ask for much more memory than its
-  # own size (-malloc_limit_mb bounds a single allocation).
   add_test(NAME ${name}
-           COMMAND ${name} -max_total_time=${FT_FUZZ_SECONDS} -timeout=10
-                   -malloc_limit_mb=64 -max_len=1048576 -print_final_stats=1
-                   ${corpus})
+           COMMAND ${PROJECT_SOURCE_DIR}/tools/fuzz_for.py
+                   --figures ${PROJECT_BINARY_DIR}/figures
+                   ${FT_FUZZ_SECONDS} $<TARGET_FILE:${name}> ${corpus})
   set_tests_properties(${name} PROPERTIES LABELS fuzz)
 endfunction()

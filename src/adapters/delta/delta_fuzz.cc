@@ -12,6 +12,7 @@
 
 #include "adapters/adapter_file.h"
 #include "adapters/delta/delta_file.h"
+#include "base/fuzz_seeds.h"
 #include "base/hash.h"
 #include "ft_crc32.h"
 #include "ft_delta.h"
@@ -107,7 +108,27 @@ void apply_damaged(bool lossy, size_t at, std::span<const uint8_t> damage) {
   apply_on_device(delta, 37);
 }
 
+// As a file, and as the stream behind a head that the fuzzer makes itself.
+void write_seeds(const std::string& name, int bits) {
+  const auto delta =
+      ft::make_delta(precursor(), version(0.5F), {.bits = bits}).value();
+  ft::write_fuzz_seed(name, delta.bytes);
+  const auto size = delta.result.size();
+  std::vector<std::byte> stream = {static_cast<std::byte>(size >> 8),
+                                   static_cast<std::byte>(size), std::byte{36}};
+  stream.insert(stream.end(), delta.bytes.begin() + FT_DELTA_HEAD_BYTES,
+                delta.bytes.end());
+  ft::write_fuzz_seed(name + "-stream", stream);
+}
+
 }  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  write_seeds("lossless", 0);
+  write_seeds("8-bit", 8);
+  write_seeds("4-bit", 4);
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)ft::apply_delta(precursor(), std::as_bytes(std::span(data, size)),

@@ -14,6 +14,7 @@
 
 #include "adapters/trust/load_checks.h"
 #include "adapters/trust/signed_example.h"
+#include "base/fuzz_seeds.h"
 
 namespace {
 
@@ -52,7 +53,26 @@ void check(std::span<const std::byte> file) {
   FT_CHECK(loads == std::ranges::equal(file, example.file));
 }
 
+ft::Adapter in_halves() {
+  ft::Adapter adapter = ft::example_adapter();
+  adapter.tensors[0].quantizer.format = ft::Quantizer::Format::kF16;
+  adapter.tensors[1].quantizer.format = ft::Quantizer::Format::kBF16;
+  return adapter;
+}
+
 }  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  const ft::SigningKey key = ft::example_key();
+  const ft::Adapter plain = ft::example_adapter();
+  const ft::Adapter integers = ft::example_integers();
+  ft::write_fuzz_seed("floats", ft::encode_adapter(plain).value());
+  ft::write_fuzz_seed("integers", ft::encode_adapter(integers).value());
+  ft::write_fuzz_seed("halves", ft::encode_adapter(in_halves()).value());
+  ft::write_fuzz_seed("signed", ft::signed_file(plain, key));
+  ft::write_fuzz_seed("signed-integers", ft::signed_file(integers, key));
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto input = std::as_bytes(std::span(data, size));
