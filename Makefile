@@ -33,7 +33,7 @@ NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo example-mcu test test-cpp test-python bench bench-mcu bench-planner bench-adapters parity-mcu kernel-sizes check asan tsan \
-        fuzz soak bits table results clean
+        fuzz faults soak bits table results clean
 .DELETE_ON_ERROR:
 
 help:
@@ -56,6 +56,7 @@ help:
 	@echo '  make tsan     the C++ tests under ThreadSanitizer'
 	@echo '  make fuzz     each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS) of processor time'
 	@echo '  make bits     one training by GCC, Clang, -O0, -O3 and on AArch64'
+	@echo '  make faults   power cuts and failing calls at every write of all subjects'
 	@echo '  make soak     the tests SOAK_ROUNDS=$(SOAK_ROUNDS) times over, then long fuzzing'
 	@echo '  make setup    only install what is missing'
 	@echo '  make clean    remove build/ and .venv/'
@@ -117,6 +118,14 @@ fuzz: build/fuzz/build.ninja $(VENV)/.setup
 	cmake --build build/fuzz --parallel $(JOBS) --target fuzzers
 	$(CTEST) --test-dir build/fuzz -L fuzz; status=$$?; \
 	  $(PYTHON) bench/fuzz_page.py docs/results && exit $$status
+
+FAULT_FIGURES := $(CURDIR)/build/release/faults.jsonl
+faults: build $(VENV)/.setup
+	rm -f $(FAULT_FIGURES)
+	FT_EXHAUSTIVE=1 FT_FAULT_FIGURES=$(FAULT_FIGURES) \
+	  $(CTEST) --test-dir build/release -R _faults_test
+	$(PYTHON) bench/adapter_faults.py $(FAULT_FIGURES)
+	$(PYTHON) bench/adapters_page.py docs/results
 
 soak: build $(VENV)/.setup
 	FT_EXHAUSTIVE=1 $(CTEST) --test-dir build/release

@@ -18,6 +18,7 @@
 #include "adapters/store/test_adapters.h"
 #include "base/file.h"
 #include "fieldtune/adapter_store.h"
+#include "tests/faults/fault_run.h"
 #include "tests/faults/power_cut.h"
 #include "tests/faults/store_state.h"
 
@@ -27,13 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 using fieldtune::AdapterStore;
 using States = std::set<std::string>;
-
-bool exhaustive() { return std::getenv("FT_EXHAUSTIVE") != nullptr; }
-
-uint64_t seed() {
-  const char* text = std::getenv("FT_FAULT_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261122;
-}
 
 // The states that are allowed after each entry of a record.
 class Allowed {
@@ -56,20 +50,20 @@ class Allowed {
 
 // What is wrong with a store that a fault left; empty: nothing.
 std::string wrong_with(const std::string& folder, const States& allowed,
-                       bool checks_state = true) {
-  auto store = AdapterStore::open(folder);
+                       const fieldtune::StoreKey& key) {
+  auto store = AdapterStore::open(folder, {.key = key});
   if (!store.ok()) {
     if (!allowed.contains(kNoStore))
       return "does not open: " + store.status().message();
-    const Status made = AdapterStore::init(folder);
+    const Status made = AdapterStore::init(folder, {.key = key});
     if (!made.ok()) return "cannot be made anew: " + made.message();
-    store = AdapterStore::open(folder);
+    store = AdapterStore::open(folder, {.key = key});
     if (!store.ok()) return "made anew: " + store.status().message();
   } else {
     const auto rows = store->list();
     if (!rows.ok()) return "cannot be listed: " + rows.status().message();
     const std::string text = text_of(*rows);
-    if (checks_state && !allowed.contains(text)) {
+    if (!allowed.contains(text)) {
       std::string all = "holds\n" + text + "allowed are\n";
       for (const std::string& state : allowed) all += state + "or\n";
       return all;
@@ -92,7 +86,8 @@ std::string wrong_with(const std::string& folder, const States& allowed,
   return after.ok() ? "" : "cannot be used: " + after.message();
 }
 
-class StoreFaults : public testing::Test {
+// Plain, and encrypted.
+class StoreFaults : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
 #ifdef FT_SANITIZED
@@ -106,6 +101,11 @@ class StoreFaults : public testing::Test {
     work_ = fmt::format("{}/ft_faults_{}", root, getpid());
     fs::remove_all(work_);
     fs::create_directories(work_);
+    if (!GetParam()) return;
+    key_.file = work_ + "/key";
+    ASSERT_TRUE(write_new_file(key_.file,
+                               std::vector<std::byte>(32, std::byte{7}), 0600)
+                    .ok());
   }
   void TearDown() override {
     if (!work_.empty()) fs::remove_all(work_);
@@ -116,8 +116,8 @@ class StoreFaults : public testing::Test {
     fs::remove_all(work_ + "/store");
     const std::string command = fmt::format(
         "FT_FAULT_ROOT={0}/store FT_FAULT_RECORD={0}/record {1} LD_PRELOAD={2} "
-        "{3} {0}/store > {0}/out 2>&1",
-        work_, environment, recorder_, script_);
+        "{3} {0}/store {4} > {0}/out 2>&1",
+        work_, environment, recorder_, script_, key_.file);
     const int status = std::system(command.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
@@ -140,7 +140,8 @@ class StoreFaults : public testing::Test {
     for (int i = 0; i < seeds; ++i) {
       const uint64_t one = seed() + 1000003 * prefix + static_cast<uint64_t>(i);
       EXPECT_TRUE(disk.leave(work_ + "/left", one).ok());
-      const std::string wrong = wrong_with(work_ + "/left", allowed.states());
+      const std::string wrong =
+          wrong_with(work_ + "/left", allowed.states(), key_);
       EXPECT_EQ(wrong, "") << what << ", power cut after call " << prefix
                            << ", seed " << one;
       if (!wrong.empty()) return i + 1;
@@ -148,10 +149,19 @@ class StoreFaults : public testing::Test {
     return seeds;
   }
 
+  Figures figures() const {
+    return {.subject = GetParam() ? "encrypted store" : "store"};
+  }
+
   std::string script_, recorder_, work_;
+  fieldtune::StoreKey key_;
 };
 
-TEST_F(StoreFaults, APowerCutAnywhereLosesNothing) {
+INSTANTIATE_TEST_SUITE_P(, StoreFaults, testing::Bool(), [](const auto& info) {
+  return info.param ? "Encrypted" : "Plain";
+});
+
+TEST_P(StoreFaults, APowerCutAnywhereLosesNothing) {
   ASSERT_EQ(run(""), 0) << read_text_file(work_ + "/out").value();
   const auto entries = record();
   ASSERT_GT(entries.size(), 300u);
@@ -168,13 +178,15 @@ TEST_F(StoreFaults, APowerCutAnywhereLosesNothing) {
     if (HasFailure()) break;
   }
   points += cut(disk, allowed, entries.size(), seeds, "no failure");
-  fmt::print("{} power cuts in {} calls, seed {}\n", points, entries.size(),
-             seed());
+  Figures f = figures();
+  f.calls = static_cast<long>(entries.size());
+  f.power_cuts = points;
+  save_figures(f);
 }
 
 // The process that was refused a call looks itself whether the old state is
 // intact; then what it left is looked at with and without a power cut.
-TEST_F(StoreFaults, ACallThatFailsLosesNothing) {
+TEST_P(StoreFaults, ACallThatFailsLosesNothing) {
   ASSERT_EQ(run(""), 0);
   size_t calls = 0;
   for (const Entry& entry : record()) calls += entry.call != Call::kMark;
@@ -193,7 +205,8 @@ TEST_F(StoreFaults, ACallThatFailsLosesNothing) {
       const auto entries = record();
       Allowed allowed;
       for (const Entry& entry : entries) allowed.apply(entry);
-      const std::string wrong = wrong_with(work_ + "/store", allowed.states());
+      const std::string wrong =
+          wrong_with(work_ + "/store", allowed.states(), key_);
       ASSERT_EQ(wrong, "") << what;
       points += 1 + cut(entries, entries.size(), 1, what);
       const auto prefix = random.below(static_cast<uint64_t>(runs++),
@@ -201,8 +214,10 @@ TEST_F(StoreFaults, ACallThatFailsLosesNothing) {
       points += cut(entries, prefix, exhaustive() ? 2 : 1, what);
       if (HasFailure()) return;
     }
-  fmt::print("{} points after {} runs with a failing call, seed {}\n", points,
-             runs, seed());
+  Figures f = figures();
+  f.failing_runs = runs;
+  f.after_failure = points;
+  save_figures(f);
 }
 
 }  // namespace

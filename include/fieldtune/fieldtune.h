@@ -179,6 +179,9 @@ class Training {
   // `metadata` is recorded beside the training's own.
   Status save_adapter(const std::string& path,
                       const std::map<std::string, std::string>& metadata = {});
+  // What save_adapter() would write: to sign it first, or to keep it elsewhere.
+  Result<std::vector<std::byte>> adapter_bytes(
+      const std::map<std::string, std::string>& metadata = {});
   // SHA-256 of what save_adapter() would write.
   Result<std::string> adapter_sha256();
   // What it takes to go on later, with equal bits, in a Training that was

@@ -1,41 +1,13 @@
 #include "adapters/signing_key.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include "base/file.h"
 
 namespace ft {
-namespace {
-
-// A new file; on failure none. The key is gone from disk only if it was never
-// there whole, so nothing is renamed into place.
-Status create_file(const std::string& path, std::span<const uint8_t> bytes,
-                   mode_t mode) {
-  const int fd =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (fd < 0 && errno == EEXIST)
-    return usage_error("'" + path + "' exists and is not overwritten");
-  if (fd < 0)
-    return io_error("cannot create '" + path + "': " + std::strerror(errno));
-  const bool written = ::write(fd, bytes.data(), bytes.size()) ==
-                           static_cast<ssize_t>(bytes.size()) &&
-                       ::fsync(fd) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (written) return ok_status();
-  ::unlink(path.c_str());
-  return io_error("cannot write '" + path + "': " + std::strerror(error));
-}
-
-}  // namespace
-
 std::string to_hex(std::span<const uint8_t> bytes) {
   std::string hex;
   for (const uint8_t byte : bytes) hex += fmt::format("{:02x}", byte);
@@ -70,14 +42,15 @@ Result<PublicKey> create_signing_key(const std::string& path) {
   std::array<uint8_t, 32> seed;
   randombytes_buf(seed.data(), seed.size());
   const PublicKey key = SigningKey(seed).public_key();
-  const Status status = create_file(path, seed, 0600);
+  const Status status =
+      write_new_file(path, std::as_bytes(std::span(seed)), 0600);
   sodium_memzero(seed.data(), seed.size());
   FT_TRY_STATUS(status);
   const std::string hex = to_hex(key) + '\n';
-  const auto* text = reinterpret_cast<const uint8_t*>(hex.data());
-  const Status published = create_file(public_path, {text, hex.size()}, 0644);
+  const Status published =
+      write_new_file(public_path, std::as_bytes(std::span(hex)));
   if (published.ok()) return key;
-  ::unlink(path.c_str());  // half a pair helps nobody
+  (void)remove_file(path).ok();  // half a pair helps nobody
   return published;
 }
 

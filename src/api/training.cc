@@ -295,6 +295,11 @@ Status Training::save_adapter(
   return ft::write_file_atomically(path, bytes);
 }
 
+Result<std::vector<std::byte>> Training::adapter_bytes(
+    const std::map<std::string, std::string>& metadata) {
+  return impl_->adapter_file(metadata);
+}
+
 Result<std::string> Training::adapter_sha256() {
   FT_TRY(const auto bytes, impl_->adapter_file());
   return ft::sha256_hex(bytes);

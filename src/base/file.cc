@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,24 @@ Status write_all(int fd, std::span<const std::byte> bytes,
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+// Between the name that a file is to get and six letters of mkostemp(). No
+// one's files end so by accident.
+constexpr std::string_view kTemporary = ".ft-tmp-";
+constexpr size_t kRandomLetters = 6;
+
+// Temporary files without a writer: theirs was killed.
+void remove_leftovers(const std::string& folder) {
+  std::error_code ignored;
+  for (std::filesystem::directory_iterator at(folder, ignored), end;
+       !ignored && at != end; at.increment(ignored)) {
+    const std::string& path = at->path().native();
+    if (!is_temporary_name(path)) continue;
+    const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+    if (fd.fd >= 0 && ::flock(fd.fd, LOCK_EX | LOCK_NB) == 0)
+      (void)::unlink(path.c_str());
+  }
 }
 
 }  // namespace
@@ -90,23 +109,49 @@ AtomicFile::~AtomicFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
-  std::string temp = path + ".XXXXXX";
-  const int fd = ::mkstemp(temp.data());
-  if (fd < 0) return errno_error("cannot create", temp);
-  (void)::fchmod(fd, 0644);
-  return AtomicFile(fd, path, std::move(temp));
+// Another process may take the file for a leftover as long as it has no lock.
+Result<AtomicFile> AtomicFile::create(const std::string& path, int mode) {
+  remove_leftovers(folder_of(path));
+  for (int i = 0; i < 8; ++i) {
+    std::string temp = path + std::string(kTemporary) + "XXXXXX";
+    const int fd = ::mkostemp(temp.data(), O_CLOEXEC);
+    if (fd < 0) return errno_error("cannot create", temp);
+    AtomicFile file(fd, path, std::move(temp));
+    (void)::flock(fd, LOCK_EX | LOCK_NB);  // some file systems have none
+    struct stat info;
+    if (::fstat(fd, &info) != 0) return errno_error("cannot stat", file.temp_);
+    if (info.st_nlink == 0) continue;
+    (void)::fchmod(fd, static_cast<mode_t>(mode));
+    return file;
+  }
+  return io_error("cannot create '" + path + "': others remove it");
 }
 
 Status AtomicFile::write(std::span<const std::byte> bytes) {
   return write_all(fd_, bytes, path_);
 }
 
+Status AtomicFile::sync() {
+  return ::fsync(fd_) == 0 ? ok_status() : errno_error("cannot sync", path_);
+}
+
 Status AtomicFile::commit() {
-  if (::fsync(fd_) != 0) return errno_error("cannot sync", path_);
+  FT_TRY_STATUS(sync());
   if (::rename(temp_.c_str(), path_.c_str()) != 0)
     return errno_error("cannot replace", path_);
   temp_.clear();
+  return sync_folder(folder_of(path_));
+}
+
+// A second name, as renaming would replace a file that came meanwhile.
+Status AtomicFile::commit_new() {
+  FT_TRY_STATUS(sync());
+  if (::link(temp_.c_str(), path_.c_str()) != 0) {
+    if (errno == EEXIST)
+      return usage_error("'" + path_ + "' exists and is not overwritten");
+    return errno_error("cannot create", path_);
+  }
+  (void)::unlink(std::exchange(temp_, {}).c_str());
   return sync_folder(folder_of(path_));
 }
 
@@ -122,6 +167,30 @@ Status write_file_atomically(const std::string& path, std::string_view text) {
       path, std::as_bytes(std::span(text.data(), text.size())));
 }
 
+Status write_new_file(const std::string& path, std::span<const std::byte> bytes,
+                      int mode) {
+  FT_TRY(AtomicFile file, AtomicFile::create(path, mode));
+  FT_TRY_STATUS(file.write(bytes));
+  return file.commit_new();
+}
+
+bool is_temporary_name(std::string_view name) {
+  const size_t ending = kTemporary.size() + kRandomLetters;
+  return name.size() > ending &&
+         name.substr(name.size() - ending).starts_with(kTemporary);
+}
+
+std::string_view final_name(std::string_view temporary_name) {
+  FT_CHECK(is_temporary_name(temporary_name));
+  temporary_name.remove_suffix(kTemporary.size() + kRandomLetters);
+  return temporary_name;
+}
+
+Status remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) == 0) return sync_folder(folder_of(path));
+  return errno == ENOENT ? ok_status() : errno_error("cannot remove", path);
+}
+
 // A folder that may not be read cannot be opened to be synced, and some file
 // systems sync none (EINVAL): then the name is as safe as they make it.
 Status sync_folder(const std::string& folder) {
@@ -133,23 +202,40 @@ Status sync_folder(const std::string& folder) {
 }
 
 Status check_writable(const std::string& path) {
-  std::string temp = path + ".XXXXXX";
-  const Fd fd{::mkstemp(temp.data())};
-  if (fd.fd < 0) return errno_error("cannot write", path);
-  (void)::unlink(temp.c_str());
-  return ok_status();
+  const Status status = AtomicFile::create(path).status();
+  return status.ok()
+             ? status
+             : io_error("cannot write '" + path + "': " + std::strerror(errno));
 }
+
+namespace {
+
+Status make_folders(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error)) return ok_status();
+  const auto parent = std::filesystem::absolute(folder).parent_path();
+  FT_TRY_STATUS(make_folders(parent));
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+    return errno_error("cannot make folder", folder);
+  return sync_folder(parent);
+}
+
+}  // namespace
 
 Status write_folder(const std::string& folder, const FolderFiles& files) {
   const std::filesystem::path path = folder;
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error)
-    return io_error("cannot make folder '" + folder + "': " + error.message());
+  FT_TRY_STATUS(make_folders(path));
+  std::vector<AtomicFile> staged;
   for (const auto& [name, bytes] : files) {
-    std::filesystem::create_directories((path / name).parent_path(), error);
-    FT_TRY_STATUS(write_file_atomically((path / name).string(), bytes));
+    FT_TRY_STATUS(make_folders((path / name).parent_path()));
+    FT_TRY(AtomicFile file, AtomicFile::create((path / name).string()));
+    FT_TRY_STATUS(file.write(bytes));
+    FT_TRY_STATUS(file.sync());
+    staged.push_back(std::move(file));
   }
+  if (files.size() > 1)
+    FT_TRY_STATUS(remove_file((path / files.back().first).string()));
+  for (AtomicFile& file : staged) FT_TRY_STATUS(file.commit());
   return ok_status();
 }
 

@@ -30,19 +30,27 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// A file that is written piece by piece and takes the place of `path` whole or
-// not at all: commit() syncs and renames; without it nothing is left. Where
-// commit() fails because the folder cannot be synced, the new file is there but
-// may be gone after a power cut.
+// The one way to write a file: piece by piece into a temporary one beside it,
+// which takes the place of `path` whole or not at all. commit() syncs and
+// renames; without it nothing is left. Where commit() fails because the folder
+// cannot be synced, the new file is there but may be gone after a power cut.
+//
+// A process that is killed leaves the temporary file. Its name says what it is
+// (is_temporary_name()) and its writer holds a lock on it, so that the next
+// create() in the folder removes those that nobody writes any more.
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::string& path);
+  static Result<AtomicFile> create(const std::string& path, int mode = 0644);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
   Status write(std::span<const std::byte> bytes);
   Status commit();
+  // Fails with kUsage where `path` exists; it stays as it is.
+  Status commit_new();
+  // The first half of commit(): nothing but a full folder can fail after it.
+  Status sync();
 
  private:
   AtomicFile(int fd, std::string path, std::string temp);
@@ -51,12 +59,23 @@ class AtomicFile {
   std::string path_, temp_;  // temp_ is empty once renamed
 };
 
-// Writes `path` whole or not at all: temporary file beside it, write, fsync,
-// rename, fsync of the folder. On any failure the old file is untouched and
-// the temporary one removed.
+// Writes `path` whole or not at all. On any failure the old file is untouched
+// and the temporary one removed.
 Status write_file_atomically(const std::string& path,
                              std::span<const std::byte> bytes);
 Status write_file_atomically(const std::string& path, std::string_view text);
+// The same for a file that must not exist yet (kUsage).
+Status write_new_file(const std::string& path, std::span<const std::byte> bytes,
+                      int mode = 0644);
+
+// Whether a file is one of AtomicFile that was not committed.
+bool is_temporary_name(std::string_view name);
+// The name that it was to get.
+std::string_view final_name(std::string_view temporary_name);
+
+// Removes a file for good: its name is gone from disk too. No error where there
+// is none.
+Status remove_file(const std::string& path);
 
 // Makes names that were made in a folder durable.
 Status sync_folder(const std::string& folder);
@@ -66,7 +85,10 @@ Status sync_folder(const std::string& folder);
 Status check_writable(const std::string& path);
 
 // Files of a folder by name, and the folder that has them: made if it does not
-// exist, and written in order, each atomically.
+// exist, and written in order, each atomically. They belong together, so none
+// of one writing is beside those of another without a sign of it: all are on
+// disk before anything is replaced, and then the last of the list, which
+// readers ask for first, is missing until the others are there.
 using FolderFiles = std::vector<std::pair<std::string, std::vector<std::byte>>>;
 Status write_folder(const std::string& folder, const FolderFiles& files);
 

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "base/hash.h"
@@ -53,6 +57,71 @@ TEST(File, CheckWritableNamesThePathAndLeavesNothing) {
   const std::string path = temp_path("ft_file_test_writable");
   EXPECT_TRUE(check_writable(path).ok());
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(File, ANewFileDoesNotReplaceOne) {
+  const std::string path = temp_path("ft_file_test_new");
+  std::filesystem::remove(path);
+  const std::string text = "first";
+  const auto bytes = std::as_bytes(std::span(text));
+  ASSERT_TRUE(write_new_file(path, bytes, 0600).ok());
+  struct stat info;
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  EXPECT_EQ(info.st_nlink, 1u);
+  const Status again = write_new_file(path, {});
+  EXPECT_EQ(again.code(), Code::kUsage);
+  EXPECT_NE(again.message().find("is not overwritten"), std::string::npos);
+  EXPECT_EQ(read_text_file(path).value(), text);
+  std::filesystem::remove(path);
+}
+
+// A folder of its own for each test.
+struct Folder {
+  explicit Folder(const char* name) : path(temp_path(name)) {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  long files() const {
+    return std::distance(std::filesystem::directory_iterator(path), {});
+  }
+  std::string path;
+};
+
+// What a killed writer leaves is removed by the next, whatever that one writes;
+// what is being written is not, nor are files that are named nearly so.
+TEST(File, LeftoversOfTheKilledAreRemoved) {
+  const Folder folder("ft_file_test_leftovers");
+  const std::string path = folder.path + "/a";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto file = AtomicFile::create(path);
+    if (file.ok()) (void)file->write(std::as_bytes(std::span("x"))).ok();
+    ::_exit(file.ok() ? 0 : 1);  // runs no destructor
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  ASSERT_EQ(folder.files(), 1);
+  ASSERT_TRUE(write_file_atomically(path + ".sha256", "mine").ok());
+  EXPECT_EQ(folder.files(), 1);
+
+  auto writing = AtomicFile::create(path);
+  ASSERT_TRUE(writing.ok());
+  ASSERT_TRUE(write_file_atomically(folder.path + "/b", "other").ok());
+  EXPECT_EQ(folder.files(), 3);
+  ASSERT_TRUE(writing->commit().ok());
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_TRUE(std::filesystem::exists(path + ".sha256"));
+}
+
+TEST(File, TemporaryNamesAreTold) {
+  EXPECT_TRUE(is_temporary_name("a.safetensors.ft-tmp-aB3xYz"));
+  EXPECT_EQ(final_name("a.safetensors.ft-tmp-aB3xYz"), "a.safetensors");
+  for (const char* name : {"a", "a.sha256", "a.ft-tmp-", ".ft-tmp-aB3xYz",
+                           "a.ft-tmp-aB3xYz.gz", "a.ft-tmp-aB3xYz2"})
+    EXPECT_FALSE(is_temporary_name(name)) << name;
 }
 
 // FIPS 180-4, the empty message and "abc".

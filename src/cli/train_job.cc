@@ -338,8 +338,7 @@ class Job {
     adapter_bytes_ = bytes.size();
     outcome_.adapter_sha256 = sha256_hex(bytes);
     FT_TRY_STATUS(write_file_atomically(job_.out, bytes));
-    remove_checkpoint(checkpoint_path());  // not before: power may go here
-    return ok_status();
+    return remove_checkpoint(checkpoint_path());  // power may go before it
   }
 
   double median_step_ms() {

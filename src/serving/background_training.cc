@@ -382,13 +382,11 @@ Status BackgroundTraining::Impl::write_version(const std::string& file) {
   std::map<std::string, std::string> metadata = {
       {"name", options.name}, {"version", fmt::format("{}", version + 1)}};
   if (!parent_sha256.empty()) metadata["parent_sha256"] = parent_sha256;
-  FT_TRY_STATUS(training.save_adapter(file, metadata));
-  FT_TRY(const ft::MappedFile written, ft::MappedFile::open(file));
-  std::vector<std::byte> bytes(written.bytes().begin(), written.bytes().end());
+  FT_TRY(std::vector<std::byte> bytes, training.adapter_bytes(metadata));
   if (signing_key) {
     FT_TRY(bytes, ft::sign_adapter(bytes, *signing_key));
-    FT_TRY_STATUS(ft::write_file_atomically(file, bytes));
   }
+  FT_TRY_STATUS(ft::write_new_file(file, bytes));
   parent_sha256 = ft::sha256_hex(bytes);
   ++version;
   return ft::ok_status();
@@ -405,7 +403,8 @@ Status BackgroundTraining::Impl::try_out(const std::string& file) {
   return status;
 }
 
-// The file is whole before the runtime learns of it, and never written again.
+// The file is whole and signed before it has its name, and the runtime learns
+// of it afterwards; it is never written again, by another process neither.
 Status BackgroundTraining::Impl::publish() {
   const std::string file = file_of(version + 1);
   FT_TRY_STATUS(write_version(file));

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/file.h"
 #include "formats/safetensors/safetensors.h"
@@ -89,7 +90,7 @@ void remove_best(const std::string& path, int keep) {
         name.starts_with(prefix) && name.size() > prefix.size() &&
         std::ranges::all_of(std::string_view(name).substr(prefix.size()),
                             [](char c) { return c >= '0' && c <= '9'; });
-    if (ours && (keep < 0 || name != kept)) fs::remove(file.path(), ignored);
+    if (ours && (keep < 0 || name != kept)) (void)remove_file(file.path()).ok();
   }
 }
 
@@ -202,8 +203,27 @@ Status CheckpointWriter::write_history(const TrainState& state) {
   return ok_status();
 }
 
+// Writing our parts over those of a run that ours does not go on from would
+// leave a PATH whose parts do not fit: it goes first, and for good. A PATH that
+// is no checkpoint names no parts.
+Status CheckpointWriter::discard_another_runs(const TrainState& state) {
+  if (std::exchange(looked_, true)) return ok_status();
+  const auto file = MappedFile::open(path_);
+  if (!file.ok()) return ok_status();
+  const auto parsed = parse_safetensors(file->bytes());
+  if (!parsed.ok()) return ok_status();
+  const SafetensorsMetadata& metadata = parsed->metadata;
+  const auto theirs = metadata.find("fingerprint");
+  int64_t step = 0;
+  if (theirs == metadata.end() || !read_int(metadata, "step", step).ok())
+    return ok_status();
+  if (theirs->second == fingerprint_ && step <= state.step) return ok_status();
+  return remove_checkpoint(path_);
+}
+
 Status CheckpointWriter::save(std::span<const std::byte> persistent,
                               const TrainState& state) {
+  FT_TRY_STATUS(discard_another_runs(state));
   FT_TRY_STATUS(write_best(state));
   FT_TRY_STATUS(write_history(state));
   SafetensorsMetadata metadata = counters_of(state);
@@ -241,11 +261,12 @@ Result<TrainState> load_checkpoint(const std::string& path,
   return state;
 }
 
-void remove_checkpoint(const std::string& path) {
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  std::filesystem::remove(history_path(path), ignored);
+// The file that names the others goes first.
+Status remove_checkpoint(const std::string& path) {
+  FT_TRY_STATUS(remove_file(path));
+  FT_TRY_STATUS(remove_file(history_path(path)));
   remove_best(path, -1);
+  return ok_status();
 }
 
 }  // namespace ft

@@ -31,6 +31,7 @@ class CheckpointWriter {
   Status save(std::span<const std::byte> persistent, const TrainState& state);
 
  private:
+  Status discard_another_runs(const TrainState& state);
   Status write_best(const TrainState& state);
   Status write_history(const TrainState& state);
 
@@ -38,6 +39,7 @@ class CheckpointWriter {
   // What lies there already, by this writer's hand.
   int best_epoch_ = -1;
   size_t epochs_ = 0;
+  bool looked_ = false;  // at what lay there before
 };
 
 // Restores `persistent` in place and returns the state.
@@ -45,7 +47,7 @@ Result<TrainState> load_checkpoint(const std::string& path,
                                    const std::string& fingerprint,
                                    std::span<std::byte> persistent);
 
-// Its files are gone afterwards; they need not have been there.
-void remove_checkpoint(const std::string& path);
+// Its files are gone afterwards, from disk too; they need not have been there.
+Status remove_checkpoint(const std::string& path);
 
 }  // namespace ft

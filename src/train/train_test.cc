@@ -139,7 +139,7 @@ TEST(Trainer, ResumesFromACheckpointWithEqualBits) {
   const auto other =
       load_checkpoint(path, "another run", second.sessions[0].all_persistent());
   EXPECT_EQ(other.status().code(), Code::kInvalidInput);
-  remove_checkpoint(path);
+  ASSERT_TRUE(remove_checkpoint(path).ok());
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_FALSE(std::filesystem::exists(path + ".history"));
 }

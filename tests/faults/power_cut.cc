@@ -186,6 +186,33 @@ void Disk::sync(File& file, bool failed) const {
   }
 }
 
+// Ids of the record are below these.
+Status Disk::start_from(const std::string& folder) {
+  uint64_t id = uint64_t{1} << 40;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(folder, error), end;
+       !error && at != end; at.increment(error)) {
+    const std::string path = at->path().lexically_relative(folder);
+    uint64_t& name = folders_[parent_of(path)].safe[name_in(path)];
+    name = kFolder;
+    if (at->is_directory()) {
+      folders_[path];
+      continue;
+    }
+    name = ++id;
+    FT_TRY(files_[id].safe, read_text_file(at->path()));
+  }
+  if (error)
+    return io_error("cannot list '" + folder + "': " + error.message());
+  return ok_status();
+}
+
+std::optional<std::string> Disk::contents(const std::string& path) const {
+  const auto file = files_.find(id_at(path));
+  if (file == files_.end()) return std::nullopt;
+  return file->second.now();
+}
+
 void Disk::apply(const Entry& entry) {
   const uint64_t id = id_of(entry.id);
   const bool failed = entry.error != 0;

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,8 +37,12 @@ Result<std::vector<Entry>> read_record(const std::string& path);
 // The state of a disk after the first calls of a record.
 class Disk {
  public:
-  // From folders that are all on disk: what init() made, say. Most start empty.
+  // What is there before the first call, all of it on disk; else nothing is.
+  Status start_from(const std::string& folder);
   void apply(const Entry& entry);
+
+  // What a program sees at `path`; nothing where there is no file.
+  std::optional<std::string> contents(const std::string& path) const;
 
   // Writes into `folder` (which is emptied) one of the states that a power cut
   // after the applied calls may leave. Names for which `keep` is false are left

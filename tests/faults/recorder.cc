@@ -182,13 +182,14 @@ mode_t mode_of(int flags, va_list list) {
              : 0;
 }
 
-int make_temporary(const char* name, char* path) {
+template <class F>
+int make_temporary(char* path, F call) {
   Recorder& r = recorder();
   const Lock lock(r.mutex);
   std::string rest;
   const bool inside = r.below(path, rest);
   if (inside && r.fails()) return -1;
-  const int fd = next<int(char*)>(name)(path);
+  const int fd = call();
   if (!inside || fd < 0) return fd;
   r.below(path, rest);
   r.open[fd] = {rest, false};
@@ -279,9 +280,21 @@ FT_EXPORT int open64(const char* path, int flags, ...) {
   return open_file("open64", AT_FDCWD, path, flags, mode);
 }
 
-FT_EXPORT int mkstemp(char* path) { return make_temporary("mkstemp", path); }
+FT_EXPORT int mkstemp(char* path) {
+  static auto* real = next<int(char*)>("mkstemp");
+  return make_temporary(path, [&] { return real(path); });
+}
 FT_EXPORT int mkstemp64(char* path) {
-  return make_temporary("mkstemp64", path);
+  static auto* real = next<int(char*)>("mkstemp64");
+  return make_temporary(path, [&] { return real(path); });
+}
+FT_EXPORT int mkostemp(char* path, int flags) {
+  static auto* real = next<int(char*, int)>("mkostemp");
+  return make_temporary(path, [&] { return real(path, flags); });
+}
+FT_EXPORT int mkostemp64(char* path, int flags) {
+  static auto* real = next<int(char*, int)>("mkostemp64");
+  return make_temporary(path, [&] { return real(path, flags); });
 }
 
 FT_EXPORT int close(int fd) {
@@ -343,6 +356,16 @@ FT_EXPORT int link(const char* from, const char* to) noexcept {
 
 FT_EXPORT int unlink(const char* path) noexcept {
   static auto* real = next<int(const char*)>("unlink");
+  return on_path(Call::kUnlink, path, nullptr, [&] { return real(path); });
+}
+
+// What std::filesystem::remove() calls: of a file only.
+FT_EXPORT int remove(const char* path) noexcept {
+  struct stat info;
+  static auto* real = next<int(const char*)>("remove");
+  if (lstat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    return on_path(Call::kRemoveFolder, path, nullptr,
+                   [&] { return real(path); });
   return on_path(Call::kUnlink, path, nullptr, [&] { return real(path); });
 }
 

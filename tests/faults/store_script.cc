@@ -1,7 +1,9 @@
 // A life of an adapter store in one process, for a recorder of faults: makes
 // changes of every kind and leaves marks that say which states are allowed.
 //
-//   store_fault_script FOLDER
+//   store_fault_script FOLDER [KEY_FILE]
+//
+// With the key the store is encrypted.
 //
 // Marks: "try" and the state if the change is made; "ok": it was reported as
 // made; "failed": it was not. After a failure the process itself looks whether
@@ -27,6 +29,7 @@ using store::test_adapter;
 
 struct Script {
   std::string folder;
+  fieldtune::StoreKey key;
   Oracle oracle;
   std::optional<AdapterStore> store;
   // States after changes that failed since the last one that did not: one may
@@ -59,7 +62,7 @@ struct Script {
   bool reopen() {
     store.reset();
     for (int i = 0; i < 3 && !store; ++i) {
-      auto opened = AdapterStore::open(folder);
+      auto opened = AdapterStore::open(folder, {.key = key});
       if (opened.ok())
         store.emplace(std::move(opened).value());
       else
@@ -135,9 +138,10 @@ struct Script {
 
   bool init() {
     for (int i = 0; i < 3 && !oracle.exists; ++i)
-      change([&] { return AdapterStore::init(folder); },
+      change([&] { return AdapterStore::init(folder, {.key = key}); },
              [](Oracle& o) { o.exists = true; });
-    if (!oracle.exists) oracle.exists = AdapterStore::open(folder).ok();
+    if (!oracle.exists)
+      oracle.exists = AdapterStore::open(folder, {.key = key}).ok();
     return oracle.exists && reopen();
   }
 
@@ -181,9 +185,10 @@ struct Script {
 }  // namespace ft::faults
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc != 2 && argc != 3) return 2;
   ft::faults::Script script;
   script.folder = argv[1];
+  if (argc == 3) script.key.file = argv[2];
   script.mark = reinterpret_cast<ft::faults::MarkFunction>(
       dlsym(RTLD_DEFAULT, ft::faults::kMarkFunction));
   script.live();

@@ -139,7 +139,7 @@ def test_damage_is_found_and_mended_by_adding_again(store, adapters):
     assert done.returncode == 3
     assert json.loads(done.stdout)["problems"][0]["adapters"] == ["me@1"]
     run_json("store", "add", store, adapters[0], "--name", "me")
-    (path.parent / (path.name + ".Ab12cD")).write_bytes(b"half")
+    (path.parent / (path.name + ".ft-tmp-Ab12cD")).write_bytes(b"half")
     assert run("store", "verify", store).returncode == 3
     assert run_json("store", "verify", store, "--repair")["problems"][0][
         "repaired"]

@@ -246,7 +246,7 @@ TEST_F(Store, RemovesLeftoversOnly) {
   const StoredAdapter row = add(store, "me", 1);
   fs::create_directories(folder_ + "/objects/aa");
   const std::string orphan = folder_ + "/objects/aa/" + base_digest('a');
-  for (const char* end : {".safetensors", ".safetensors.Ab12cD", ".txt"})
+  for (const char* end : {".safetensors", ".safetensors.ft-tmp-Ab12cD", ".txt"})
     std::ofstream(orphan + end) << "x";
   auto problems = store.verify(true).value();
   ASSERT_EQ(problems.size(), 3u);

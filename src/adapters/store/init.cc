@@ -30,7 +30,7 @@ bool is_ours(const fs::path& path) {
   std::error_code error;
   return name.starts_with("index.sqlite") || name == "lock" ||
          (name == "objects" && fs::is_empty(path, error) && !error) ||
-         (name.starts_with("store.toml.") && name.size() == 17);
+         (is_temporary_name(name) && final_name(name) == "store.toml");
 }
 
 Status check_empty(const std::string& folder) {

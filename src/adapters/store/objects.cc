@@ -18,18 +18,16 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kEnding = ".safetensors";
-constexpr size_t kDigest = 64, kRandomEnding = 7;  // ".XXXXXX" of AtomicFile
+constexpr size_t kDigest = 64;
 
 // The digest that a file is named by; empty where it is not ours. A temporary
 // one is of an interrupted write().
 std::string digest_of(const std::string& file, bool& is_temporary) {
-  std::string digest = file.substr(0, kDigest);
-  const size_t whole = kDigest + kEnding.size();
-  is_temporary = file.size() == whole + kRandomEnding;
-  if (!is_sha256(digest) || (file.size() != whole && !is_temporary) ||
-      file.compare(kDigest, kEnding.size(), kEnding) != 0 ||
-      (is_temporary && file[whole] != '.'))
-    return {};
+  is_temporary = is_temporary_name(file);
+  const std::string_view name =
+      is_temporary ? final_name(file) : std::string_view(file);
+  std::string digest(name.substr(0, kDigest));
+  if (!is_sha256(digest) || name.substr(kDigest) != kEnding) return {};
   return digest;
 }
 
