@@ -35,7 +35,9 @@ std::string_view without_port(std::string_view host) {
 }
 
 bool is_loopback(std::string_view host) {
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+  return host == "localhost" || host == "[::1]" ||
+         (host.starts_with("127.") &&
+          host.find_first_not_of("0123456789.") == host.npos);
 }
 
 }  // namespace

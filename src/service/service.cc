@@ -94,6 +94,8 @@ Status Service::Impl::prepare() {
                                  .work = o.work,
                                  .signing_key = o.signing_key,
                                  .max_samples = o.max_samples,
+                                 .ram_bytes = o.training_ram_bytes,
+                                 .idle_class = o.idle_training,
                                  .features = parts.features,
                                  .answers = parts.answers});
   parts.route_metrics = std::make_unique<RouteMetrics>(route_names());

@@ -37,6 +37,17 @@ Json cache_fields(const fieldtune::RuntimeStats& s) {
           {"swaps", s.swaps}};
 }
 
+Json answer_fields(const AnswerCounts& counts) {
+  Json list = Json::array();
+  for (const auto& [key, count] : counts.counts())
+    list.push_back({{"adapter", name_or_null(key.first)},
+                    {"version", version_or_null(key.second)},
+                    {"answers", count.answers},
+                    {"right", count.right},
+                    {"wrong", count.wrong}});
+  return list;
+}
+
 void write_runtime(PrometheusText& out, const fieldtune::RuntimeStats& s) {
   const auto counter = [&](const char* name, const char* help, uint64_t value) {
     out.single(name, "counter", help, static_cast<double>(value));
@@ -119,6 +130,7 @@ Reply status(Parts& parts, const Input&) {
               {"failed_requests", parts.route_metrics->errors()},
               {"memory", memory_fields(stats)},
               {"adapters", cache_fields(stats)},
+              {"answers_by_adapter", answer_fields(parts.answer_counts)},
               {"training", fields_of(parts.desk->now())}};
 }
 

@@ -112,6 +112,8 @@ Status TrainingDesk::prepare(TrainingStart& start) {
   FT_TRY_STATUS(store::check_name(o.name));
   o.folder = options_.work;
   o.signing_key = options_.signing_key;
+  o.idle_class = options_.idle_class;
+  o.training.ram_bytes = options_.ram_bytes;
   o.checkpoint = options_.work + "/" + o.name + ".checkpoint";
   std::error_code ignored;
   if (start.fresh) fs::remove(o.checkpoint, ignored);

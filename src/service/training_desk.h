@@ -22,7 +22,8 @@ struct DeskOptions {
   std::string model;
   std::string work;  // folder of versions and checkpoints; empty: no training
   std::string signing_key;
-  size_t max_samples = 100000;
+  size_t max_samples = 100000, ram_bytes = SIZE_MAX;
+  bool idle_class = true;
   size_t features = 0, answers = 0;  // of the model
 };
 

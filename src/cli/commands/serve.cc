@@ -18,7 +18,7 @@ struct Serve {
   service::ServiceOptions service;
   service::ServerOptions server;
   PolicyOption policy;
-  std::string socket, address = "127.0.0.1", budget, body = "4M";
+  std::string socket, address = "127.0.0.1", budget, body = "4M", ram;
   int port = -1;
   bool json = false;
 
@@ -69,6 +69,8 @@ void Serve::add_limits_to(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--max-body", body, "bytes of a request's body")
       ->capture_default_str();
+  app.add_option("--train-ram", ram,
+                 "bytes that a training may need, e.g. 8M; default: no limit");
   app.add_option("--max-samples", service.max_samples, "of a training")
       ->capture_default_str();
   app.add_option("--watch", service.watch_ms,
@@ -120,6 +122,9 @@ Status run_serve(const Serve& options) {
   settings.policy = options.policy.path;
   if (!options.budget.empty()) {
     FT_TRY(settings.adapter_budget_bytes, parse_bytes(options.budget));
+  }
+  if (!options.ram.empty()) {
+    FT_TRY(settings.training_ram_bytes, parse_bytes(options.ram));
   }
   FT_TRY(limits.limits.body_bytes, parse_bytes(options.body));
   if (settings.store.empty() && settings.adapters.empty())
