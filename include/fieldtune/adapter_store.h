@@ -115,6 +115,13 @@ struct StoreProblem {
   bool repaired = false;
 };
 
+// What begin_boot() did of one trial.
+struct Boot {
+  StoredAdapter adapter = {};
+  int64_t boots = 0, most = 0;  // starts with this one; how many it has
+  bool rolled_back = false;     // this one does not see it any more
+};
+
 struct StoreInfo {
   std::string folder = {}, base_sha256 = {};
   bool encrypted = false;
@@ -174,12 +181,22 @@ class AdapterStore {
   Result<StoreInfo> info();
 
   // Puts a version on trial, 0: the highest staged one; what was on trial is
-  // staged again. Using what is confirmed ends a trial.
-  Result<StoredAdapter> use(const std::string& name, int64_t version = 0);
+  // staged again. Using what is confirmed ends a trial. With `boots` above 0
+  // begin_boot() ends the trial, too.
+  // While an experiment of the name runs (fieldtune/experiment.h), use(),
+  // confirm() and rollback() fail with kUsage.
+  Result<StoredAdapter> use(const std::string& name, int64_t version = 0,
+                            int64_t boots = 0);
   // Confirms what is on trial, which must be `version` if that is not 0.
   Result<StoredAdapter> confirm(const std::string& name, int64_t version = 0);
   // The adapter that is active now.
   Result<StoredAdapter> rollback(const std::string& name);
+  // To be called once at each start of what serves the adapters, before it
+  // does: counts the starts of every trial that use() gave a number of `boots`,
+  // and rolls back those that had them without a confirmation, with the
+  // experiment that runs on them. Where there was nothing confirmed nothing is
+  // active then. One change of the store for all; none where nothing counts.
+  Result<std::vector<Boot>> begin_boot();
   Result<StoredAdapter> pin(const std::string& name, int64_t version,
                             bool pinned = true);
   // Records that it was used now: what collect() goes by.
@@ -197,6 +214,7 @@ class AdapterStore {
   Result<std::vector<StoreProblem>> verify(bool repair = false);
 
  private:
+  friend class Experiments;  // fieldtune/experiment.h
   Result<uint64_t> active_version(const std::string& name);
   explicit AdapterStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -38,6 +38,7 @@
 #include <utility>
 #include <vector>
 
+#include "fieldtune/adapter_store.h"
 #include "fieldtune/fieldtune.h"
 
 namespace fieldtune {
@@ -114,10 +115,12 @@ class Runtime {
   Status add(const std::string& name, AdapterOpener open);
   // Every <name>.safetensors of the folder; their number.
   Result<size_t> add_folder(const std::string& folder);
-  // Every adapter of a store (fieldtune/adapter_store.h) that is not encrypted,
-  // by its name; their number. A name stands for the version that is active
-  // when it is loaded: call it again after the store changed.
-  Result<size_t> add_store(const std::string& folder);
+  // Every adapter of a store (fieldtune/adapter_store.h) by its name; their
+  // number. A name stands for the version that is active when it is loaded:
+  // call it again after the store changed. "kitchen@3" stands for that version
+  // of "kitchen", active or not, and needs no registration of its own. `key`:
+  // of an encrypted store.
+  Result<size_t> add_store(const std::string& folder, const StoreKey& key = {});
   // Several adapters as one, applied in order; each part is a name of add() or
   // add_folder(). As Model::open() with several AdapterUse: a weight of 0
   // leaves a part out.

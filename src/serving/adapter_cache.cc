@@ -98,7 +98,20 @@ void AdapterCache::drop(Entries::value_type& named) {
 void AdapterCache::forget(const std::string& name) {
   const Lock lock(mutex_);
   const auto at = entries_.find(name);
-  if (at == entries_.end()) return;
+  if (at != entries_.end()) forget(at);
+}
+
+void AdapterCache::forget_if(
+    const std::function<bool(const std::string& name)>& is_stale) {
+  const Lock lock(mutex_);
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    const auto next = std::next(at);
+    if (is_stale(at->first)) forget(at);
+    at = next;
+  }
+}
+
+void AdapterCache::forget(Entries::iterator at) {
   drop(*at);
   at->second.pins = 0;
   ++at->second.version;

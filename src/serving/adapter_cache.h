@@ -55,6 +55,8 @@ class AdapterCache {
   // The next get() loads it anew; who uses it keeps the old one. Pins are
   // gone.
   void forget(const std::string& name);
+  // The same for every name for which `is_stale` is true.
+  void forget_if(const std::function<bool(const std::string& name)>& is_stale);
   bool holds(const std::string& name) const;
   std::vector<fieldtune::AdapterInMemory> held() const;  // by name
 
@@ -80,6 +82,7 @@ class AdapterCache {
   Result<ServedAdapterPtr> load(Entries::value_type& named, Lock& lock);
   void revalue(Entries::value_type& named);
   void drop(Entries::value_type& named);
+  void forget(Entries::iterator at);
   bool evict_one();
 
   const size_t budget_bytes_;

@@ -47,11 +47,24 @@ bool FileSource::remove(const std::string& name) {
   return places_.erase(name) > 0;
 }
 
+// What is called "kitchen@3" itself goes before a version of "kitchen".
+FileSource::Places::const_iterator FileSource::find(
+    const std::string& name) const {
+  auto at = places_.find(name);
+  const size_t sign = name.find('@');
+  if (at != places_.end() || sign == std::string::npos) return at;
+  at = places_.find(name.substr(0, sign));
+  if (at == places_.end() || at->second.source == nullptr ||
+      !at->second.source->has(name))
+    return places_.end();
+  return at;
+}
+
 Result<SourceFile> FileSource::open(const std::string& name) const {
   Place place;
   {
     const std::shared_lock lock(mutex_);
-    const auto at = places_.find(name);
+    const auto at = find(name);
     if (at == places_.end())
       return usage_error(
           fmt::format("there is no adapter '{}' among the {} registered ones",
@@ -69,7 +82,7 @@ Result<SourceFile> FileSource::open(const std::string& name) const {
 
 bool FileSource::has(const std::string& name) const {
   const std::shared_lock lock(mutex_);
-  return places_.contains(name);
+  return find(name) != places_.end();
 }
 
 std::vector<std::string> FileSource::names() const {

@@ -47,7 +47,8 @@ class FileSource : public AdapterSource {
  public:
   // A name that exists gets the new path.
   void add(const std::string& name, const std::string& path);
-  // A name of another source, which is asked at each open().
+  // A name of another source, which is asked at each open(), also for what it
+  // calls "name@...".
   void add(const std::string& name,
            std::shared_ptr<const AdapterSource> source);
   // Every "<name>.safetensors" of a folder; returns their names. Fails where
@@ -66,7 +67,9 @@ class FileSource : public AdapterSource {
     std::string path;
     std::shared_ptr<const AdapterSource> source = nullptr;  // or a path
   };
-  std::map<std::string, Place> places_;
+  using Places = std::map<std::string, Place>;
+  Places::const_iterator find(const std::string& name) const;
+  Places places_;
 };
 
 }  // namespace ft

@@ -34,8 +34,15 @@ struct Runtime::Impl {
   // A name that stands for something else from now on.
   void renew(const std::string& name) { cache.forget(name); }
 
+  // A version that is cached may be of a name that was taken away.
+  Status check_version(const std::string& name) const {
+    if (name.find('@') == std::string::npos || knows(name)) return {};
+    return ft::usage_error(fmt::format("there is no adapter '{}'", name));
+  }
+
   Result<ft::ServedAdapterPtr> find(const std::string& name) {
     if (name.empty()) return base_alone;
+    FT_TRY_STATUS(check_version(name));
     return cache.get(name);
   }
 
@@ -105,14 +112,19 @@ Result<size_t> Runtime::add_folder(const std::string& folder) {
   return names.size();
 }
 
-Result<size_t> Runtime::add_store(const std::string& folder) {
-  FT_TRY(const auto store, ft::StoreSource::open_store(folder));
+Result<size_t> Runtime::add_store(const std::string& folder,
+                                  const StoreKey& key) {
+  FT_TRY(const auto store, ft::StoreSource::open_store(folder, key));
   const std::vector<std::string> names = store->names();
+  const auto is_version_of_it = [&](const std::string& name) {
+    return ft::parse_version(name).has_value() && store->has(name);
+  };
   for (const std::string& name : names) {
     impl_->loader.remove(name);
     impl_->files.add(name, store);
     impl_->renew(name);
   }
+  impl_->cache.forget_if(is_version_of_it);
   return names.size();
 }
 
@@ -157,7 +169,10 @@ std::vector<std::string> Runtime::names() const {
   return all;
 }
 
-Status Runtime::pin(const std::string& name) { return impl_->cache.pin(name); }
+Status Runtime::pin(const std::string& name) {
+  FT_TRY_STATUS(impl_->check_version(name));
+  return impl_->cache.pin(name);
+}
 Status Runtime::unpin(const std::string& name) {
   return impl_->cache.unpin(name);
 }

@@ -377,6 +377,60 @@ TEST(Runtime, TakesTheActiveVersionsOfAStore) {
   EXPECT_FALSE(f.runtime.add_store(temporary("no store")).ok());
 }
 
+TEST(Runtime, ServesNamedVersionsOfAStore) {
+  const std::string folder = temporary("versions"), other = temporary("others");
+  for (const std::string& f : {folder, other}) {
+    std::filesystem::remove_all(f);
+    ASSERT_TRUE(fieldtune::AdapterStore::init(f).ok());
+  }
+  auto store = fieldtune::AdapterStore::open(folder).value();
+  for (const uint64_t v : {0, 1})
+    ASSERT_TRUE(store.add(lora_file(v), {.name = "me"}).ok());
+  ASSERT_TRUE(store.use("me", 1).ok());
+  Fixture f;
+  std::vector<float> y;
+  EXPECT_EQ(f.runtime.run_with("me@2", f.x, y).code(), Code::kUsage);
+  ASSERT_TRUE(f.runtime.add_store(folder).ok());
+  EXPECT_EQ(f.runtime.names(), std::vector<std::string>{"me"});
+  EXPECT_EQ(f.answer("me@2"), f.oracle({{lora_file(1)}}));
+  EXPECT_EQ(f.answer("me@1"), f.oracle({{lora_file(0)}}));
+  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
+  ASSERT_TRUE(f.runtime.prefetch("me@2").ok());
+  ASSERT_TRUE(f.runtime.set_active("me@2").ok());
+  for (const char* none : {"me@3", "you@1"})
+    EXPECT_EQ(f.runtime.run_with(none, f.x, y).code(), Code::kUsage) << none;
+  for (const char* none : {"me@", "me@0", "me@01", "me@x", "@1", "me@1x"})
+    EXPECT_FALSE(f.runtime.run_with(none, f.x, y).ok()) << none;
+  // A version of a name that comes from another store, or from none.
+  auto others = fieldtune::AdapterStore::open(other).value();
+  ASSERT_TRUE(others.add(lora_file(2), {.name = "me"}).ok());
+  ASSERT_TRUE(f.runtime.add_store(other).ok());
+  EXPECT_EQ(f.answer("me@1"), f.oracle({{lora_file(2)}}));
+  ASSERT_TRUE(f.runtime.remove("me").ok());
+  EXPECT_EQ(f.runtime.run_with("me@1", f.x, y).code(), Code::kUsage);
+  EXPECT_EQ(f.runtime.pin("me@1").code(), Code::kUsage);
+}
+
+TEST(Runtime, ServesAnEncryptedStore) {
+  const std::string folder = temporary("secret"), key = temporary("key");
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(write_file_atomically(key, std::string_view(
+                  "0123456789abcdef0123456789abcdef")).ok());
+  std::filesystem::permissions(key, std::filesystem::perms::owner_read);
+  ASSERT_TRUE(
+      fieldtune::AdapterStore::init(folder, {.key = {.file = key}}).ok());
+  auto store =
+      fieldtune::AdapterStore::open(folder, {.key = {.file = key}}).value();
+  ASSERT_TRUE(store.add(lora_file(0), {.name = "me"}).ok());
+  ASSERT_TRUE(store.use("me").ok());
+  Fixture f;
+  const auto without = f.runtime.add_store(folder);
+  ASSERT_EQ(without.status().code(), Code::kUsage);
+  EXPECT_NE(without.status().message().find("is encrypted"), std::string::npos);
+  ASSERT_TRUE(f.runtime.add_store(folder, {.file = key}).ok());
+  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
+}
+
 TEST(Runtime, RunsAndWarmSwapsDoNotAllocate) {
   Fixture f;
   ASSERT_TRUE(f.runtime.add("a", lora_file(0)).ok());

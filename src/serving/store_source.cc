@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace ft {
 
 Result<std::shared_ptr<StoreSource>> StoreSource::open_store(
-    const std::string& folder) {
-  FT_TRY(auto store,
-         fieldtune::AdapterStore::open(folder, {.read_only = true}));
+    const std::string& folder, const fieldtune::StoreKey& key) {
+  FT_TRY(auto store, fieldtune::AdapterStore::open(
+                         folder, {.read_only = true, .key = key}));
+  FT_TRY(const auto info, store.info());
+  if (info.encrypted && !key.given())
+    return usage_error("store '" + folder +
+                       "' is encrypted: its adapters need a key file or a key "
+                       "of the kernel's keyrings");
   FT_TRY(const auto adapters, store.list());
   std::shared_ptr<StoreSource> source(
       new StoreSource(folder, std::move(store)));
@@ -18,19 +25,36 @@ Result<std::shared_ptr<StoreSource>> StoreSource::open_store(
 
 Result<SourceFile> StoreSource::open(const std::string& name) const {
   const std::unique_lock lock(mutex_);
-  FT_TRY(const fieldtune::StoredAdapter active, store_.active(name));
-  FT_TRY(fieldtune::AdapterBytes loaded, store_.load(active));
+  const auto wanted = parse_version(name);
+  auto found = wanted ? store_.find(wanted->name, wanted->version)
+                      : store_.active(name);
+  if (!found.ok()) return found.status();
+  FT_TRY(fieldtune::AdapterBytes loaded, store_.load(*found));
   auto owner =
       std::make_shared<const fieldtune::AdapterBytes>(std::move(loaded));
   return SourceFile{.bytes = owner->bytes(),
                     .owner = owner,
-                    .origin = fmt::format("'{}@{}' of store '{}'", name,
-                                          active.version, folder_),
-                    .sha256 = active.sha256};
+                    .origin = fmt::format("'{}@{}' of store '{}'", found->name,
+                                          found->version, folder_),
+                    .sha256 = found->sha256};
 }
 
 bool StoreSource::has(const std::string& name) const {
-  return names_.contains(name);
+  const auto wanted = parse_version(name);
+  return names_.contains(wanted ? wanted->name : name);
+}
+
+std::optional<NamedVersion> parse_version(const std::string& name) {
+  const size_t at = name.find('@');
+  if (at == std::string::npos || at == 0 || at + 1 == name.size() ||
+      name[at + 1] == '0')
+    return std::nullopt;
+  NamedVersion parsed{.name = name.substr(0, at)};
+  const char *begin = name.data() + at + 1, *end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(begin, end, parsed.version);
+  if (error != std::errc() || stop != end || parsed.version < 1)
+    return std::nullopt;
+  return parsed;
 }
 
 std::vector<std::string> StoreSource::names() const {

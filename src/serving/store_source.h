@@ -1,7 +1,9 @@
-// The active versions of a store's adapters, as a source of the runtime.
+// The versions of a store's adapters, as a source of the runtime.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,12 +14,14 @@
 namespace ft {
 
 // Names are those that the store had when this was made; which version is
-// active is asked at each open(). Not for stores that are encrypted.
+// active is asked at each open(). "name@3" is that version of a name, active or
+// not, as long as the store has it.
 class StoreSource : public AdapterSource {
  public:
-  // Reads only. Fails as AdapterStore::open() does.
+  // Reads only. Fails as AdapterStore::open() does, and with kUsage where the
+  // store is encrypted and no key is given.
   static Result<std::shared_ptr<StoreSource>> open_store(
-      const std::string& folder);
+      const std::string& folder, const fieldtune::StoreKey& key = {});
 
   Result<SourceFile> open(const std::string& name) const override;
   bool has(const std::string& name) const override;
@@ -32,5 +36,12 @@ class StoreSource : public AdapterSource {
   mutable fieldtune::AdapterStore store_;
   std::set<std::string> names_;
 };
+
+// "kitchen" and 3 of "kitchen@3"; nothing where `name` is not of that form.
+struct NamedVersion {
+  std::string name;
+  int64_t version = 0;
+};
+std::optional<NamedVersion> parse_version(const std::string& name);
 
 }  // namespace ft

@@ -194,8 +194,11 @@ Result<StoreInfo> AdapterStore::info() {
 }
 
 Result<StoredAdapter> AdapterStore::use(const std::string& name,
-                                        int64_t version) {
+                                        int64_t version, int64_t boots) {
+  if (boots < 0)
+    return usage_error(fmt::format("a trial of {} starts", boots));
   FT_TRY(Change change, Change::begin(*impl_));
+  FT_TRY_STATUS(refuse_experiment(*impl_, name));
   Index& index = impl_->index;
   if (version == 0) {
     FT_TRY(const auto staged, index.in_slot(name, Slot::kStaged));
@@ -215,6 +218,7 @@ Result<StoredAdapter> AdapterStore::use(const std::string& name,
     FT_TRY_STATUS(impl_->move(row, Slot::kTrial));
   FT_TRY_STATUS(index.set_used(row, change.moment()));
   FT_TRY(StoredAdapter now, impl_->must_find(name, version));
+  FT_TRY_STATUS(impl_->limit_boots(now, boots));
   FT_TRY_STATUS(change.commit());
   return now;
 }
@@ -222,6 +226,7 @@ Result<StoredAdapter> AdapterStore::use(const std::string& name,
 Result<StoredAdapter> AdapterStore::confirm(const std::string& name,
                                             int64_t version) {
   FT_TRY(Change change, Change::begin(*impl_));
+  FT_TRY_STATUS(refuse_experiment(*impl_, name));
   Index& index = impl_->index;
   FT_TRY(const auto trial, index.in_slot(name, Slot::kTrial));
   if (!trial) {
@@ -239,6 +244,7 @@ Result<StoredAdapter> AdapterStore::confirm(const std::string& name,
   FT_TRY_STATUS(
       index.set_slot(*trial, Slot::kConfirmed, change.moment().counter));
   FT_TRY(StoredAdapter now, impl_->must_find(name, trial->version));
+  FT_TRY_STATUS(impl_->limit_boots(now, 0));
   FT_TRY_STATUS(change.commit());
   return now;
 }
@@ -247,6 +253,7 @@ Result<StoredAdapter> AdapterStore::confirm(const std::string& name,
 // come back to it.
 Result<StoredAdapter> AdapterStore::rollback(const std::string& name) {
   FT_TRY(Change change, Change::begin(*impl_));
+  FT_TRY_STATUS(refuse_experiment(*impl_, name));
   Index& index = impl_->index;
   FT_TRY(const auto trial, index.in_slot(name, Slot::kTrial));
   FT_TRY(auto confirmed, index.in_slot(name, Slot::kConfirmed));
@@ -273,6 +280,7 @@ Result<StoredAdapter> AdapterStore::rollback(const std::string& name) {
     confirmed = before;
   }
   FT_TRY(StoredAdapter now, impl_->must_find(name, confirmed->version));
+  FT_TRY_STATUS(impl_->limit_boots(now, 0));
   FT_TRY_STATUS(change.commit());
   return now;
 }

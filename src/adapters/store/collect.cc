@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "adapters/store/experiment_index.h"
 #include "adapters/store/impl.h"
 #include "adapters/trust/load_checks.h"
 #include "base/hash.h"
@@ -12,16 +13,20 @@
 namespace fieldtune {
 namespace {
 
+// Versions that experiments compare.
+using Compared = std::set<std::pair<std::string, int64_t>>;
+
 // Versions of one name that must stay: what is in use, what rollback would go
-// back to, what is pinned.
+// back to, what is pinned or compared.
 void protect(const std::vector<const StoredAdapter*>& versions,
-             std::set<const StoredAdapter*>& kept) {
+             const Compared& compared, std::set<const StoredAdapter*>& kept) {
   int64_t confirmed = 0;
   for (const StoredAdapter* v : versions)
     if (v->slot == Slot::kConfirmed) confirmed = v->confirmed;
   const StoredAdapter* before = nullptr;
   for (const StoredAdapter* v : versions) {
-    if (v->pinned || v->slot == Slot::kTrial || v->slot == Slot::kConfirmed)
+    if (v->pinned || v->slot == Slot::kTrial || v->slot == Slot::kConfirmed ||
+        compared.contains({v->name, v->version}))
       kept.insert(v);
     if (v->confirmed > 0 && v->confirmed < confirmed &&
         (before == nullptr || v->confirmed > before->confirmed))
@@ -46,13 +51,13 @@ struct Choice {
 
 // First by number of versions, then by bytes: least recently used go first.
 Result<Choice> choose(const std::vector<StoredAdapter>& rows,
-                      const StoreCollect& options) {
+                      const Compared& compared, const StoreCollect& options) {
   std::map<std::string, std::vector<const StoredAdapter*>> names;
   for (const StoredAdapter& row : rows) names[row.name].push_back(&row);
   std::set<const StoredAdapter*> safe;
   Choice choice;
   for (auto& [name, versions] : names) {
-    protect(versions, safe);
+    protect(versions, compared, safe);
     std::ranges::sort(versions, std::greater(), &StoredAdapter::added);
     for (size_t i = 0; i < versions.size(); ++i)
       if (options.keep < 0 || i < static_cast<uint64_t>(options.keep) ||
@@ -65,8 +70,8 @@ Result<Choice> choose(const std::vector<StoredAdapter>& rows,
   const auto limit = static_cast<uint64_t>(options.max_bytes);
   if (bytes_of(safe) > limit)
     return ft::does_not_fit(fmt::format(
-        "what must stay (confirmed, before it, on trial, pinned) has {} bytes, "
-        "above the limit of {}; nothing was removed",
+        "what must stay (confirmed, before it, on trial, in an experiment, "
+        "pinned) has {} bytes, above the limit of {}; nothing was removed",
         bytes_of(safe), limit));
   std::vector<const StoredAdapter*> oldest(choice.kept.begin(),
                                            choice.kept.end());
@@ -112,7 +117,12 @@ Result<Collected> AdapterStore::collect(const StoreCollect& options) {
     change.emplace(std::move(begun));
   }
   FT_TRY(const auto rows, impl_->index.all());
-  FT_TRY(Choice choice, choose(rows, options));
+  Compared compared;
+  ft::store::ExperimentIndex experiments(impl_->index, impl_->where);
+  FT_TRY(const auto running, experiments.running());
+  for (const Experiment& e : running)
+    for (const Arm arm : kArms) compared.insert({e.name, e.version_of(arm)});
+  FT_TRY(Choice choice, choose(rows, compared, options));
   std::vector<StoredAdapter> kept;
   for (const StoredAdapter& row : rows)
     if (choice.kept.contains(&row)) kept.push_back(row);

@@ -87,6 +87,11 @@ Statement& Statement::bind(int64_t value) {
   return *this;
 }
 
+Statement& Statement::bind(double value) {
+  FT_CHECK(sqlite3_bind_double(handle_, ++bound_, value) == SQLITE_OK);
+  return *this;
+}
+
 Statement& Statement::bind(std::string_view text) {
   FT_CHECK(sqlite3_bind_text64(handle_, ++bound_, text.data(), text.size(),
                                SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK);
@@ -117,6 +122,10 @@ Status Statement::run() {
 
 int64_t Statement::integer(int column) const {
   return sqlite3_column_int64(handle_, column);
+}
+
+double Statement::real(int column) const {
+  return sqlite3_column_double(handle_, column);
 }
 
 std::string Statement::text(int column) const {

@@ -26,6 +26,7 @@ class Statement {
   ~Statement();
 
   Statement& bind(int64_t value);
+  Statement& bind(double value);
   Statement& bind(std::string_view text);
   Statement& bind(std::span<const uint8_t> blob);
   // True while there is a row.
@@ -34,6 +35,7 @@ class Statement {
   Status run();
 
   int64_t integer(int column) const;
+  double real(int column) const;
   std::string text(int column) const;
   std::string blob(int column) const;
 

@@ -10,6 +10,7 @@
 #include "adapters/store/objects.h"
 #include "adapters/store/write_lock.h"
 #include "fieldtune/adapter_store.h"
+#include "fieldtune/experiment.h"
 
 namespace fieldtune {
 
@@ -25,6 +26,8 @@ struct AdapterStore::Impl {
   Status unknown(const std::string& name);
   // Moves one row to a slot in the running transaction.
   Status move(const StoredAdapter& row, Slot slot);
+  // Of its name: begin_boot() counts if `row` is on trial and `boots` above 0.
+  Status limit_boots(const StoredAdapter& row, int64_t boots);
   // Removes what no row needs; the caller holds a Change that has committed.
   Status remove_leftovers(const std::vector<std::string>& leftovers);
   Result<ft::store::Objects::Leftovers> leftovers(
@@ -54,5 +57,12 @@ class Change {
 
 // "name@3".
 std::string spec_of(const StoredAdapter& row);
+
+// Fails with kUsage while an experiment of that name runs.
+Status refuse_experiment(AdapterStore::Impl& store, const std::string& name);
+// In a change of the caller: moves the slots and writes how `e` ended.
+Status end_experiment(AdapterStore::Impl& store, Experiment& e,
+                      ExperimentEnd end, const std::string& reason,
+                      const ft::store::Index::Moment& moment);
 
 }  // namespace fieldtune

@@ -7,44 +7,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "adapters/store/schema.h"
+
 namespace ft::store {
 namespace {
-
-constexpr int64_t kSchemaVersion = 1, kApplicationId = 0x46745374;  // "FtSt"
-
-// What sqlite_schema must hold, in this order. Constraints say what the code
-// takes for granted: one trial and one confirmed version a name.
-struct SchemaItem {
-  const char *name, *sql;
-};
-constexpr SchemaItem kSchema[] = {
-    {"store",
-     "CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), "
-     "counter INTEGER NOT NULL, highest_time INTEGER NOT NULL, "
-     "base_sha256 TEXT NOT NULL, key_check BLOB NOT NULL) STRICT"},
-    {"adapters",
-     "CREATE TABLE adapters (id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
-     "version INTEGER NOT NULL CHECK (version >= 1), "
-     "sha256 TEXT NOT NULL CHECK (length(sha256) = 64), "
-     "parent_sha256 TEXT NOT NULL, base_sha256 TEXT NOT NULL, "
-     "method TEXT NOT NULL, bytes INTEGER NOT NULL CHECK (bytes >= 0), "
-     "metrics TEXT NOT NULL, signature TEXT NOT NULL, "
-     "signed_by TEXT NOT NULL, slot TEXT NOT NULL "
-     "CHECK (slot IN ('staged', 'trial', 'confirmed', 'retired')), "
-     "pinned INTEGER NOT NULL, added INTEGER NOT NULL, "
-     "added_time INTEGER NOT NULL, last_use INTEGER NOT NULL, "
-     "last_use_time INTEGER NOT NULL, confirmed INTEGER NOT NULL) STRICT"},
-    {"one_version",
-     "CREATE UNIQUE INDEX one_version ON adapters (name, version)"},
-    {"one_content",
-     "CREATE UNIQUE INDEX one_content ON adapters (name, sha256)"},
-    {"one_trial",
-     "CREATE UNIQUE INDEX one_trial ON adapters (name) WHERE slot = 'trial'"},
-    {"one_confirmed",
-     "CREATE UNIQUE INDEX one_confirmed ON adapters (name) "
-     "WHERE slot = 'confirmed'"},
-    {"by_content", "CREATE INDEX by_content ON adapters (sha256)"},
-};
 
 #define FT_COLUMNS                                                             \
   "name, version, sha256, parent_sha256, base_sha256, method, bytes, "         \
@@ -170,11 +136,7 @@ Status Index::create(const std::string& path, const StoreRow& row,
   FT_TRY_STATUS(db.execute("PRAGMA journal_mode = WAL"));
   FT_TRY_STATUS(db.execute("PRAGMA synchronous = FULL"));
   FT_TRY(Transaction transaction, Transaction::begin(db));
-  for (const SchemaItem& item : kSchema) FT_TRY_STATUS(db.execute(item.sql));
-  FT_TRY_STATUS(db.execute(
-      fmt::format("PRAGMA application_id = {}", kApplicationId).c_str()));
-  FT_TRY_STATUS(db.execute(
-      fmt::format("PRAGMA user_version = {}", kSchemaVersion).c_str()));
+  FT_TRY_STATUS(create_schema(db));
   {
     FT_TRY(Statement insert, db.prepare(kInsertStore));
     const auto* check = reinterpret_cast<const uint8_t*>(row.key_check.data());
@@ -198,7 +160,10 @@ Result<Index> Index::open(const std::string& path, Database::Mode mode,
   // A megabyte of log, then it is folded into the index.
   FT_TRY_STATUS(index.db_.execute("PRAGMA wal_autocheckpoint = 256"));
   FT_TRY_STATUS(index.db_.execute("PRAGMA journal_size_limit = 1048576"));
-  FT_TRY_STATUS(index.check_schema());
+  FT_TRY(index.version_, check_schema(index.db_, where));
+  if (mode == Database::Mode::kWrite && index.version_ < kSchemaVersion) {
+    FT_TRY(index.version_, migrate_schema(index.db_, where));
+  }
   // What is in the log may never have reached the disk: its writer was told
   // that the sync failed, and the next sync would not say so again. Folding it
   // writes all of it anew. With readers about, nothing failed: they see what
@@ -206,35 +171,6 @@ Result<Index> Index::open(const std::string& path, Database::Mode mode,
   if (mode == Database::Mode::kWrite)
     FT_TRY_STATUS(index.db_.execute("PRAGMA wal_checkpoint(PASSIVE)"));
   return index;
-}
-
-Status Index::check_schema() {
-  const auto number = [&](const char* pragma) -> Result<int64_t> {
-    FT_TRY(Statement statement, db_.prepare(pragma));
-    FT_TRY(const bool row, statement.step());
-    return row ? statement.integer(0) : 0;
-  };
-  FT_TRY(const int64_t application, number("PRAGMA application_id"));
-  FT_TRY(const int64_t version, number("PRAGMA user_version"));
-  if (application != kApplicationId)
-    return invalid_input(where_ + ": 'index.sqlite' is not of a store");
-  if (version != kSchemaVersion)
-    return invalid_input(fmt::format(
-        "{}: its index has version {}; this program reads version {}", where_,
-        version, kSchemaVersion));
-  FT_TRY(Statement items, db_.prepare("SELECT name, sql FROM sqlite_schema "
-                                      "ORDER BY rowid"));
-  Status damaged =
-      invalid_input(where_ +
-                    ": the index is damaged: its tables are not those "
-                    "of a store");
-  for (const SchemaItem& item : kSchema) {
-    FT_TRY(const bool row, items.step());
-    if (!row || items.text(0) != item.name || items.text(1) != item.sql)
-      return damaged;
-  }
-  FT_TRY(const bool more, items.step());
-  return more ? damaged : ok_status();
 }
 
 Result<StoreRow> Index::store_row() {

@@ -1,5 +1,5 @@
-// The index of an adapter store: every SQL statement there is, and the rows
-// that they give.
+// The index of an adapter store: the SQL statements of its adapters, and the
+// rows that they give. schema.h has its tables, experiment_index.h the rest.
 //
 // A row is checked when it is read, as is the schema when it is opened: an
 // index is a file from outside like any other, and a damaged one is refused
@@ -43,6 +43,9 @@ class Index {
                             int busy_ms, const std::string& where);
 
   Database& database() { return db_; }
+  // Of the schema: 1 where the store is only read and was never written since
+  // there is A/B.
+  int64_t version() const { return version_; }
   Result<StoreRow> store_row();
   // The next value of the counter, and now as the clock says.
   struct Moment {
@@ -75,12 +78,12 @@ class Index {
  private:
   Index(Database db, std::string where)
       : db_(std::move(db)), where_(std::move(where)) {}
-  Status check_schema();
   Result<std::vector<StoredAdapter>> rows_of(Statement& statement);
   Result<std::optional<StoredAdapter>> row_of(Statement& statement);
 
   Database db_;
   std::string where_;
+  int64_t version_ = 0;
 };
 
 }  // namespace ft::store

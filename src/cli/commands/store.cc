@@ -1,13 +1,11 @@
 // fieldtune store: the adapters of this device, kept with versions.
 #include <fmt/format.h>
 
-#include <charconv>
-#include <ctime>
-
 #include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/policy_option.h"
+#include "cli/store_options.h"
 #include "fieldtune/adapter_store.h"
 #include "train/base_model.h"
 
@@ -17,73 +15,11 @@ namespace {
 using fieldtune::AdapterStore;
 using fieldtune::StoredAdapter;
 
-// What every subcommand has.
-struct StoreOptions {
-  std::string folder;
-  fieldtune::StoreKey key;
-  int busy_ms = 5000;
-  bool json = false;
-
-  void add_to(CLI::App& app) {
-    app.add_option("store", folder, "folder of the store")->required();
-    app.add_option("--key-file", key.file,
-                   "32 bytes that only you may read: the key of an encrypted "
-                   "store");
-    app.add_option("--keyring", key.keyring,
-                   "the key is in the kernel's keyrings, of type 'user' and "
-                   "this name");
-    app.add_option("--wait", busy_ms, "milliseconds to wait for another writer")
-        ->capture_default_str();
-    app.add_flag("--json", json, "one JSON object on stdout");
-  }
-
-  // A clock that went back is told; nothing depends on it.
-  Result<AdapterStore> open(bool read_only) const {
-    FT_TRY(auto store, AdapterStore::open(folder, {.read_only = read_only,
-                                                   .busy_ms = busy_ms,
-                                                   .key = key}));
-    FT_TRY(const auto info, store.info());
-    if (info.clock_behind_seconds > 0)
-      warn(
-          fmt::format("the clock is {} s behind a time that store '{}' has "
-                      "seen; times shown may be wrong, the order of versions "
-                      "is not",
-                      info.clock_behind_seconds, folder));
-    return store;
-  }
-};
-
-struct Spec {
-  std::string name;
-  int64_t version = 0;  // 0: not given
-};
-
-// "me" or "me@3".
-Result<Spec> parse_spec(const std::string& text) {
-  const size_t at = text.find('@');
-  Spec spec{.name = text.substr(0, at)};
-  if (at == std::string::npos) return spec;
-  const char *begin = text.data() + at + 1, *end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(begin, end, spec.version);
-  if (error == std::errc() && stop == end && spec.version > 0) return spec;
-  return usage_error("'" + text + "' is not NAME or NAME@VERSION");
-}
-
 // The version that was named, or the active one.
 Result<StoredAdapter> find(AdapterStore& store, const std::string& text) {
-  FT_TRY(const Spec spec, parse_spec(text));
+  FT_TRY(const VersionSpec spec, parse_spec(text));
   if (spec.version == 0) return store.active(spec.name);
   return store.find(spec.name, spec.version);
-}
-
-Json time_or_null(int64_t seconds) {
-  if (seconds == 0) return {};
-  const std::time_t time = seconds;
-  std::tm utc{};
-  char text[32] = "";
-  if (gmtime_r(&time, &utc) != nullptr)
-    std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
 }
 
 Json metrics_of(const StoredAdapter& row) {
@@ -262,7 +198,7 @@ struct Use : OfAdapter {
 Status run_use(const Use& options) {
   if (options.confirm + options.pin + options.unpin > 1)
     return usage_error("--confirm, --pin and --unpin exclude each other");
-  FT_TRY(const Spec spec, parse_spec(options.spec));
+  FT_TRY(const VersionSpec spec, parse_spec(options.spec));
   FT_TRY(auto store, options.open(false));
   Result<StoredAdapter> row = usage_error("");
   if (options.pin || options.unpin) {
