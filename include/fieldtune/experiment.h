@@ -11,11 +11,12 @@
 //   if (const auto arm = live.assign("kitchen", user)) {
 //     FT_TRY_STATUS(runtime.run_with(arm->adapter, features, answer));
 //     FT_TRY_STATUS(live.record(*arm, {.requests = 1, .latency_ms = 2.1}));
-//     ...                                             // later, when it is known
-//     FT_TRY_STATUS(live.record(*arm, {.right = true}));
+//     ...                                             // later, when it is
+//     known FT_TRY_STATUS(live.record(*arm, {.right = true}));
 //   }
 //
-//   FT_TRY(auto report, experiments.decide("kitchen"));  // promotes, or not yet
+//   FT_TRY(auto report, experiments.decide("kitchen"));  // promotes, or not
+//   yet
 //
 // Control is the confirmed version, or the base alone; treatment is on trial or
 // staged. While an experiment runs its versions stay where they are: use(),
@@ -204,9 +205,9 @@ class Experiments {
   // confirmed, rolling back makes it retired; the experiment ends with that.
   Result<ExperimentReport> decide(const std::string& name);
   // Ends it whatever its rules say.
-  Result<ExperimentReport> stop(
-      const std::string& name, ExperimentEnd end = ExperimentEnd::kLeaveSlots,
-      const std::string& reason = {});
+  Result<ExperimentReport> stop(const std::string& name,
+                                ExperimentEnd end = ExperimentEnd::kLeaveSlots,
+                                const std::string& reason = {});
 
  private:
   AdapterStore* store_;

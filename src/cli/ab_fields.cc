@@ -36,9 +36,8 @@ Json arm_fields(const ArmReport& arm, bool as_json) {
   Json metrics = Json::object();
   for (const auto& [name, m] : arm.metrics) {
     if (!as_json) fields[name] = m.mean;
-    metrics[name] = {{"count", m.count},
-                     {"mean", m.mean},
-                     {"sd", std::sqrt(m.variance())}};
+    metrics[name] = {
+        {"count", m.count}, {"mean", m.mean}, {"sd", std::sqrt(m.variance())}};
   }
   if (as_json) fields["metrics"] = metrics;
   return fields;
@@ -47,21 +46,21 @@ Json arm_fields(const ArmReport& arm, bool as_json) {
 }  // namespace
 
 Json experiment_fields(const fieldtune::Experiment& e) {
-  return {{"name", e.name},
-          {"experiment", e.id},
-          {"state", name_of(e.state)},
-          {"control", version_or_base(e.control)},
-          {"treatment", e.treatment},
-          {"share", e.share},
-          {"salt", e.salt},
-          {"promote_if", e.rules.promote_if},
-          {"rollback_if", e.rules.rollback_if},
-          {"least", e.rules.least},
-          {"confidence", null_unless(e.rules.confidence > 0,
-                                     e.rules.confidence)},
-          {"started_time", time_or_null(e.started_time)},
-          {"ended_time", time_or_null(e.ended_time)},
-          {"reason", e.reason}};
+  return {
+      {"name", e.name},
+      {"experiment", e.id},
+      {"state", name_of(e.state)},
+      {"control", version_or_base(e.control)},
+      {"treatment", e.treatment},
+      {"share", e.share},
+      {"salt", e.salt},
+      {"promote_if", e.rules.promote_if},
+      {"rollback_if", e.rules.rollback_if},
+      {"least", e.rules.least},
+      {"confidence", null_unless(e.rules.confidence > 0, e.rules.confidence)},
+      {"started_time", time_or_null(e.started_time)},
+      {"ended_time", time_or_null(e.ended_time)},
+      {"reason", e.reason}};
 }
 
 Json report_fields(const ExperimentReport& report, bool as_json) {

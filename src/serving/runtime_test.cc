@@ -414,8 +414,9 @@ TEST(Runtime, ServesNamedVersionsOfAStore) {
 TEST(Runtime, ServesAnEncryptedStore) {
   const std::string folder = temporary("secret"), key = temporary("key");
   std::filesystem::remove_all(folder);
-  ASSERT_TRUE(write_file_atomically(key, std::string_view(
-                  "0123456789abcdef0123456789abcdef")).ok());
+  ASSERT_TRUE(write_file_atomically(
+                  key, std::string_view("0123456789abcdef0123456789abcdef"))
+                  .ok());
   std::filesystem::permissions(key, std::filesystem::perms::owner_read);
   ASSERT_TRUE(
       fieldtune::AdapterStore::init(folder, {.key = {.file = key}}).ok());

@@ -26,8 +26,8 @@ Result<std::shared_ptr<StoreSource>> StoreSource::open_store(
 Result<SourceFile> StoreSource::open(const std::string& name) const {
   const std::unique_lock lock(mutex_);
   const auto wanted = parse_version(name);
-  auto found = wanted ? store_.find(wanted->name, wanted->version)
-                      : store_.active(name);
+  auto found =
+      wanted ? store_.find(wanted->name, wanted->version) : store_.active(name);
   if (!found.ok()) return found.status();
   FT_TRY(fieldtune::AdapterBytes loaded, store_.load(*found));
   auto owner =

@@ -203,3 +203,37 @@ def test_help_has_an_example():
                     "rollback", "gc", "export"):
         text = run("store", command, "--help").stdout
         assert "Example:" in text and f"fieldtune store {command}" in text
+
+
+def test_one_line_for_a_change(store, adapters):
+    for file in adapters[:2]:
+        run_json("store", "add", store, file, "--name", "me")
+    for args, line in (
+        (("use", store, "me@1"), "me@1 is on trial\n"),
+        (("use", store, "me", "--confirm"), "me@1 is confirmed\n"),
+        (("use", store, "me@2", "--boots", 3),
+         "me@2 is on trial, for 3 starts\n"),
+        (("rollback", store, "me"), "me@1 is confirmed and active\n"),
+        (("use", store, "me@2", "--pin"), "me@2 is pinned\n"),
+    ):
+        assert run("store", *args).stdout == line
+
+
+def test_a_trial_ends_after_so_many_starts(store, adapters):
+    for file in adapters[:2]:
+        run_json("store", "add", store, file, "--name", "me")
+    run_json("store", "use", store, "me@1")
+    run_json("store", "use", store, "me", "--confirm")
+    assert run_json("store", "boot", store)["trials"] == []
+    run_json("store", "use", store, "me@2", "--boots", 2)
+    for boots in (1, 2):
+        assert run("store", "boot", store).stdout == (
+            f"me@2 is on trial, start {boots} of 2\n")
+        assert slots(store, "me")[2] == "trial"
+    assert run_json("store", "boot", store)["trials"] == [
+        {"name": "me", "version": 2, "boots": 3, "most": 2,
+         "rolled_back": True}]
+    assert slots(store, "me") == {1: "confirmed", 2: "retired"}
+    refused(2, "--boots is of a trial", "use", store, "me", "--confirm",
+            "--boots", 2)
+    assert run("store", "use", store, "me", "--boots", 0).returncode == 2

@@ -195,8 +195,7 @@ Result<StoreInfo> AdapterStore::info() {
 
 Result<StoredAdapter> AdapterStore::use(const std::string& name,
                                         int64_t version, int64_t boots) {
-  if (boots < 0)
-    return usage_error(fmt::format("a trial of {} starts", boots));
+  if (boots < 0) return usage_error(fmt::format("a trial of {} starts", boots));
   FT_TRY(Change change, Change::begin(*impl_));
   FT_TRY_STATUS(refuse_experiment(*impl_, name));
   Index& index = impl_->index;

@@ -44,8 +44,7 @@ Result<std::vector<Boot>> AdapterStore::begin_boot() {
   FT_TRY(Change change, Change::begin(*impl_));
   FT_TRY(auto counted, experiments.boots());
   for (auto& boots : counted) {
-    FT_TRY(const auto trial,
-           impl_->index.in_slot(boots.name, Slot::kTrial));
+    FT_TRY(const auto trial, impl_->index.in_slot(boots.name, Slot::kTrial));
     if (!trial || trial->version != boots.version) {  // only in a damaged index
       FT_TRY_STATUS(experiments.forget_boots(boots.name));
       continue;
@@ -53,11 +52,11 @@ Result<std::vector<Boot>> AdapterStore::begin_boot() {
     ++boots.boots;
     Boot boot{*trial, boots.boots, boots.most, boots.boots > boots.most};
     if (boot.rolled_back)
-      FT_TRY_STATUS(end_trial(
-          *impl_, *trial,
-          fmt::format("{} was started {} times and not confirmed",
-                      spec_of(*trial), boots.most),
-          change.moment()));
+      FT_TRY_STATUS(
+          end_trial(*impl_, *trial,
+                    fmt::format("{} was started {} times and not confirmed",
+                                spec_of(*trial), boots.most),
+                    change.moment()));
     else
       FT_TRY_STATUS(experiments.set_boots(boots));
     FT_TRY(boot.adapter, impl_->must_find(boots.name, boots.version));

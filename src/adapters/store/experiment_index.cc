@@ -17,8 +17,8 @@ using fieldtune::LatencyHistogram;
 using fieldtune::Moments;
 using fieldtune::Tally;
 
-#define FT_COLUMNS                                                           \
-  "name, control, treatment, share, salt, promote_if, rollback_if, least, "  \
+#define FT_COLUMNS                                                          \
+  "name, control, treatment, share, salt, promote_if, rollback_if, least, " \
   "confidence, state, started, started_time, ended, ended_time, reason"
 constexpr const char* kAll =
     "SELECT id, " FT_COLUMNS " FROM experiments ORDER BY id";

@@ -15,7 +15,7 @@
 
 namespace ft::store {
 
-inline constexpr size_t kMostMetrics = 18;   // accuracy, latency_ms, 16 others
+inline constexpr size_t kMostMetrics = 18;  // accuracy, latency_ms, 16 others
 inline constexpr int64_t kMostOutcomes = int64_t{1} << 48;
 inline constexpr size_t kKeptExperiments = 16;  // ended ones of a name
 

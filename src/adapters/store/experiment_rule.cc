@@ -41,7 +41,8 @@ class Parser {
     } while (take_word("and"));
     skip();
     if (at_ < text_.size())
-      return wrong(fmt::format("expected 'and' or the end, found '{}'", rest()));
+      return wrong(
+          fmt::format("expected 'and' or the end, found '{}'", rest()));
     return rule;
   }
 

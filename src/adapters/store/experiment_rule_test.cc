@@ -38,13 +38,15 @@ TEST(Rule, SaysWhereItIsNone) {
   } cases[] = {
       {"", "column 1: expected a metric"},
       {"   ", "column 4: expected a metric"},
-      {"accuracy", "column 9: expected '>=', '>', '<=' or '<', found 'the end'"},
+      {"accuracy",
+       "column 9: expected '>=', '>', '<=' or '<', found 'the end'"},
       {"accuracy = 3", "column 10: expected '>='"},
       {"accuracy == 3", "column 10: expected '>='"},
       {"accuracy => 3", "column 10: expected '>='"},
       {"accuracy >= ", "column 13: expected a number or 'control'"},
-      {"accuracy >= treatment", "column 13: expected a number or 'control', "
-                                "found 'treatment'"},
+      {"accuracy >= treatment",
+       "column 13: expected a number or 'control', "
+       "found 'treatment'"},
       {"accuracy >= control +", "column 22: expected a number"},
       {"accuracy >= control + 0.5%", "column 26: expected 'and' or the end"},
       {"accuracy >= control * -1", "column 23: expected a number"},
@@ -80,7 +82,8 @@ Rule random_rule(const Random& random, uint64_t& at) {
     Clause clause{.metric = metrics[pick(4)],
                   .compare = static_cast<Compare>(pick(4))};
     const uint64_t kind = pick(3);
-    if (kind > 0) clause.factor = kind == 1 ? 1 : random.uniform(at++) * 4 + .01;
+    if (kind > 0)
+      clause.factor = kind == 1 ? 1 : random.uniform(at++) * 4 + .01;
     if (pick(4) > 0)
       clause.offset = std::ldexp(random.uniform(at++) - 0.5,
                                  static_cast<int>(pick(40)) - 20);
@@ -121,8 +124,8 @@ TEST(Rule, EveryTextIsARuleOrASentence) {
     for (uint64_t c = 0; c < changes; ++c) {
       const size_t place = random.bits(at++) % text.size();
       const uint32_t byte = random.bits(at++);
-      text[place] = i % 2 == 0 ? letters[byte % letters.size()]
-                               : static_cast<char>(byte);
+      text[place] =
+          i % 2 == 0 ? letters[byte % letters.size()] : static_cast<char>(byte);
     }
     const auto rule = parse_rule(text);
     if (rule.ok()) {
@@ -153,8 +156,7 @@ TEST(Verdict, CountsInPercentagePoints) {
                               .least = 200};
   const Tally control = tally_of(180, 20);  // 90 %
   EXPECT_EQ(says(rules, tally_of(181, 19), control), Verdict::Says::kPromote);
-  EXPECT_EQ(says(rules, tally_of(180, 20), control),
-            Verdict::Says::kUndecided);
+  EXPECT_EQ(says(rules, tally_of(180, 20), control), Verdict::Says::kUndecided);
   EXPECT_EQ(says(rules, tally_of(178, 22), control),  // 89 %: not below
             Verdict::Says::kUndecided);
   EXPECT_EQ(says(rules, tally_of(177, 23), control), Verdict::Says::kRollback);
@@ -168,13 +170,13 @@ TEST(Verdict, RoundingOfTheBoundDecidesNothing) {
   for (int64_t right = 0; right < 990; ++right) {
     const Tally control = tally_of(right, 1000 - right);
     const Tally treatment = tally_of(right + 5, 995 - right);
-    EXPECT_EQ(says({.promote_if = "accuracy >= control + 0.5"}, treatment,
-                   control),
-              Verdict::Says::kPromote)
+    EXPECT_EQ(
+        says({.promote_if = "accuracy >= control + 0.5"}, treatment, control),
+        Verdict::Says::kPromote)
         << right;
-    EXPECT_EQ(says({.promote_if = "accuracy > control + 0.5"}, treatment,
-                   control),
-              Verdict::Says::kUndecided)
+    EXPECT_EQ(
+        says({.promote_if = "accuracy > control + 0.5"}, treatment, control),
+        Verdict::Says::kUndecided)
         << right;
   }
 }
@@ -197,9 +199,9 @@ TEST(Verdict, RollbackGoesFirstAndAndNeedsAll) {
                                 "* 1.1"},
                  treatment, control),
             Verdict::Says::kUndecided);
-  EXPECT_EQ(says({.rollback_if = "latency_p99_ms > control * 2"}, treatment,
-                 control),
-            Verdict::Says::kRollback);
+  EXPECT_EQ(
+      says({.rollback_if = "latency_p99_ms > control * 2"}, treatment, control),
+      Verdict::Says::kRollback);
   EXPECT_EQ(says({.promote_if = "accuracy > control and clicks > 0"}, treatment,
                  control),
             Verdict::Says::kWait);
@@ -221,11 +223,9 @@ TEST(Verdict, WithConfidenceTheWorseEndMustHold) {
                               .rollback_if = "accuracy < control - 1",
                               .confidence = 0.95};
   const Tally control = tally_of(180, 20);
-  EXPECT_EQ(says(rules, tally_of(184, 16), control),
-            Verdict::Says::kUndecided);
+  EXPECT_EQ(says(rules, tally_of(184, 16), control), Verdict::Says::kUndecided);
   EXPECT_EQ(says(rules, tally_of(199, 1), control), Verdict::Says::kPromote);
-  EXPECT_EQ(says(rules, tally_of(170, 30), control),
-            Verdict::Says::kUndecided);
+  EXPECT_EQ(says(rules, tally_of(170, 30), control), Verdict::Says::kUndecided);
   EXPECT_EQ(says(rules, tally_of(140, 60), control), Verdict::Says::kRollback);
   // Against a number it is the share's own interval.
   EXPECT_EQ(says({.promote_if = "accuracy > 90", .confidence = 0.95},

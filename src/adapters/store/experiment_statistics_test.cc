@@ -34,8 +34,7 @@ TEST(Statistics, QuantilesAsTablesHaveThem) {
                 1e-9 * student_quantile(p, 1));
     EXPECT_NEAR(student_quantile(p, 2), 2 * (p - 0.5) * std::sqrt(2 / a),
                 1e-9 * student_quantile(p, 2));
-    const double q =
-        std::cos(std::acos(std::sqrt(a)) / 3) / std::sqrt(a);
+    const double q = std::cos(std::acos(std::sqrt(a)) / 3) / std::sqrt(a);
     EXPECT_NEAR(student_quantile(p, 4), 2 * std::sqrt(q - 1),
                 1e-9 * student_quantile(p, 4));
   }
@@ -186,8 +185,8 @@ TEST(Split, IsUniformAndIndependent) {
       double chi = 0;
       for (int i = 0; i < 2; ++i)
         for (int j = 0; j < 2; ++j) {
-          const double wanted = (cells[i][0] + cells[i][1]) *
-                                (cells[0][j] + cells[1][j]) / kKeys;
+          const double wanted =
+              (cells[i][0] + cells[i][1]) * (cells[0][j] + cells[1][j]) / kKeys;
           chi += (cells[i][j] - wanted) * (cells[i][j] - wanted) / wanted;
         }
       EXPECT_LT(chi, 10.83) << share << " " << b.name;

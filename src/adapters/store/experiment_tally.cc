@@ -111,8 +111,7 @@ double LatencyHistogram::quantile(double q) const {
     below += counts[at];
     if (below > 0 && static_cast<double>(below) >= wanted) break;
   }
-  return kLowestClass *
-         std::exp2(static_cast<double>(at) / kClassesPerOctave);
+  return kLowestClass * std::exp2(static_cast<double>(at) / kClassesPerOctave);
 }
 
 namespace {
@@ -138,9 +137,8 @@ Status check(const Outcome& outcome) {
           name.substr(0, 64)));
     // Above, squares of distances would not be finite.
     if (!(std::abs(value) <= 1e100))
-      return usage_error(
-          fmt::format("metric '{}' is {}: not a number from -1e100 to 1e100",
-                      name, value));
+      return usage_error(fmt::format(
+          "metric '{}' is {}: not a number from -1e100 to 1e100", name, value));
   }
   return {};
 }

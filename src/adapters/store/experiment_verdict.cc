@@ -45,10 +45,9 @@ Interval difference_of(const Clause& clause, const Measured& treatment,
                                   clause.factor, confidence);
   const Share t{right_of(treatment.moments), treatment.count};
   const Share c{right_of(control.moments), control.count};
-  const Interval i =
-      clause.factor == 0
-          ? interval_of(t, confidence)
-          : interval_of_difference(t, c, clause.factor, confidence);
+  const Interval i = clause.factor == 0 ? interval_of(t, confidence)
+                                        : interval_of_difference(
+                                              t, c, clause.factor, confidence);
   return {kPercent * i.low, kPercent * i.high};
 }
 
@@ -79,8 +78,8 @@ Finding judge_clause(const Clause& clause, const ExperimentRules& rules,
   Interval seen{middle, middle};
   if (rules.confidence > 0)
     seen = difference_of(clause, t, c, rules.confidence);
-  const bool upwards = clause.compare == Compare::kAtLeast ||
-                       clause.compare == Compare::kAbove;
+  const bool upwards =
+      clause.compare == Compare::kAtLeast || clause.compare == Compare::kAbove;
   const double scale = std::abs(t.value) + std::abs(clause.factor * c.value) +
                        std::abs(clause.offset);
   const bool does = holds(clause.compare, upwards ? seen.low : seen.high,
@@ -140,8 +139,7 @@ Result<Verdict> judge(const ExperimentRules& rules, const Tally& treatment,
   if (back) return Verdict{Verdict::Says::kRollback, held};
   const bool rollback_waits = waits;
   FT_TRY(const bool promote, ask(rules.promote_if));
-  if (promote && !rollback_waits)
-    return Verdict{Verdict::Says::kPromote, held};
+  if (promote && !rollback_waits) return Verdict{Verdict::Says::kPromote, held};
   return Verdict{waits ? Verdict::Says::kWait : Verdict::Says::kUndecided,
                  unheld};
 }

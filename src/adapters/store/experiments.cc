@@ -45,8 +45,8 @@ Status check_start(const ExperimentStart& options) {
                     options.share));
   if (options.salt.size() > kLongestSalt ||
       options.salt.find('|') != std::string::npos)
-    return usage_error(fmt::format(
-        "a salt has up to {} characters and no '|'", kLongestSalt));
+    return usage_error(
+        fmt::format("a salt has up to {} characters and no '|'", kLongestSalt));
   return check_rules(options.rules);
 }
 
@@ -96,9 +96,9 @@ Result<StoredAdapter> choose_treatment(Work& work,
   if (version == 0) {
     FT_TRY(const auto staged, store.index.in_slot(options.name, Slot::kStaged));
     if (!trial && !staged)
-      return usage_error(fmt::format(
-          "{}: no version of '{}' is on trial or staged", store.where,
-          options.name));
+      return usage_error(
+          fmt::format("{}: no version of '{}' is on trial or staged",
+                      store.where, options.name));
     version = trial ? trial->version : staged->version;
   }
   FT_TRY(StoredAdapter row, store.must_find(options.name, version));
@@ -295,10 +295,10 @@ Result<size_t> Experiments::record(std::span<const Recorded> batch) {
     FT_TRY(Tally tally, work.experiments.tally(e->id, recorded.arm));
     tally.add(recorded.tally);
     if (tally.metrics.size() > ft::store::kMostMetrics)
-      return usage_error(fmt::format(
-          "{}: the experiment of '{}' has {} metrics, above {}",
-          work.store.where, e->name, tally.metrics.size(),
-          ft::store::kMostMetrics));
+      return usage_error(
+          fmt::format("{}: the experiment of '{}' has {} metrics, above {}",
+                      work.store.where, e->name, tally.metrics.size(),
+                      ft::store::kMostMetrics));
     FT_TRY_STATUS(work.experiments.set_tally(e->id, recorded.arm, tally));
   }
   FT_TRY_STATUS(change.commit());

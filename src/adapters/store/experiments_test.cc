@@ -1,5 +1,3 @@
-#include "fieldtune/experiment.h"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -11,6 +9,7 @@
 #include "adapters/store/database.h"
 #include "adapters/store/store_folder.h"
 #include "adapters/store/test_adapters.h"
+#include "fieldtune/experiment.h"
 
 namespace fieldtune {
 namespace {
@@ -363,14 +362,14 @@ TEST_F(Ab, DecidesWhileItServes) {
   std::condition_variable told;
   std::vector<Experiment> ended;
   auto live =
-      LiveExperiments::open(folder_,
-                            {.flush_ms = 2,
-                             .decide = true,
-                             .on_end = [&](const Experiment& e) {
-                               const std::unique_lock lock(mutex);
-                               ended.push_back(e);
-                               told.notify_all();
-                             }})
+      LiveExperiments::open(folder_, {.flush_ms = 2,
+                                      .decide = true,
+                                      .on_end =
+                                          [&](const Experiment& e) {
+                                            const std::unique_lock lock(mutex);
+                                            ended.push_back(e);
+                                            told.notify_all();
+                                          }})
           .value();
   std::vector<Assignment> arms;
   for (int i = 0; i < 100; ++i)
@@ -408,9 +407,9 @@ TEST_F(Ab, SeesWhatOthersDo) {
   EXPECT_EQ(ab.report("me").value().arms[0].requests +
                 ab.report("me").value().arms[1].requests,
             0);
-  expect_says(LiveExperiments::open(folder_, {.store = {.read_only = true}})
-                  .status(),
-              Code::kUsage, "writable");
+  expect_says(
+      LiveExperiments::open(folder_, {.store = {.read_only = true}}).status(),
+      Code::kUsage, "writable");
 }
 
 }  // namespace

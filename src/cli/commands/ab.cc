@@ -111,8 +111,8 @@ Status run_status(const AbStatus& options) {
   Json list = Json::array();
   for (const Experiment& e : all) {
     Json fields = experiment_fields(e);
-    for (const char* rest : {"salt", "promote_if", "rollback_if", "least",
-                             "confidence", "reason"})
+    for (const char* rest :
+         {"salt", "promote_if", "rollback_if", "least", "confidence", "reason"})
       if (!options.json) fields.erase(rest);
     list.push_back(std::move(fields));
   }
@@ -248,8 +248,8 @@ Status add_lines(const std::string& path, const Experiment& e,
     if (end > at) {
       const Status status = add_line(text.substr(at, end - at), e, tallies);
       if (!status.ok())
-        return invalid_input(fmt::format("'{}', line {}: {}", path, number,
-                                         status.message()));
+        return invalid_input(
+            fmt::format("'{}', line {}: {}", path, number, status.message()));
     }
     at = end + 1;
   }
@@ -346,8 +346,9 @@ Status run_run(const Run& options) {
 
 void add_ab(CLI::App& app, Action& action) {
   CLI::App* ab = app.add_subcommand(
-      "ab", "Compare two versions of an adapter on live requests; promote one "
-            "or roll it back by rule");
+      "ab",
+      "Compare two versions of an adapter on live requests; promote one "
+      "or roll it back by rule");
   ab->require_subcommand(1);
   ab->footer(
       "Example:\n"

@@ -13,6 +13,7 @@ namespace ft::cli {
 namespace {
 
 using fieldtune::AdapterStore;
+using fieldtune::Slot;
 using fieldtune::StoredAdapter;
 
 // The version that was named, or the active one.
@@ -47,8 +48,13 @@ Json fields_of(const StoredAdapter& row) {
           {"last_use_time", time_or_null(row.last_use_time)}};
 }
 
-void print_adapter(const StoredAdapter& row, bool as_json) {
-  print_result(fields_of(row), as_json);
+// One line of what a change came to; --json gives everything.
+void print_change(const StoredAdapter& row, const std::string& what,
+                  bool as_json) {
+  if (as_json)
+    print_result(fields_of(row), true);
+  else
+    fmt::print("{}@{} {}\n", row.name, row.version, what);
 }
 
 struct Init : StoreOptions {
@@ -183,6 +189,7 @@ Status run_show(const Show& options) {
 
 struct Use : OfAdapter {
   bool confirm = false, pin = false, unpin = false;
+  int64_t boots = 0;
 
   void add_to(CLI::App& app) {
     OfAdapter::add_to(app);
@@ -192,25 +199,36 @@ struct Use : OfAdapter {
     app.add_flag("--pin", pin,
                  "never collect NAME@VERSION; leaves its slot as it is");
     app.add_flag("--unpin", unpin, "the opposite");
+    app.add_option("--boots", boots,
+                   "roll back by itself after so many starts ('store boot') "
+                   "without a confirmation")
+        ->check(CLI::PositiveNumber);
   }
 };
 
 Status run_use(const Use& options) {
   if (options.confirm + options.pin + options.unpin > 1)
     return usage_error("--confirm, --pin and --unpin exclude each other");
+  if (options.boots > 0 && (options.confirm || options.pin || options.unpin))
+    return usage_error("--boots is of a trial, which this does not begin");
   FT_TRY(const VersionSpec spec, parse_spec(options.spec));
   FT_TRY(auto store, options.open(false));
   Result<StoredAdapter> row = usage_error("");
+  std::string what = "is confirmed";
   if (options.pin || options.unpin) {
+    what = options.pin ? "is pinned" : "is not pinned";
     row = find(store, options.spec);
     if (row.ok()) row = store.pin(spec.name, row->version, options.pin);
   } else if (options.confirm) {
     row = store.confirm(spec.name, spec.version);
   } else {
-    row = store.use(spec.name, spec.version);
+    row = store.use(spec.name, spec.version, options.boots);
+    if (row.ok() && row->slot == Slot::kTrial) what = "is on trial";
+    if (options.boots > 0)
+      what += fmt::format(", for {} starts", options.boots);
   }
   if (!row.ok()) return row.status();
-  print_adapter(*row, options.json);
+  print_change(*row, what, options.json);
   return ok_status();
 }
 
@@ -226,7 +244,33 @@ struct Rollback : StoreOptions {
 Status run_rollback(const Rollback& options) {
   FT_TRY(auto store, options.open(false));
   FT_TRY(const StoredAdapter row, store.rollback(options.name));
-  print_adapter(row, options.json);
+  print_change(row, "is confirmed and active", options.json);
+  return ok_status();
+}
+
+struct Boot : StoreOptions {};
+
+Status run_boot(const Boot& options) {
+  FT_TRY(auto store, options.open(false));
+  FT_TRY(const auto boots, store.begin_boot());
+  Json list = Json::array();
+  for (const auto& boot : boots) {
+    const StoredAdapter& row = boot.adapter;
+    list.push_back({{"name", row.name},
+                    {"version", row.version},
+                    {"boots", boot.boots},
+                    {"most", boot.most},
+                    {"rolled_back", boot.rolled_back}});
+    if (options.json) continue;
+    if (boot.rolled_back)
+      fmt::print("{}@{} was rolled back after {} starts without confirmation\n",
+                 row.name, row.version, boot.most);
+    else
+      fmt::print("{}@{} is on trial, start {} of {}\n", row.name, row.version,
+                 boot.boots, boot.most);
+  }
+  if (options.json)
+    print_result({{"store", options.folder}, {"trials", list}}, true);
   return ok_status();
 }
 
@@ -370,6 +414,12 @@ void add_store(CLI::App& app, Action& action) {
   add_command<Rollback>(*store, action, "rollback",
                         "End a trial, or go back to what was confirmed before",
                         "fieldtune store rollback adapters me", run_rollback);
+  add_command<Boot>(*store, action, "boot",
+                    "Count a start of every trial of 'use --boots N'; the one "
+                    "after N rolls it back",
+                    "fieldtune store use adapters me@2 --boots 3\n  fieldtune "
+                    "store boot adapters    # before the adapters are served",
+                    run_boot);
   add_command<Collect>(*store, action, "gc",
                        "Remove old versions and what a crash left; confirmed "
                        "ones, those before them, trials and pinned ones stay",
