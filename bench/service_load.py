@@ -149,7 +149,7 @@ class Changes:
 
 def teach(server):
     server.post("/v1/train/start", adapter="learner", total_steps=10**7,
-                publish_every=2000, batch=2, schedule="constant",
+                publish_every=100, batch=2, schedule="constant",
                 classes=[f"c{i}" for i in range(12)])  # fmt: skip
     rng = np.random.default_rng(2)
     for i in range(SAMPLES):

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fieldtune/experiment.h"
 
 namespace ft::service {
 
@@ -17,7 +18,8 @@ struct GivenAnswer {
   std::string adapter;
   int64_t version = 0;
   int64_t found = 0;  // class of the answer
-  size_t classes = 0;
+  // Of a request that an experiment gave an arm.
+  std::optional<fieldtune::Assignment> arm = {};
 };
 
 class AnswerLog {

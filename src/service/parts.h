@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "fieldtune/experiment.h"
 #include "service/adapter_book.h"
 #include "service/answer_log.h"
 #include "service/class_names.h"
@@ -28,6 +29,9 @@ struct Parts {
   std::unique_ptr<AdapterBook> book;
   std::optional<TrainingDesk> desk;
   ClassNames class_names;
+  // Of a store that may be written to; where it may not, why.
+  std::optional<fieldtune::LiveExperiments> live;
+  std::string live_problem;
   AnswerCounts answer_counts;
   AnswerLog answer_log{65536};
   std::unique_ptr<RouteMetrics> route_metrics;
@@ -40,6 +44,7 @@ using RouteFunction = Reply (*)(Parts& parts, const Input& body);
 
 Reply predict(Parts& parts, const Input& body);
 Reply feedback(Parts& parts, const Input& body);
+Reply list_experiments(Parts& parts, const Input& body);
 Reply list_adapters(Parts& parts, const Input& body);
 Reply load_adapter(Parts& parts, const Input& body);
 Reply unload_adapter(Parts& parts, const Input& body);
@@ -56,6 +61,10 @@ Reply status(Parts& parts, const Input& body);
 Reply health(Parts& parts, const Input& body);
 Reply metrics(Parts& parts, const Input& body);
 Reply page(Parts& parts, const Input& body);
+
+// Those that run, with what is counted so far.
+Json experiment_fields(Parts& parts);
+void write_experiments(Parts& parts, PrometheusText& out);
 
 // As JSON has them: an adapter's name or null, a version or null.
 Json name_or_null(const std::string& name);

@@ -16,6 +16,7 @@ struct Asked {
   int64_t version = 0;
   std::vector<float> features;
   Chosen chosen;
+  std::optional<fieldtune::Assignment> arm;
   std::vector<float> answer;
 };
 
@@ -38,14 +39,28 @@ Result<Asked> read_request(const Input& body) {
   return asked;
 }
 
-Result<Chosen> choose(const Parts& parts, const Asked& asked) {
+// With a key, an experiment of the adapter decides which version answers.
+Result<Chosen> choose(const Parts& parts, Asked& asked) {
+  const std::string name =
+      asked.names_adapter ? asked.adapter : parts.book->active().name;
+  asked.arm.reset();
+  if (parts.live && !asked.key.empty() && !name.empty() && asked.version == 0)
+    asked.arm = parts.live->assign(name, asked.key);
+  if (asked.arm && asked.arm->version == 0) return Chosen{};
+  if (asked.arm) return parts.book->choose(name, asked.arm->version);
   if (!asked.names_adapter) return parts.book->active();
   return parts.book->choose(asked.adapter, asked.version);
 }
 
 Status run(Parts& parts, Asked& asked) {
-  return parts.runtime.run_with(asked.chosen.in_runtime, asked.features,
-                                asked.answer);
+  const auto began = std::chrono::steady_clock::now();
+  FT_TRY_STATUS(parts.runtime.run_with(asked.chosen.in_runtime, asked.features,
+                                       asked.answer));
+  const std::chrono::duration<double, std::milli> took =
+      std::chrono::steady_clock::now() - began;
+  if (!asked.arm) return ok_status();
+  return parts.live->record(*asked.arm,
+                            {.requests = 1, .latency_ms = took.count()});
 }
 
 // A version may go between its choice and the run; then another one is chosen.
@@ -72,6 +87,9 @@ Reply answer_all(Parts& parts, std::vector<Asked>& all) {
         {asked.chosen.in_runtime, asked.features, &asked.answer});
   }
   FT_TRY_STATUS(parts.runtime.run_batch(requests));
+  for (const Asked& asked : all)  // without a time of its own
+    if (asked.arm)
+      FT_TRY_STATUS(parts.live->record(*asked.arm, {.requests = 1}));
   return {};
 }
 
@@ -83,13 +101,14 @@ Json fields_of(Parts& parts, const Asked& asked) {
   Json fields = {{"id", parts.answer_log.add({.adapter = chosen.name,
                                               .version = chosen.version,
                                               .found = found,
-                                              .classes = asked.answer.size()})},
+                                              .arm = asked.arm})},
                  {"adapter", name_or_null(chosen.name)},
                  {"version", version_or_null(chosen.version)},
                  {"class", found}};
   const auto words = parts.class_names.of(parts.runtime, chosen.in_runtime);
   if (static_cast<size_t>(found) < words->size())
     fields["label"] = (*words)[static_cast<size_t>(found)];
+  if (asked.arm) fields["arm"] = fieldtune::name_of(asked.arm->arm);
   fields["answer"] = asked.answer;
   return fields;
 }
@@ -141,6 +160,8 @@ Reply feedback(Parts& parts, const Input& body) {
   if (!given.ok()) return {404, given.status().message()};
   const bool right = given->found == *right_class;
   parts.answer_counts.judged(given->adapter, given->version, right);
+  if (given->arm && parts.live)
+    FT_TRY_STATUS(parts.live->record(*given->arm, {.right = right}));
   return Json{{"adapter", name_or_null(given->adapter)},
               {"version", version_or_null(given->version)},
               {"right", right}};

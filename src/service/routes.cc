@@ -10,6 +10,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/status", status},
     {"POST", "/v1/predict", predict},
     {"POST", "/v1/feedback", feedback},
+    {"GET", "/v1/experiments", list_experiments},
     {"GET", "/v1/adapters", list_adapters},
     {"POST", "/v1/adapters/load", load_adapter},
     {"POST", "/v1/adapters/unload", unload_adapter},

@@ -16,6 +16,7 @@ struct Service::Impl {
   ~Impl();
 
   Status prepare();
+  void open_experiments();
   void watch();
   Reply answer(const Call& call, const Route& route);
 
@@ -98,11 +99,27 @@ Status Service::Impl::prepare() {
                                  .idle_class = o.idle_training,
                                  .features = parts.features,
                                  .answers = parts.answers});
+  open_experiments();
   parts.route_metrics = std::make_unique<RouteMetrics>(route_names());
   if (!o.active.empty()) FT_TRY_STATUS(parts.book->use(o.active).status());
   if (o.watch_ms > 0 && parts.book->shelf() != nullptr)
     watcher = std::thread([this] { watch(); });
   return ok_status();
+}
+
+// What ends an experiment moves the versions of the store.
+void Service::Impl::open_experiments() {
+  const ServiceOptions& o = parts.options;
+  if (o.store.empty()) return;
+  fieldtune::LiveOptions options{.store = {.key = o.key}, .decide = true};
+  options.on_end = [this](const fieldtune::Experiment&) {
+    (void)parts.book->reload(true).ok();
+  };
+  auto live = fieldtune::LiveExperiments::open(o.store, options);
+  if (live.ok())
+    parts.live.emplace(std::move(live).value());
+  else
+    parts.live_problem = live.status().message();
 }
 
 // Sees what another process changed.
@@ -136,7 +153,8 @@ Reply Service::Impl::answer(const Call& call, const Route& route) {
 
 Reply Service::handle(const Call& call) {
   const auto began = std::chrono::steady_clock::now();
-  const std::string_view method = call.method == "HEAD" ? "GET" : call.method;
+  std::string_view method = call.method;
+  if (method == "HEAD") method = "GET";
   const size_t at = find_route(method, call.path);
   Reply reply;
   if (!is_from_here(call)) {

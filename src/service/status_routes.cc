@@ -131,6 +131,7 @@ Reply status(Parts& parts, const Input&) {
               {"memory", memory_fields(stats)},
               {"adapters", cache_fields(stats)},
               {"answers_by_adapter", answer_fields(parts.answer_counts)},
+              {"experiments", experiment_fields(parts)},
               {"training", fields_of(parts.desk->now())}};
 }
 
@@ -142,6 +143,7 @@ Reply metrics(Parts& parts, const Input&) {
   parts.answer_counts.write(out);
   write_runtime(out, parts.runtime.stats());
   write_training(out, parts.desk->now());
+  write_experiments(parts, out);
   return {out.text(), kMetricsType};
 }
 
