@@ -172,6 +172,7 @@ bench-adapters: build $(VENV)/.setup
 	$(PYTHON) bench/adapter_background.py
 	$(PYTHON) bench/adapter_store.py
 	$(PYTHON) bench/adapter_delta.py
+	$(PYTHON) bench/service_load.py
 	$(PYTHON) bench/adapters_page.py docs/results
 
 # Fifty steps of every method on every processor, for hours.

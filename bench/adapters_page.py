@@ -34,6 +34,12 @@ SECTIONS = {
         "disk, errors of the disk and the end of the process, from seeds. Zero lost "
         "or mixed adapters; the store opens every time (`make faults`).",
     ),
+    "service_load": (
+        "The service under load",
+        "`fieldtune serve`: 500 requests a second for five minutes over a Unix "
+        "socket, with swaps, loads, unloads, trials, training and collection "
+        "meanwhile; latency from the time a request was due.",
+    ),
     "adapter_delta": (
         "Deltas",
         "Four speakers' adapters, really trained, and trained on with more takes "

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "service/page.h"
+
 namespace ft::service {
 namespace {
 
@@ -69,11 +71,7 @@ void write_reply(const Reply& reply, httplib::Response& response) {
   if (!reply.allow.empty()) response.set_header("Allow", reply.allow);
   // Of the page: nothing from elsewhere, and in nobody's frame.
   if (reply.type.starts_with("text/html"))
-    response.set_header("Content-Security-Policy",
-                        "default-src 'none'; style-src 'unsafe-inline'; "
-                        "script-src 'unsafe-inline'; connect-src 'self'; "
-                        "img-src data:; base-uri 'none'; form-action 'none'; "
-                        "frame-ancestors 'none'");
+    response.set_header("Content-Security-Policy", page_policy());
 }
 
 // Of what this folder refuses before the library sees it.

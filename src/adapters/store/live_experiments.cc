@@ -32,7 +32,8 @@ struct LiveExperiments::Impl {
   std::mutex store_mutex;
   AdapterStore store;
   const LiveOptions options;
-  int64_t seen = -1;  // the store's counter when `running` was read
+  int64_t seen = -1;     // the store's counter when `running` was read
+  int64_t decided = -1;  // the same, when rules were asked: a report writes too
 
   mutable std::shared_mutex running_mutex;
   Running running;
@@ -127,9 +128,8 @@ void LiveExperiments::Impl::tick() {
   std::vector<Experiment> told;
   {
     const std::unique_lock lock(store_mutex);
-    const int64_t before = seen;
     status = flush_locked();
-    if (status.ok() && options.decide && seen != before) {
+    if (status.ok() && options.decide && seen != decided) {
       Running now;
       {
         const std::shared_lock shared(running_mutex);
@@ -138,6 +138,7 @@ void LiveExperiments::Impl::tick() {
       for (const auto& [name, e] : now)
         if (status.ok()) status = Experiments(store).decide(name).status();
       if (status.ok()) status = refresh();
+      if (status.ok()) decided = seen;
     }
     for (Experiment& e : ended) {
       auto all = Experiments(store).list(e.name);
