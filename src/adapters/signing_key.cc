@@ -50,7 +50,10 @@ Result<PublicKey> create_signing_key(const std::string& path) {
   const Status published =
       write_new_file(public_path, std::as_bytes(std::span(hex)));
   if (published.ok()) return key;
-  (void)remove_file(path).ok();  // half a pair helps nobody
+  // Half a pair helps nobody, and a public half alone is in the way. One that
+  // was there before is not ours.
+  if (published.code() == Code::kUsage || remove_file(public_path).ok())
+    (void)remove_file(path).ok();
   return published;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "base/writer_lock.h"
 
 namespace ft {
 namespace {
@@ -114,6 +115,25 @@ TEST(File, LeftoversOfTheKilledAreRemoved) {
   ASSERT_TRUE(writing->commit().ok());
   EXPECT_TRUE(std::filesystem::exists(path));
   EXPECT_TRUE(std::filesystem::exists(path + ".sha256"));
+}
+
+// Also where the one before was killed, whose file is still there.
+TEST(File, OneWriterAtATime) {
+  const Folder folder("ft_file_test_lock");
+  const std::string path = folder.path + "/a";
+  ASSERT_TRUE(write_file_atomically(path + ".ft-tmp-locked", "").ok());
+  {
+    const auto first = WriterLock::acquire(path);
+    ASSERT_TRUE(first.ok()) << first.status().message();
+    const auto second = WriterLock::acquire(path, 20);
+    EXPECT_EQ(second.status().code(), Code::kIo);
+    EXPECT_NE(second.status().message().find("another process"),
+              std::string::npos);
+    ASSERT_TRUE(write_file_atomically(path, "x").ok());
+    EXPECT_FALSE(WriterLock::acquire(path).ok()) << "taken for a leftover";
+  }
+  EXPECT_EQ(folder.files(), 1);
+  EXPECT_TRUE(WriterLock::acquire(path).ok());
 }
 
 TEST(File, TemporaryNamesAreTold) {

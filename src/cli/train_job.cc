@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/writer_lock.h"
 #include "cli/below_adapters.h"
 #include "cli/feature_job.h"
 #include "cli/measure.h"
@@ -25,6 +26,9 @@
 
 namespace ft::cli {
 namespace {
+
+// For a run that ends, or a folder that is being tidied.
+constexpr int kLockWaitMs = 200;
 
 std::string text_sha256(const std::string& text) {
   return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
@@ -52,6 +56,10 @@ class Job {
   Status check_options() {
     if (job_.out.empty()) return usage_error("no --out FILE was given");
     FT_TRY_STATUS(check_writable(job_.out));
+    // Two runs would mix the parts of one checkpoint.
+    FT_TRY(WriterLock lock,
+           WriterLock::acquire(checkpoint_path(), kLockWaitMs));
+    lock_.emplace(std::move(lock));
     if (!job_.loss_log.empty()) FT_TRY_STATUS(check_writable(job_.loss_log));
     FT_TRY(precision_, parse_precision(job_.method.precision));
     FT_TRY_STATUS(job_.method.ram_bytes().status());
@@ -415,6 +423,7 @@ class Job {
   std::vector<float> step_ms_;
   std::vector<double> losses_;  // of the steps of this call
   Clock::time_point last_checkpoint_;
+  std::optional<WriterLock> lock_;  // of the checkpoint
 };
 
 }  // namespace

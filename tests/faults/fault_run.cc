@@ -136,7 +136,7 @@ void FaultTest::explore(const Subject& subject) {
 void FaultTest::cut_everywhere(const Run& whole) {
   Disk disk;
   ASSERT_TRUE(disk.start_from(work_ + "/before").ok());
-  OldOrNew allowed(before_);
+  OldOrNew allowed(before_, subject_->in_place);
   const size_t count = whole.entries.size();
   const size_t every = exhaustive() ? 1 : std::max<size_t>(1, count / 10);
   const uint64_t seeds = exhaustive() ? 24 : 2;
@@ -179,7 +179,7 @@ void FaultTest::fail_at(size_t call, const char* kind) {
                      << said;
   Disk disk;
   ASSERT_TRUE(disk.start_from(work_ + "/before").ok());
-  OldOrNew allowed(before_);
+  OldOrNew allowed(before_, subject_->in_place);
   const uint64_t one =
       seed() + 1000003 * static_cast<uint64_t>(figures_.failing_runs);
   const size_t middle =

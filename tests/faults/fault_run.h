@@ -48,6 +48,8 @@ struct Subject {
   // leaves when nothing fails. Temporary files are gone.
   std::string retry;
   bool same_files = true;  // false: retry's success is enough
+  // What begins so is written in place: retry alone says whether it is right.
+  std::string in_place = {};
 };
 
 class FaultTest : public testing::Test {

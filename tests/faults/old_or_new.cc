@@ -1,6 +1,7 @@
 #include "tests/faults/old_or_new.h"
 
 #include <filesystem>
+#include <utility>
 
 #include "base/file.h"
 
@@ -24,12 +25,19 @@ Files files_of(const std::string& folder) {
   return files;
 }
 
-OldOrNew::OldOrNew(const Files& before) {
-  for (const auto& [path, bytes] : before) allowed_[path] = {bytes};
+OldOrNew::OldOrNew(const Files& before, std::string except)
+    : except_(std::move(except)) {
+  for (const auto& [path, bytes] : before)
+    if (concerns(path)) allowed_[path] = {bytes};
+}
+
+bool OldOrNew::concerns(const std::string& path) const {
+  return !path.empty() && !is_temporary_name(path) &&
+         (except_.empty() || !path.starts_with(except_));
 }
 
 void OldOrNew::note(const std::string& path, const Disk& disk) {
-  if (path.empty() || is_temporary_name(path)) return;
+  if (!concerns(path)) return;
   Contents& contents = allowed_[path];
   if (contents.empty()) contents.insert(std::nullopt);
   contents.insert(disk.contents(path));
@@ -41,7 +49,7 @@ void OldOrNew::apply(const Entry& entry, const Disk& disk) {
     case Call::kOpen:
     case Call::kWrite:
     case Call::kTruncate:
-      if (!is_temporary_name(entry.path)) in_place_ = entry.path;
+      if (concerns(entry.path)) in_place_ = entry.path;
       break;
     case Call::kRename:
     case Call::kLink:
@@ -72,7 +80,7 @@ std::string OldOrNew::wrong_with(const Files& left) const {
              (there ? "neither the old one nor the new one" : "lost");
   }
   for (const auto& [path, bytes] : left)
-    if (!is_temporary_name(path) && !allowed_.contains(path))
+    if (concerns(path) && !allowed_.contains(path))
       return "'" + path + "' is nobody's";
   return "";
 }

@@ -20,7 +20,8 @@ Files files_of(const std::string& folder);
 
 class OldOrNew {
  public:
-  explicit OldOrNew(const Files& before);
+  // Says nothing of paths that begin with `except`; empty: of all.
+  explicit OldOrNew(const Files& before, std::string except = {});
   // `disk` has had the same calls, this one included.
   void apply(const Entry& entry, const Disk& disk);
 
@@ -32,9 +33,11 @@ class OldOrNew {
 
  private:
   using Contents = std::set<std::optional<std::string>>;
+  bool concerns(const std::string& path) const;
   void note(const std::string& path, const Disk& disk);
 
   std::map<std::string, Contents> allowed_;
+  std::string except_;
   std::string in_place_;  // a file that was written so
 };
 

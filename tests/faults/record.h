@@ -37,7 +37,8 @@ static_assert(sizeof(EntryHead) == 40);
 //   FT_FAULT_ROOT    the folder, as an absolute path without symbolic links
 //   FT_FAULT_RECORD  where the record goes; empty: none
 //   FT_FAULT_AT      number of the call, from 1, at which it happens
-//   FT_FAULT_KIND    enospc, eio: the call fails; exit: the process is gone
+//   FT_FAULT_KIND    enospc, eio, erofs: the call fails; exit: the process is
+//                    gone
 //   FT_FAULT_FOR     how many calls fail from there on; 0: all
 //
 // A process that wants to leave marks looks for this function by dlsym().

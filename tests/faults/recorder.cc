@@ -57,7 +57,10 @@ struct Recorder {
     if (const char* n = std::getenv("FT_FAULT_FOR")) count = std::atol(n);
     const char* kind = std::getenv("FT_FAULT_KIND");
     const std::string word = kind != nullptr ? kind : "exit";
-    error = word == "enospc" ? ENOSPC : word == "eio" ? EIO : 0;
+    error = word == "enospc"  ? ENOSPC
+            : word == "eio"   ? EIO
+            : word == "erofs" ? EROFS
+                              : 0;
   }
 
   // The path below the root, or false.

@@ -5,12 +5,16 @@
 
 #include "adapters/signing_key.h"
 #include "base/file.h"
+#include "base/writer_lock.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/policy_option.h"
 
 namespace ft::cli {
 namespace {
+
+// For another command that changes the same policy.
+constexpr int kLockWaitMs = 5000;
 
 struct NewKeyOptions {
   std::string key;
@@ -132,6 +136,7 @@ Status trust(const TrustOptions& options) {
   FT_TRY_STATUS(check_named(options.policy));
   FT_TRY(const PublicKey key, load_public_key(options.key));
   const std::string& path = options.policy.path;
+  FT_TRY(const WriterLock lock, WriterLock::acquire(path, kLockWaitMs));
   FT_TRY(const std::string text, text_of(path));
   FT_TRY(const std::string changed,
          with_trusted_key(text, path, options.name, key));
@@ -146,6 +151,7 @@ Status trust(const TrustOptions& options) {
 Status revoke(const RevokeOptions& options) {
   FT_TRY_STATUS(check_named(options.policy));
   const std::string& path = options.policy.path;
+  FT_TRY(const WriterLock lock, WriterLock::acquire(path, kLockWaitMs));
   FT_TRY(const std::string text, read_text_file(path));
   FT_TRY(const std::string changed, with_revoked_key(text, path, options.name));
   if (changed != text) FT_TRY_STATUS(write_file_atomically(path, changed));
