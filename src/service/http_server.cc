@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #include "service/answer_pool.h"
 
@@ -147,17 +148,23 @@ void HttpServer::Impl::accept_all(const Listener& listener) {
   for (;;) {
     const int fd = ::accept4(listener.fd(), nullptr, nullptr,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;  // all taken, or no more files: the next round tries
+    if (fd < 0) {
+      // Out of files: whoever waits is heard again when some are closed, and
+      // asking at once would keep the core busy.
+      if (errno == EMFILE || errno == ENFILE)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      return;
+    }
     auto made =
         std::make_unique<Connection>(fd, listener.is_network(), options.limits);
-    if (!watch(fd, EPOLL_CTL_ADD)) continue;
-    Connection& connection = *made;
-    const bool too_many = connections.size() >= options.max_connections;
     // Those beyond twice the limit are closed without a word.
-    if (connections.size() < 2 * options.max_connections)
-      connections.emplace(fd, std::move(made));
-    if (too_many && made == nullptr)
-      refuse(connection, {503, "too many connections"});
+    const size_t open = connections.size();
+    if (open >= 2 * options.max_connections) continue;
+    Connection& added = *connections.emplace(fd, std::move(made)).first->second;
+    if (!watch(fd, EPOLL_CTL_ADD))
+      close(added);
+    else if (open >= options.max_connections)
+      refuse(added, {503, "too many connections"});
   }
 }
 

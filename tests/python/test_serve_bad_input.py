@@ -1,6 +1,7 @@
 """`fieldtune serve` and what it must refuse, with everything as it was."""
 
 import json
+import time
 
 from fieldtune_cli import run, run_json
 from serve_client import (  # noqa: F401 (fixtures)
@@ -200,3 +201,19 @@ def test_refuses_to_start(store, kws, tmp_path):
     refused(5, "cannot", tmp_path / "none.tflite", "--store", store, *sock)
     assert not (tmp_path / "s.sock").exists()
     assert "fieldtune serve kws.tflite" in run("serve", "--help").stdout
+
+
+def test_too_many_connections_are_told(serve, store, kws):
+    server = serve(kws, "--store", store, "--max-connections", 3)
+    held = [server.connect() for _ in range(3)]
+    for connection in held:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+    got = raw(server, b"")
+    assert got.startswith(b"HTTP/1.1 503 ") and b"too many" in got
+    held.pop().close()
+    until = time.monotonic() + 10
+    while server.ask("GET", "/healthz")[0] != 200:
+        assert time.monotonic() < until
+    for connection in held:
+        connection.close()
