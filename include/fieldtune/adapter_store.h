@@ -89,8 +89,9 @@ struct StoreAdd {
   std::string name = {};  // empty: metadata `name`
   int64_t version = 0;    // 0: metadata `version`, else the highest + 1
   // A policy file of 'fieldtune keys': whose adapters are taken, and whether
-  // one may be of a lower version than the active one. Empty: any well-formed
-  // adapter without a false signature.
+  // one may be of a lower version than the active one; no file that names its
+  // adapter is taken under another name. Empty: any well-formed adapter without
+  // a false signature.
   std::string policy = {};
 };
 
@@ -166,10 +167,19 @@ class AdapterStore {
   struct Added {
     StoredAdapter adapter;
     bool is_new = false;
+    std::string note = {};  // what its owner should know; a sentence, or empty
   };
   Result<Added> add(const std::string& path, const StoreAdd& options = {});
   Result<Added> add(std::span<const std::byte> file, const std::string& origin,
                     const StoreAdd& options = {});
+
+  // Applies a delta (`fieldtune delta make`) to the version that it starts
+  // from, which the store must have (of options.name where that is given), and
+  // stores the result under the same name. kDoesNotFit, before anything is
+  // decoded, where the result would be larger than `max_bytes`.
+  static constexpr uint64_t kMostDeltaBytes = uint64_t{64} << 20;
+  Result<Added> add_delta(const std::string& path, const StoreAdd& options = {},
+                          uint64_t max_bytes = kMostDeltaBytes);
 
   // By name and version; only those of `name` where it is given.
   Result<std::vector<StoredAdapter>> list(const std::string& name = {});

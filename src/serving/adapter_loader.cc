@@ -89,14 +89,49 @@ Recipe AdapterLoader::recipe_of(const std::string& name) const {
   return {.parts = {{name}}};
 }
 
+Result<LoadRules> AdapterLoader::rules_of(const RecipePart& part) const {
+  LoadRules rules = rules_;
+  if (!rules.policy.refuse_downgrade) return rules;
+  FT_TRY(const auto known, source_.current_version(part.name));
+  const std::unique_lock lock(loaded_mutex_);
+  const auto at = loaded_.find(part.name);
+  const uint64_t loaded = at == loaded_.end() ? 0 : at->second;
+  rules.current_version = known ? *known : loaded;
+  return rules;
+}
+
+namespace {
+
+// Who can write to a store must not make one adapter another.
+Status check_own_name(const Adapter& adapter, const std::string& stored,
+                      const std::string& origin) {
+  const std::string own = adapter.get("name");
+  if (own.empty() || stored.empty() || own == stored) return ok_status();
+  return invalid_input(
+      fmt::format("{}: the file says that it is adapter '{}': under a policy "
+                  "it is not taken as '{}'",
+                  origin, own, stored));
+}
+
+}  // namespace
+
 // What was verified must be what is read: a mapped file is its owner's to
 // change.
 Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
-                                               double weight) const {
-  if (!rules_.policy.require_signature)
-    return read_adapter(found.bytes, found.origin, rules_, weight);
+                                               const RecipePart& part) const {
+  if (!has_policy_)
+    return read_adapter(found.bytes, found.origin, rules_, part.weight);
+  FT_TRY(const LoadRules rules, rules_of(part));
   const std::vector<std::byte> bytes(found.bytes.begin(), found.bytes.end());
-  return read_adapter(bytes, found.origin, rules_, weight);
+  FT_TRY(LoadedAdapter loaded,
+         read_adapter(bytes, found.origin, rules, part.weight));
+  FT_TRY_STATUS(check_own_name(loaded.adapter, source_.stored_name(part.name),
+                               found.origin));
+  FT_TRY(const uint64_t version, adapter_version(loaded.adapter.metadata));
+  const std::unique_lock lock(loaded_mutex_);
+  uint64_t& highest = loaded_[part.name];
+  highest = std::max(highest, version);
+  return loaded;
 }
 
 Result<std::vector<LoadedAdapter>> AdapterLoader::read(
@@ -111,7 +146,7 @@ Result<std::vector<LoadedAdapter>> AdapterLoader::read(
       return Status(room.status())
           .in(fmt::format("reading adapter '{}'", part.name));
     mapped.push_back(std::move(room).value());
-    FT_TRY(LoadedAdapter adapter, read_part(found, part.weight));
+    FT_TRY(LoadedAdapter adapter, read_part(found, part));
     // Only others of a composition ask for it.
     if (recipe.parts.size() > 1)
       adapter.sha256 = found.sha256.empty() ? sha256_hex(bytes) : found.sha256;

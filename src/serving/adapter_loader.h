@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -34,7 +35,13 @@ class AdapterLoader {
       : base_(base), source_(source) {}
 
   // What files must be from now on; before the first load.
-  void set_rules(LoadRules rules) { rules_ = std::move(rules); }
+  // With a policy a store's file is not taken for another name than its own,
+  // and where that refuses downgrades a name that stands for files keeps the
+  // highest version that was loaded.
+  void set_rules(LoadRules rules, bool has_policy) {
+    rules_ = std::move(rules);
+    has_policy_ = has_policy;
+  }
 
   // kUsage where a part is not a file of the source, or weights have no
   // meaning.
@@ -50,7 +57,9 @@ class AdapterLoader {
 
  private:
   Recipe recipe_of(const std::string& name) const;
-  Result<LoadedAdapter> read_part(const SourceFile& found, double weight) const;
+  Result<LoadedAdapter> read_part(const SourceFile& found,
+                                  const RecipePart& part) const;
+  Result<LoadRules> rules_of(const RecipePart& part) const;
   Result<std::vector<LoadedAdapter>> read(const Recipe& recipe,
                                           std::vector<Charge>& mapped,
                                           const MakeRoom& charge) const;
@@ -60,8 +69,11 @@ class AdapterLoader {
   ServedBase& base_;
   const AdapterSource& source_;
   LoadRules rules_;
+  bool has_policy_ = false;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Recipe> recipes_;
+  mutable std::mutex loaded_mutex_;
+  mutable std::map<std::string, uint64_t> loaded_;  // versions, by name
 };
 
 }  // namespace ft

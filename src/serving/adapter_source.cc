@@ -80,6 +80,25 @@ Result<SourceFile> FileSource::open(const std::string& name) const {
                     .sha256 = {}};
 }
 
+std::shared_ptr<const AdapterSource> FileSource::source_of(
+    const std::string& name) const {
+  const std::shared_lock lock(mutex_);
+  const auto at = find(name);
+  return at == places_.end() ? nullptr : at->second.source;
+}
+
+Result<std::optional<uint64_t>> FileSource::current_version(
+    const std::string& name) const {
+  const auto source = source_of(name);
+  if (source == nullptr) return std::optional<uint64_t>();
+  return source->current_version(name);
+}
+
+std::string FileSource::stored_name(const std::string& name) const {
+  const auto source = source_of(name);
+  return source == nullptr ? std::string() : source->stored_name(name);
+}
+
 bool FileSource::has(const std::string& name) const {
   const std::shared_lock lock(mutex_);
   return find(name) != places_.end();

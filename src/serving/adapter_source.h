@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -25,6 +26,18 @@ class AdapterSource {
   virtual ~AdapterSource() = default;
   // Maps the file. kUsage where the name is unknown.
   virtual Result<SourceFile> open(const std::string& name) const = 0;
+  // The version that open() of this name must not be below where a policy
+  // refuses a downgrade; nothing where the source does not know.
+  virtual Result<std::optional<uint64_t>> current_version(
+      const std::string& name) const {
+    (void)name;
+    return std::optional<uint64_t>();
+  }
+  // The name of a store's adapter; "" of what has none but ours.
+  virtual std::string stored_name(const std::string& name) const {
+    (void)name;
+    return {};
+  }
   virtual bool has(const std::string& name) const = 0;
   virtual std::vector<std::string> names() const = 0;
 };
@@ -35,7 +48,13 @@ class OpenerSource : public AdapterSource {
   explicit OpenerSource(fieldtune::AdapterOpener open)
       : open_(std::move(open)) {}
   Result<SourceFile> open(const std::string&) const override { return open_(); }
-  bool has(const std::string&) const override { return true; }
+  // Which version it brings is its owner's choice, also a lower one.
+  Result<std::optional<uint64_t>> current_version(
+      const std::string&) const override {
+    return std::optional<uint64_t>(0);
+  }
+  // It has no versions beside the name that it was given.
+  bool has(const std::string&) const override { return false; }
   std::vector<std::string> names() const override { return {}; }
 
  private:
@@ -58,10 +77,14 @@ class FileSource : public AdapterSource {
   bool remove(const std::string& name);
 
   Result<SourceFile> open(const std::string& name) const override;
+  Result<std::optional<uint64_t>> current_version(
+      const std::string& name) const override;
+  std::string stored_name(const std::string& name) const override;
   bool has(const std::string& name) const override;
   std::vector<std::string> names() const override;
 
  private:
+  std::shared_ptr<const AdapterSource> source_of(const std::string& name) const;
   mutable std::shared_mutex mutex_;
   struct Place {
     std::string path;

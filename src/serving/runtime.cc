@@ -72,7 +72,7 @@ Result<Runtime> Runtime::open(const std::string& model_path,
          ft::parse_side_arithmetic(options.adapter_mode));
   auto impl = std::make_unique<Impl>(model_path, options, sides);
   FT_TRY(ft::LoadRules rules, ft::rules_of_policy(options.policy));
-  impl->loader.set_rules(std::move(rules));
+  impl->loader.set_rules(std::move(rules), !options.policy.empty());
   FT_TRY(impl->base_alone, impl->base.alone());
   impl->active = impl->base_alone;
   return Runtime(std::move(impl));

@@ -432,6 +432,90 @@ TEST(Runtime, ServesAnEncryptedStore) {
   EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
 }
 
+// A copy of a LoRA adapter with a name and a version of its own.
+std::string named_file(uint64_t seed, const std::string& name,
+                       const std::string& version) {
+  const std::string text = read_text_file(lora_file(seed)).value();
+  Adapter adapter =
+      decode_adapter(std::as_bytes(std::span(text)), "test").value();
+  adapter.metadata["name"] = name;
+  adapter.metadata["version"] = version;
+  const std::string path =
+      temporary(fmt::format("{}_{}_{}.safetensors", name, version, seed));
+  EXPECT_TRUE(
+      write_file_atomically(path, encode_adapter(adapter).value()).ok());
+  return path;
+}
+
+// Under a policy that refuses downgrades.
+struct Guarded : Fixture {
+  Guarded() : policy(temporary("policy.toml")) {
+    EXPECT_TRUE(write_file_atomically(
+                    policy, std::string_view("format = 1\n"
+                                             "refuse_downgrade = true\n"))
+                    .ok());
+    runtime = Runtime::open(kBase, {.policy = policy}).value();
+  }
+  void refuses(const std::string& name, const char* words) {
+    std::vector<float> y;
+    const Status status = runtime.run_with(name, x, y);
+    EXPECT_EQ(status.code(), Code::kInvalidInput) << status.message();
+    EXPECT_NE(status.message().find(words), std::string::npos)
+        << status.message();
+  }
+  std::string policy;
+};
+
+TEST(Runtime, UnderAPolicyANameKeepsTheHighestVersion) {
+  Guarded f;
+  ASSERT_TRUE(f.runtime.add("me", named_file(0, "me", "2")).ok());
+  ASSERT_TRUE(f.runtime.set_active("me").ok());
+  ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "1")).ok());
+  f.refuses("me", "version check");
+  EXPECT_EQ(f.runtime.set_active("me").code(), Code::kInvalidInput);
+  EXPECT_EQ(f.runtime.active(), "me");  // the old file's
+  ASSERT_TRUE(f.runtime.remove("me").ok());
+  ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "1")).ok());
+  f.refuses("me", "version check");
+  ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "3")).ok());
+  EXPECT_EQ(f.answer("me").size(), f.answer("").size());
+}
+
+// The confirmed version is what a trial must not be below, and what says that
+// it is another adapter is none.
+TEST(Runtime, UnderAPolicyAStoreIsNotTrustedBlindly) {
+  const std::string folder = temporary("guarded");
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(fieldtune::AdapterStore::init(folder).ok());
+  auto store = fieldtune::AdapterStore::open(folder).value();
+  ASSERT_TRUE(store.add(named_file(0, "k", "5")).ok());
+  ASSERT_TRUE(store.use("k").ok());
+  ASSERT_TRUE(store.confirm("k").ok());
+  ASSERT_TRUE(store.add(named_file(1, "k", "4")).ok());
+  ASSERT_TRUE(store.use("k", 4).ok());
+  ASSERT_TRUE(store.add(named_file(2, "bath", "9"), {.name = "hall"}).ok());
+  ASSERT_TRUE(store.use("hall").ok());
+  Guarded f;
+  ASSERT_TRUE(f.runtime.add_store(folder).ok());
+  f.refuses("k", "version check");
+  EXPECT_EQ(f.answer("k@4"), f.oracle({{lora_file(1)}}));  // was asked for
+  f.refuses("hall", "says that it is adapter 'bath'");
+  ASSERT_TRUE(store.rollback("k").ok());
+  EXPECT_EQ(f.answer("k"), f.oracle({{lora_file(0)}}));
+}
+
+TEST(Runtime, WhatAnOwnerOpensHasNoOtherVersions) {
+  Fixture f;
+  ASSERT_TRUE(f.runtime
+                  .add("me",
+                       []() -> Result<fieldtune::OpenedAdapter> {
+                         return io_error("not to be opened");
+                       })
+                  .ok());
+  std::vector<float> y;
+  EXPECT_EQ(f.runtime.run_with("me@3", f.x, y).code(), Code::kUsage);
+}
+
 TEST(Runtime, RunsAndWarmSwapsDoNotAllocate) {
   Fixture f;
   ASSERT_TRUE(f.runtime.add("a", lora_file(0)).ok());

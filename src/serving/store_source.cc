@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "adapters/adapter_file.h"
+
 namespace ft {
 
 Result<std::shared_ptr<StoreSource>> StoreSource::open_store(
@@ -37,6 +39,29 @@ Result<SourceFile> StoreSource::open(const std::string& name) const {
                     .origin = fmt::format("'{}@{}' of store '{}'", found->name,
                                           found->version, folder_),
                     .sha256 = found->sha256};
+}
+
+Result<std::optional<uint64_t>> StoreSource::current_version(
+    const std::string& name) const {
+  const std::optional<uint64_t> none = 0;
+  if (parse_version(name)) return none;
+  const std::unique_lock lock(mutex_);
+  FT_TRY(const auto active, store_.active(name));
+  if (active.slot != fieldtune::Slot::kTrial) return none;
+  FT_TRY(const auto rows, store_.list(name));
+  for (const fieldtune::StoredAdapter& row : rows) {
+    if (row.slot != fieldtune::Slot::kConfirmed) continue;
+    FT_TRY(const fieldtune::AdapterBytes file, store_.load(row));
+    FT_TRY(const Adapter adapter, decode_adapter(file.bytes(), name));
+    FT_TRY(const uint64_t version, adapter_version(adapter.metadata));
+    return std::optional<uint64_t>(version);
+  }
+  return none;
+}
+
+std::string StoreSource::stored_name(const std::string& name) const {
+  const auto wanted = parse_version(name);
+  return wanted ? wanted->name : name;
 }
 
 bool StoreSource::has(const std::string& name) const {

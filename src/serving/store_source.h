@@ -24,6 +24,11 @@ class StoreSource : public AdapterSource {
       const std::string& folder, const fieldtune::StoreKey& key = {});
 
   Result<SourceFile> open(const std::string& name) const override;
+  // Of the confirmed version where another one is on trial: neither a rollback
+  // nor a version that is named is a downgrade.
+  Result<std::optional<uint64_t>> current_version(
+      const std::string& name) const override;
+  std::string stored_name(const std::string& name) const override;
   bool has(const std::string& name) const override;
   std::vector<std::string> names() const override;
 

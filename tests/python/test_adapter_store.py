@@ -237,3 +237,35 @@ def test_a_trial_ends_after_so_many_starts(store, adapters):
     refused(2, "--boots is of a trial", "use", store, "me", "--confirm",
             "--boots", 2)
     assert run("store", "use", store, "me", "--boots", 0).returncode == 2
+
+
+def test_a_delta_is_added_to_what_it_starts_from(store, adapters, tmp_path):
+    delta = tmp_path / "v2.delta"
+    run_json("delta", "make", adapters[0], adapters[1], "--out", delta)
+    refused(3, "does not have", "add", store, "--delta", delta)
+    run_json("store", "add", store, adapters[0], "--name", "me")
+    refused(4, "above the limit of 1024", "add", store, "--delta", delta,
+            "--max-bytes", "1K")
+    refused(2, "give an adapter file, or --delta", "add", store)
+    refused(2, "give an adapter file, or --delta", "add", store, adapters[0],
+            "--delta", delta)
+    refused(2, "--max-bytes is of", "add", store, adapters[0], "--max-bytes", 9)
+    added = run_json("store", "add", store, "--delta", delta)
+    assert (added["name"], added["version"]) == ("me", 2)
+    assert added["adapter_sha256"] == hashlib.sha256(
+        adapters[1].read_bytes()).hexdigest()
+    assert run("store", "verify", store).returncode == 0
+
+
+def test_a_name_that_was_signed_stays(store, adapters, tmp_path):
+    key, policy, signed = (tmp_path / n for n in ("key", "policy", "s"))
+    run_json("keys", "generate", key)
+    run_json("keys", "trust", "release", f"{key}.pub", "--policy", policy)
+    run_json("sign", adapters[0], "--key", key, "--adapter-name", "bath",
+             "--adapter-version", 1, "--out", signed)  # fmt: skip
+    refused(3, "says that it is adapter 'bath'", "add", store, signed, "--name",
+            "kitchen", "--policy", policy)
+    assert run_json("store", "add", store, signed, "--policy", policy)[
+        "name"] == "bath"
+    done = run("store", "add", store, signed, "--name", "kitchen")
+    assert done.returncode == 0 and "stored as 'kitchen'" in done.stderr

@@ -301,3 +301,23 @@ def test_folders_pass_the_same_checks(signed, key, policy, tmp_path):
              tmp_path / "n.tflite")  # fmt: skip
     assert (tmp_path / "n.tflite").read_bytes() == (
         tmp_path / "m.tflite").read_bytes()  # fmt: skip
+
+
+def test_the_base_says_which_shapes_there_are(adapter, tmp_path):
+    """A file with a tensor too few, or a column, is well-formed: only the base
+    model tells."""
+    done = run_json("verify", adapter, "--base", KWS)
+    shapes = next(c for c in done["checks"] if c["check"] == "shapes")
+    assert "of the model's shapes" in shapes["sentence"]
+    whole = load_file(adapter)
+    with safe_open(adapter, "np") as file:
+        metadata = file.metadata()
+    lost = tmp_path / "lost.safetensors"
+    name = sorted(whole)[0]
+    for change in (None, whole[name][..., :-1].copy()):
+        tensors = {k: v for k, v in whole.items() if k != name}
+        if change is not None:
+            tensors[name] = change
+        save_file(tensors, lost, metadata)
+        assert run("verify", lost).returncode == 0
+        assert failed_check(lost, "--base", KWS)[0] == "shapes"

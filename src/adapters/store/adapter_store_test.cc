@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "adapters/delta/delta_file.h"
 #include "adapters/store/database.h"
 #include "adapters/store/store_folder.h"
 #include "adapters/store/test_adapters.h"
@@ -162,6 +163,17 @@ TEST_F(Store, AsksThePolicy) {
   changed.back() ^= std::byte{1};
   EXPECT_FALSE(store.add(changed, "'x'").ok());
   EXPECT_EQ(slots(store, "me"), "2 trial, 3 staged");
+  // What was signed as "me" is not taken as "bath"; without a policy it is, and
+  // its owner is told.
+  const auto other = signed_file(6, "6");
+  expect_says(
+      store.add(other, "'x'", {.name = "bath", .policy = policy}).status(),
+      Code::kInvalidInput, "says that it is adapter 'me'");
+  EXPECT_EQ(store.info().value().names, 1);
+  const auto taken = store.add(other, "'x'", {.name = "bath"}).value();
+  EXPECT_EQ(taken.adapter.name, "bath");
+  EXPECT_NE(taken.note.find("stored as 'bath'"), std::string::npos);
+  EXPECT_EQ(store.add(other, "'x'").value().note, "");
   fs::remove(policy);
 }
 
@@ -211,6 +223,46 @@ TEST_F(Store, FollowsParents) {
   const auto line = store.lineage(child).value();
   ASSERT_EQ(line.size(), 2u);
   EXPECT_EQ(line[1].version, 1);
+}
+
+TEST_F(Store, TakesADelta) {
+  AdapterStore store = open();
+  const auto first = test_adapter(1, 4000, {{"version", "1"}});
+  const auto second = test_adapter(2, 4000, {{"version", "2"}});
+  const std::string path = folder_ + ".delta";
+  const auto delta = ft::make_delta(first, second).value();
+  ASSERT_TRUE(ft::write_file_atomically(path, delta.bytes).ok());
+  const auto refused = [&](Code code, const std::string& words,
+                           const StoreAdd& options = {},
+                           uint64_t most = 1000000) {
+    const auto before = store.list().value().size();
+    expect_says(store.add_delta(path, options, most).status(), code, words);
+    EXPECT_EQ(store.list().value().size(), before);
+    EXPECT_TRUE(store.verify().value().empty());
+  };
+  refused(Code::kInvalidInput, "does not have");
+  add(store, "me", 3);  // of another content
+  refused(Code::kInvalidInput, "does not have");
+  ASSERT_TRUE(store.add(first, "first", {.name = "you"}).ok());
+  refused(Code::kInvalidInput, "does not have as 'me'", {.name = "me"});
+  refused(Code::kDoesNotFit, "above the limit of 1000", {}, 1000);
+  ASSERT_TRUE(store.add(first, "first", {.name = "they"}).ok());
+  refused(Code::kUsage, "give the name");
+  const auto added = store.add_delta(path, {.name = "you"}).value();
+  EXPECT_EQ(added.adapter.name, "you");
+  EXPECT_EQ(added.adapter.version, 2);
+  EXPECT_EQ(added.adapter.sha256, ft::sha256_hex(second));
+  EXPECT_FALSE(store.add_delta(path, {.name = "you"}).value().is_new);
+  for (const size_t cut : {size_t{0}, size_t{20}, delta.bytes.size() - 1}) {
+    const std::span<const std::byte> part(delta.bytes.data(), cut);
+    ASSERT_TRUE(ft::write_file_atomically(path, part).ok());
+    refused(Code::kInvalidInput, "", {.name = "they"});
+  }
+  auto damaged = delta.bytes;
+  damaged[damaged.size() - 3] ^= std::byte{1};
+  ASSERT_TRUE(ft::write_file_atomically(path, damaged).ok());
+  refused(Code::kInvalidInput, "", {.name = "they"});
+  fs::remove(path);
 }
 
 TEST_F(Store, CollectsByPolicy) {

@@ -71,6 +71,24 @@ Result<ft::LoadRules> rules_of(const StoreAdd& options,
   return rules;
 }
 
+// A file that names its adapter keeps that name under a policy: what was signed
+// for the bath must not get into the kitchen. Without one its owner may know
+// better.
+Result<std::string> check_own_name(const ft::Adapter& adapter,
+                                   const std::string& name,
+                                   const std::string& origin,
+                                   const StoreAdd& options) {
+  const std::string own = adapter.get("name");
+  if (own.empty() || own == name) return std::string();
+  if (options.policy.empty())
+    return fmt::format("{} says that it is adapter '{}'; it is stored as '{}'",
+                       origin, own, name);
+  return invalid_input(
+      fmt::format("{}: the file says that it is adapter '{}': under a policy "
+                  "it is not taken as '{}'",
+                  origin, own, name));
+}
+
 // Who signed it; load_checked() has verified that.
 Status note_signer(const ft::Adapter& adapter, std::span<const std::byte> file,
                    const ft::TrustPolicy& policy, StoredAdapter& row) {
@@ -142,6 +160,7 @@ Result<AdapterStore::Added> AdapterStore::add(std::span<const std::byte> file,
   FT_TRY(ft::LoadRules rules, rules_of(options, impl_->row.base_sha256));
   FT_TRY(const ft::Adapter adapter, ft::load_checked(file, rules, origin));
   FT_TRY(StoredAdapter row, row_of(adapter, file, origin, options));
+  FT_TRY(std::string note, check_own_name(adapter, row.name, origin, options));
   FT_TRY_STATUS(note_signer(adapter, file, rules.policy, row));
   FT_TRY(Change change, Change::begin(*impl_));
   if (rules.policy.refuse_downgrade) {
@@ -162,7 +181,7 @@ Result<AdapterStore::Added> AdapterStore::add(std::span<const std::byte> file,
     FT_TRY_STATUS(impl_->index.insert(row));
   }
   FT_TRY_STATUS(change.commit());
-  return Added{same == nullptr ? row : *same, same == nullptr};
+  return Added{same == nullptr ? row : *same, same == nullptr, std::move(note)};
 }
 
 }  // namespace fieldtune

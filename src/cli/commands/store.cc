@@ -93,14 +93,18 @@ Status run_init(const Init& options) {
 }
 
 struct Add : StoreOptions {
-  std::string adapter;
+  std::string adapter, delta, max_bytes;
   fieldtune::StoreAdd add;
   PolicyOption policy;
 
   void add_to(CLI::App& app) {
     StoreOptions::add_to(app);
-    app.add_option("adapter", adapter, "adapter file (.safetensors)")
-        ->required();
+    app.add_option("adapter", adapter, "adapter file (.safetensors)");
+    app.add_option("--delta", delta,
+                   "instead: what leads to it from a version that the store "
+                   "has (of 'fieldtune delta make')");
+    app.add_option("--max-bytes", max_bytes,
+                   "largest result of a delta (default: 64M)");
     app.add_option("--name", add.name, "default: metadata 'name' of the file");
     app.add_option("--as-version", add.version,
                    "default: metadata 'version' of the file, else the highest "
@@ -110,10 +114,22 @@ struct Add : StoreOptions {
 };
 
 Status run_add(const Add& options) {
+  if (options.adapter.empty() == options.delta.empty())
+    return usage_error("give an adapter file, or --delta FILE");
+  if (options.delta.empty() && !options.max_bytes.empty())
+    return usage_error("--max-bytes is of a delta's result: give --delta FILE");
+  uint64_t max_bytes = AdapterStore::kMostDeltaBytes;
+  if (!options.max_bytes.empty()) {
+    FT_TRY(max_bytes, parse_bytes(options.max_bytes));
+  }
   FT_TRY(auto store, options.open(false));
   fieldtune::StoreAdd add = options.add;
   add.policy = options.policy.path;
-  FT_TRY(const auto added, store.add(options.adapter, add));
+  FT_TRY(const auto added,
+         options.delta.empty()
+             ? store.add(options.adapter, add)
+             : store.add_delta(options.delta, add, max_bytes));
+  if (!added.note.empty()) warn(added.note);
   Json fields = fields_of(added.adapter);
   fields["is_new"] = added.is_new;
   print_result(fields, options.json);
@@ -394,7 +410,8 @@ void add_store(CLI::App& app, Action& action) {
                     "fieldtune store init secret --encrypt --key-file key",
                     run_init);
   add_command<Add>(*store, action, "add", "Store an adapter file, staged",
-                   "fieldtune store add adapters me.safetensors --name me",
+                   "fieldtune store add adapters me.safetensors --name me\n  "
+                   "fieldtune store add adapters --delta me-2.delta",
                    run_add);
   add_command<List>(*store, action, "list", "List names and versions",
                     "fieldtune store list adapters me", run_list);

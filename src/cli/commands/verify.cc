@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/policy_option.h"
 #include "exchange/any_adapter.h"
+#include "train/adapted_model.h"
 #include "train/base_model.h"
 
 namespace ft::cli {
@@ -60,6 +61,26 @@ Result<LoadRules> rules_of(const Options& options) {
   return rules;
 }
 
+// What the base says of the adapter's tensors: those of its method with its
+// settings. Fails where they do not go together, or the file is no adapter.
+Result<std::map<std::string, Shape>> shapes_of(const std::string& base_path,
+                                               std::span<const std::byte> file,
+                                               const std::string& origin) {
+  FT_TRY(LoadedAdapter loaded, read_adapter(file, origin));
+  FT_TRY(const Precision precision, common_precision(std::span(&loaded, 1)));
+  FT_TRY(const BaseModel base,
+         load_base(base_path, precision, 1, recorded_seq_len(loaded.adapter)));
+  FT_TRY_STATUS(fit_to_base(base, loaded));
+  FT_TRY(
+      const CompiledStep step,
+      compile_inference(base.graph, loaded.method,
+                        {.placement_rounds = 0, .reorder = false}, precision));
+  std::map<std::string, Shape> shapes;
+  for (const AdapterTensor& t : step.adapted.tensors)
+    shapes[t.name] = t.file_shape();
+  return shapes;
+}
+
 const char* word_of(Outcome outcome) {
   switch (outcome) {
     case Outcome::kPassed: return "passed";
@@ -90,10 +111,14 @@ void print(const Options& options, const std::vector<LoadFinding>& findings,
 }
 
 Status run(const Options& options) {
-  FT_TRY(const LoadRules rules, rules_of(options));
+  FT_TRY(LoadRules rules, rules_of(options));
   FT_TRY(const std::string text,
          read_text_file(adapter_tensor_file(options.adapter)));
   const auto file = std::as_bytes(std::span(text));
+  if (!options.base.empty() && !rules.foreign) {
+    auto shapes = shapes_of(options.base, file, "'" + options.adapter + "'");
+    if (shapes.ok()) rules.shapes = std::move(shapes).value();
+  }
   const auto findings = check_all(file, rules);
   const auto failed =
       std::ranges::find(findings, Outcome::kFailed, &LoadFinding::outcome);
