@@ -132,7 +132,7 @@ Reply predict_batch(Parts& parts, const Input& body) {
     FT_TRY_STATUS(check_size(parts, asked));
     all.push_back(std::move(asked));
   }
-  const Reply reply = answer_all(parts, all);
+  Reply reply = answer_all(parts, all);
   if (reply.status != 200) return reply;
   Json answers = Json::array();
   for (const Asked& asked : all) answers.push_back(fields_of(parts, asked));
@@ -145,7 +145,7 @@ Reply predict(Parts& parts, const Input& body) {
   if (body.contains("requests")) return predict_batch(parts, body);
   FT_TRY(Asked asked, read_request(body));
   FT_TRY_STATUS(check_size(parts, asked));
-  const Reply reply = answer_one(parts, asked);
+  Reply reply = answer_one(parts, asked);
   if (reply.status != 200) return reply;
   return fields_of(parts, asked);
 }

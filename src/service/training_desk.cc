@@ -218,7 +218,7 @@ Reply TrainingDesk::end() {
 Status TrainingDesk::stop() {
   const std::lock_guard lock(mutex_);
   if (!training_) return ok_status();
-  const Status status = training_->stop();
+  Status status = training_->stop();
   last_.progress = training_->progress();
   training_.reset();
   (void)runtime_.remove(last_.adapter);
