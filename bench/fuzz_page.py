@@ -6,6 +6,7 @@ A fuzzer that was not run since keeps its row.
 """
 
 import sys
+from pathlib import Path
 
 import session
 from pages import head, read, table, write
