@@ -236,12 +236,22 @@ void pack_vnni(const void* params, const int8_t* w, const int32_t* bias,
       packed, channels);
 }
 
+void pack_vnni_beside(const void* params, const int8_t* w, const int32_t* bias,
+                      const int32_t* multiplier, const int32_t* shift,
+                      void* packed, void* channels) {
+  ft_depthwise_conv2d_s8_avx512vnni_pack_beside(
+      static_cast<const ft_conv_params*>(params), w, bias, multiplier, shift,
+      packed, channels);
+}
+
 Status prepare_vnni(const LowerContext& context, Lowered& lowered) {
   const auto p = lowered.params_as<ft_conv_params>();
-  add_packed_weights(
-      context, ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(&p),
-      ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(&p), pack_vnni, lowered);
   const NodeView& node = context.view;
+  const bool has_side = node.has(3) || node.has(4);
+  add_packed_weights(context,
+                     ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(&p),
+                     ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(&p),
+                     has_side ? pack_vnni_beside : pack_vnni, lowered);
   const bool bias_outside = node.has(5) && node.has(2) && p.gain_bias == 0;
   lowered.scratch_bytes = ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(
       &p, node.has(3), node.has(4) + node.has(5) + bias_outside);

@@ -33,7 +33,8 @@ void ft_conv2d_s8_avx512vnni_pack(const ft_conv_params* p, const int8_t* w,
                                   const int32_t* multiplier,
                                   const int32_t* shift, void* packed,
                                   void* channels) {
-  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0, 0};
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0,
+                               FT_SIDE_LIMIT(p->rank)};
   ft_s8_pack_weights(w, p->out_c, ft_strip_runs(p), ft_strip_run_bytes(p), bias,
                      p->x_zero_point, multiplier, shift, &result,
                      (int8_t*)packed, (ft_s8_channels*)channels);
@@ -42,9 +43,7 @@ void ft_conv2d_s8_avx512vnni_pack(const ft_conv_params* p, const int8_t* w,
 static void set_product(const ft_conv_params* p, const ft_args* args,
                         const ft_conv_strip* s, ft_s8_gemm* g) {
   float* lora_b = (float*)((uint8_t*)args->scratch + ft_strip_bytes(s));
-  if (p->rank > 0)
-    ft_s8_transpose_lora_b((const float*)args->in[4], p->out_c, p->rank,
-                           lora_b);
+  if (p->rank > 0) ft_transpose_words(args->in[4], p->out_c, p->rank, lora_b);
   ft_strip_product(p, s, g);
   g->x = (const uint8_t*)args->scratch;
   g->w = (const int8_t*)args->aux[3];

@@ -85,6 +85,11 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
                                             const int32_t* multiplier,
                                             const int32_t* shift, void* packed,
                                             void* channels);
+/* The same of a layer with an adapter's difference, but no gain. */
+void ft_depthwise_conv2d_s8_avx512vnni_pack_beside(
+    const ft_conv_params* p, const int8_t* w, const int32_t* bias,
+    const int32_t* multiplier, const int32_t* shift, void* packed,
+    void* channels);
 void ft_depthwise_conv2d_s8_avx512vnni(const void* params, const ft_args* args);
 
 #ifdef __cplusplus

@@ -26,12 +26,21 @@ size_t ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(
          sizeof(ft_s8_channels);
 }
 
+/* Floats of an output row, in whole groups. */
+static int32_t row_floats(const ft_dw_layout* d) {
+  return (d->out_values + 63) / 64 * 64;
+}
+
+/* The ring; with a difference of the weights one in floats, a row of sums, and
+ * periods of the difference and of 1 / w_scale; periods of vectors. */
 size_t ft_depthwise_conv2d_s8_avx512vnni_scratch_bytes(const ft_conv_params* p,
                                                        int has_delta,
                                                        int num_vectors) {
-  const ft_dw_layout d = ft_dw_layout_of(p, 1);
+  const ft_dw_layout d = ft_dw_layout_of(p, 1), real = ft_dw_layout_of(p, 4);
   const int32_t periods = (has_delta ? d.taps + 1 : 0) + num_vectors;
-  return ft_dw_ring_bytes(&d) +
+  const size_t beside =
+      has_delta ? ft_dw_ring_bytes(&real) + (size_t)row_floats(&d) * 4 : 0;
+  return ft_dw_ring_bytes(&d) + beside +
          (size_t)periods * (size_t)d.period * sizeof(float);
 }
 
@@ -44,13 +53,12 @@ static int32_t interleaved(int32_t slot) {
   return slot / 64 * 64 + vector_of(slot % 64) * 16 + lane_of(slot % 64);
 }
 
-void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
-                                            const int8_t* w,
-                                            const int32_t* bias,
-                                            const int32_t* multiplier,
-                                            const int32_t* shift, void* packed,
-                                            void* channels) {
-  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0, 0};
+/* Sums reach as far as weights and a side take them that adds up to `added`. */
+static void pack_for(const ft_conv_params* p, const int8_t* w,
+                     const int32_t* bias, const int32_t* multiplier,
+                     const int32_t* shift, int32_t added, void* packed,
+                     void* channels) {
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 0, added};
   const ft_dw_layout d = ft_dw_layout_of(p, 1);
   int8_t* to = (int8_t*)packed;
   ft_s8_channels* at = (ft_s8_channels*)channels;
@@ -78,6 +86,22 @@ void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
   }
 }
 
+void ft_depthwise_conv2d_s8_avx512vnni_pack(const ft_conv_params* p,
+                                            const int8_t* w,
+                                            const int32_t* bias,
+                                            const int32_t* multiplier,
+                                            const int32_t* shift, void* packed,
+                                            void* channels) {
+  pack_for(p, w, bias, multiplier, shift, 0, packed, channels);
+}
+
+void ft_depthwise_conv2d_s8_avx512vnni_pack_beside(
+    const ft_conv_params* p, const int8_t* w, const int32_t* bias,
+    const int32_t* multiplier, const int32_t* shift, void* packed,
+    void* channels) {
+  pack_for(p, w, bias, multiplier, shift, FT_SIDE_LIMIT(1), packed, channels);
+}
+
 typedef struct {
   const uint8_t* taps[FT_DW_MAX_TAPS + 3];
   const int8_t* w;
@@ -90,34 +114,53 @@ typedef struct {
   const float *difference, *gain;
   const int32_t* bias_outside;
   int32_t has_side, bias_inside;
-  int32_t unsigned_zero; /* x_zero_point + 128 */
+  /* With delta: x in floats, in a ring of its own, and sums of an output row.
+   */
+  ft_dw_layout real;
+  uint8_t* real_ring;
+  const uint8_t* real_taps[FT_DW_MAX_TAPS];
+  float* sums;
 } dw_row;
 
-/* Sums of x * w_delta of 64 values at `j`, in the interleaved order. */
-static void sum_delta(const ft_dw_layout* d, const dw_row* r, int32_t j,
-                      int32_t slot, __m512 sums[4]) {
-  const __m512i zero = _mm512_set1_epi32(r->unsigned_zero);
-  __m512 side[4], a, b, e, f;
-  int32_t q, tap;
-  for (q = 0; q < 4; ++q) {
-    const int32_t at = slot + 16 * q;
+/* Sums of x * w_delta of the values of a row that have channel slots `slot` ..
+ * slot + 16; `taps` is a constant where weights shall stay in registers. */
+static inline __attribute__((always_inline)) void sum_slots(
+    const ft_dw_layout* d, const dw_row* r, int32_t slot, const int32_t taps) {
+  const __m512 inv_w_scale = _mm512_loadu_ps(r->inv_w_scale + slot);
+  __m512 w[FT_DW_MAX_TAPS];
+  int32_t j, tap;
+  FT_UNROLL_C for (tap = 0; tap < taps; ++tap) w[tap] =
+      _mm512_loadu_ps(r->delta + tap * d->period + slot);
+  for (j = slot; j < d->out_values; j += d->period) {
     __m512 sum = _mm512_setzero_ps();
-    for (tap = 0; tap < d->taps; ++tap) {
-      const __m128i bytes =
-          _mm_loadu_si128((const __m128i*)(r->taps[tap] + j + 16 * q));
-      const __m512 x = _mm512_cvtepi32_ps(
-          _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), zero));
-      sum = _mm512_add_ps(
-          sum,
-          _mm512_mul_ps(x, _mm512_loadu_ps(r->delta + tap * d->period + at)));
-    }
-    side[q] = _mm512_mul_ps(sum, _mm512_loadu_ps(r->inv_w_scale + at));
+    FT_UNROLL_C for (tap = 0; tap < taps; ++tap) sum = _mm512_add_ps(
+        sum, _mm512_mul_ps(_mm512_loadu_ps((const float*)r->real_taps[tap] + j),
+                           w[tap]));
+    _mm512_storeu_ps(r->sums + j, _mm512_mul_ps(sum, inv_w_scale));
   }
-  /* Transpose blocks of four: vector v, block q <- vector q, block v. */
-  a = _mm512_shuffle_f32x4(side[0], side[1], 0x44);
-  b = _mm512_shuffle_f32x4(side[2], side[3], 0x44);
-  e = _mm512_shuffle_f32x4(side[0], side[1], 0xEE);
-  f = _mm512_shuffle_f32x4(side[2], side[3], 0xEE);
+}
+
+static void sum_delta_row(const ft_dw_layout* d, const dw_row* r) {
+  int32_t slot;
+  for (slot = 0; slot < d->period; slot += 16) {
+    if (d->taps == 9)
+      sum_slots(d, r, slot, 9);
+    else
+      sum_slots(d, r, slot, d->taps);
+  }
+}
+
+/* 64 sums at `j`, in the interleaved order: blocks of four are transposed,
+ * vector v, block q <- vector q, block v. */
+static void read_sums(const dw_row* r, int32_t j, __m512 sums[4]) {
+  const __m512 s0 = _mm512_loadu_ps(r->sums + j);
+  const __m512 s1 = _mm512_loadu_ps(r->sums + j + 16);
+  const __m512 s2 = _mm512_loadu_ps(r->sums + j + 32);
+  const __m512 s3 = _mm512_loadu_ps(r->sums + j + 48);
+  const __m512 a = _mm512_shuffle_f32x4(s0, s1, 0x44);
+  const __m512 b = _mm512_shuffle_f32x4(s2, s3, 0x44);
+  const __m512 e = _mm512_shuffle_f32x4(s0, s1, 0xEE);
+  const __m512 f = _mm512_shuffle_f32x4(s2, s3, 0xEE);
   sums[0] = _mm512_shuffle_f32x4(a, b, 0x88);
   sums[1] = _mm512_shuffle_f32x4(a, b, 0xDD);
   sums[2] = _mm512_shuffle_f32x4(e, f, 0x88);
@@ -143,12 +186,11 @@ static inline __m512i finish_side(const dw_row* r, int32_t at, __m512i acc,
   return ft_round_to_acc_512(side);
 }
 
-static void add_side(const ft_dw_layout* d, const dw_row* r, int32_t j,
-                     int32_t slot, __m512i acc[4]) {
+static void add_side(const dw_row* r, int32_t j, int32_t slot, __m512i acc[4]) {
   __m512 side[4];
   int v;
   FT_UNROLL_C for (v = 0; v < 4; ++v) side[v] = _mm512_setzero_ps();
-  if (r->delta) sum_delta(d, r, j, slot, side);
+  if (r->delta) read_sums(r, j, side);
   FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
       _mm512_add_epi32(acc[v], finish_side(r, slot + 16 * v, acc[v], side[v]));
 }
@@ -180,7 +222,7 @@ static void run_row(const ft_dw_layout* d, const dw_row* r, int8_t* y) {
   for (j = 0; j < d->out_values; j += 64) {
     const ft_s8_channels* channels = r->channels + group * 4;
     const int8_t* w = r->w + (ptrdiff_t)group * quads_of(d) * 256;
-    const int lines = r->has_side ? 0 : ft_s8_num_lines(channels, 4);
+    const int lines = r->gain ? 0 : ft_s8_num_lines(channels, 4);
     __m512i acc[4];
     int32_t quad;
     int v;
@@ -188,6 +230,7 @@ static void run_row(const ft_dw_layout* d, const dw_row* r, int8_t* y) {
         _mm512_loadu_si512(lines ? channels[v].line_init : channels[v].init);
     for (quad = 0; quad < quads_of(d); ++quad)
       add_quad(r->taps + 4 * quad, j, w + quad * 256, acc);
+    if (r->has_side) add_side(r, j, group * 64, acc);
     if (lines == 1) {
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
           ft_requantize_one_line_512(acc[v], &channels[v]);
@@ -195,7 +238,6 @@ static void run_row(const ft_dw_layout* d, const dw_row* r, int8_t* y) {
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
           ft_requantize_line_512(acc[v], &channels[v]);
     } else {
-      if (r->has_side) add_side(d, r, j, group * 64, acc);
       FT_UNROLL_C for (v = 0; v < 4; ++v) acc[v] =
           ft_requantize_512(acc[v], &channels[v]);
     }
@@ -206,19 +248,26 @@ static void run_row(const ft_dw_layout* d, const dw_row* r, int8_t* y) {
   }
 }
 
-/* w_delta and 1 / w_scale, repeated up to a whole period; gives what is behind
- * them. */
+/* A value of each channel, repeated up to a whole period; gives what is behind
+ * it. */
+static float* repeat(const ft_conv_params* p, const ft_dw_layout* d,
+                     const float* from, float* to) {
+  const float* end = to + d->period;
+  for (; to < end; to += p->out_c)
+    memcpy(to, from, (size_t)p->out_c * sizeof(float));
+  return to;
+}
+
+/* w_delta and 1 / w_scale; gives what is behind them. */
 static float* repeat_delta(const ft_conv_params* p, const ft_dw_layout* d,
                            const float* delta, const float* inv_w_scale,
                            dw_row* r, float* to) {
-  int32_t tap, slot;
+  int32_t tap;
   r->delta = to;
   r->inv_w_scale = to + d->taps * d->period;
   for (tap = 0; tap < d->taps; ++tap)
-    for (slot = 0; slot < d->period; ++slot)
-      *to++ = delta[tap * p->out_c + slot % p->out_c];
-  for (slot = 0; slot < d->period; ++slot) *to++ = inv_w_scale[slot % p->out_c];
-  return to;
+    to = repeat(p, d, delta + tap * p->out_c, to);
+  return repeat(p, d, inv_w_scale, to);
 }
 
 /* The vectors of an adapter, interleaved, behind one another. */
@@ -257,19 +306,28 @@ static void set_side(const ft_conv_params* p, const ft_dw_layout* d,
   r->bias_outside = NULL;
   r->has_side = args->in[3] || args->in[4] || args->in[5];
   r->bias_inside = !args->in[5] || p->gain_bias;
-  if (args->in[3])
+  if (args->in[3]) {
+    r->real = ft_dw_layout_of(p, 4);
+    r->real_ring = (uint8_t*)to;
+    r->sums = (float*)(r->real_ring + ft_dw_ring_bytes(&r->real));
     to = repeat_delta(p, d, (const float*)args->in[3],
-                      (const float*)args->aux[2], r, to);
+                      (const float*)args->aux[2], r, r->sums + row_floats(d));
+  }
   repeat_vectors(p, d, args, r, to);
 }
 
 static void run_image(const ft_conv_params* p, const ft_dw_layout* d,
                       const int8_t* image, uint8_t* ring, dw_row* r,
                       int8_t* y) {
-  int32_t next = -p->pad_top, oy, tap;
+  int32_t next = -p->pad_top, next_real = next, oy, tap;
   for (oy = 0; oy < p->out_h; ++oy, y += d->out_values) {
     ft_dw_next_row(p, d, image, oy, ring, &next, r->taps);
     for (tap = d->taps; tap < 4 * quads_of(d); ++tap) r->taps[tap] = r->taps[0];
+    if (r->delta) {
+      ft_dw_next_row(p, &r->real, image, oy, r->real_ring, &next_real,
+                     r->real_taps);
+      sum_delta_row(d, r);
+    }
     run_row(d, r, y);
   }
 }
@@ -286,7 +344,6 @@ void ft_depthwise_conv2d_s8_avx512vnni(const void* params,
   r.w = (const int8_t*)args->aux[3];
   r.channels = (const ft_s8_channels*)args->aux[4];
   r.output = ft_s8_output_of(p->y_zero_point, p->q_low, p->q_high);
-  r.unsigned_zero = p->x_zero_point + 128;
   set_side(p, &d, args, &r);
   for (n = 0; n < p->batch; ++n) {
     run_image(p, &d, image, ring, &r, y);

@@ -122,9 +122,11 @@ TEST(DepthwiseConv2dS8, RowsEqualGroupedConvolution) {
         ft_depthwise_conv2d_s8_avx512vnni_packed_bytes(p));
     std::vector<std::byte> channels(
         ft_depthwise_conv2d_s8_avx512vnni_channels_bytes(p));
-    ft_depthwise_conv2d_s8_avx512vnni_pack(p, c.w.data(), c.bias.data(),
-                                           c.multiplier.data(), c.shift.data(),
-                                           packed.data(), channels.data());
+    const auto pack = c.delta.empty()
+                          ? ft_depthwise_conv2d_s8_avx512vnni_pack
+                          : ft_depthwise_conv2d_s8_avx512vnni_pack_beside;
+    pack(p, c.w.data(), c.bias.data(), c.multiplier.data(), c.shift.data(),
+         packed.data(), channels.data());
     std::vector<const void*> with_packed = aux;
     with_packed.push_back(packed.data());
     with_packed.push_back(channels.data());

@@ -2,7 +2,8 @@
  * real 0 and split by horizontal stride, so that every kernel element reads one
  * contiguous run. An output row is one long vector of out_w * c values, 64 at a
  * time, whose channel constants repeat every `period` values (a multiple of c
- * and 64). Values are bytes, unsigned, or halfwords. */
+ * and 64). Values are bytes, unsigned, or halfwords, or floats less the zero
+ * point. */
 #ifndef FT_KERNELS_DEPTHWISE_CONV2D_RING_AVX512_H_
 #define FT_KERNELS_DEPTHWISE_CONV2D_RING_AVX512_H_
 
@@ -19,7 +20,8 @@ typedef struct {
   int32_t period, groups;  /* groups of 64 channel slots in a period */
   int32_t taps;            /* kernel elements */
   int32_t slots;           /* image rows in the ring */
-  int32_t value_bytes;     /* 1 or 2 */
+  int32_t value_bytes;     /* 1, 2 or 4 */
+  int32_t zero_point;      /* of x */
   int32_t phase_positions; /* padded positions in a phase of a row */
   int32_t phase_bytes, row_bytes;
   int32_t out_values;         /* of an output row */
@@ -47,6 +49,7 @@ static inline ft_dw_layout ft_dw_layout_of(const ft_conv_params* p,
   d.taps = p->k_h * p->k_w;
   d.slots = (p->k_h - 1) * p->dilation_h + 1;
   d.value_bytes = value_bytes;
+  d.zero_point = p->x_zero_point;
   d.phase_positions = (width + p->stride_w - 1) / p->stride_w;
   /* The last vector of a row is read whole. */
   d.phase_bytes =
@@ -81,32 +84,40 @@ static inline __mmask32 ft_dw_first(int32_t count) {
   return count >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << count) - 1;
 }
 
+static inline __m512i ft_dw_widened(const ft_dw_layout* d, __m256i x) {
+  if (d->value_bytes == 2) return _mm512_cvtepi8_epi16(x);
+  return _mm512_castps_si512(_mm512_cvtepi32_ps(
+      _mm512_sub_epi32(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(x)),
+                       _mm512_set1_epi32(d->zero_point))));
+}
+
 /* `count` values of x from `from`, as the ring holds them. */
 static inline void ft_dw_copy(const ft_dw_layout* d, const int8_t* from,
                               int32_t count, uint8_t* to) {
+  const int32_t step = 64 / d->value_bytes;
   if (d->value_bytes == 1) {
     ft_copy_unsigned(from, count, to);
     return;
   }
-  for (; count >= 32; count -= 32, from += 32, to += 64)
+  for (; count >= 32; count -= step, from += step, to += 64)
     _mm512_storeu_si512(
-        to, _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)from)));
-  if (count > 0)
-    _mm512_mask_storeu_epi16(to, ft_dw_first(count),
-                             _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(
-                                 ft_dw_first(count), from)));
+        to, ft_dw_widened(d, _mm256_loadu_si256((const __m256i*)from)));
+  for (; count > 0; count -= step, from += step, to += 64)
+    _mm512_mask_storeu_epi8(
+        to, ft_first_bytes(count * d->value_bytes),
+        ft_dw_widened(d, _mm256_maskz_loadu_epi8(ft_dw_first(count), from)));
 }
 
 /* `count` times real 0. */
-static inline void ft_dw_clear(const ft_conv_params* p, const ft_dw_layout* d,
-                               int32_t count, uint8_t* to) {
-  const __m512i zero = _mm512_set1_epi16((int16_t)p->x_zero_point);
-  if (d->value_bytes == 1) {
-    memset(to, p->x_zero_point + 128, (size_t)count);
-    return;
-  }
-  for (; count >= 32; count -= 32, to += 64) _mm512_storeu_si512(to, zero);
-  if (count > 0) _mm512_mask_storeu_epi16(to, ft_dw_first(count), zero);
+static inline void ft_dw_clear(const ft_dw_layout* d, int32_t count,
+                               uint8_t* to) {
+  const __m512i zero =
+      d->value_bytes == 1   ? _mm512_set1_epi8((char)(d->zero_point + 128))
+      : d->value_bytes == 2 ? _mm512_set1_epi16((int16_t)d->zero_point)
+                            : _mm512_setzero_si512();
+  int32_t bytes = count * d->value_bytes;
+  for (; bytes >= 64; bytes -= 64, to += 64) _mm512_storeu_si512(to, zero);
+  if (bytes > 0) _mm512_mask_storeu_epi8(to, ft_first_bytes(bytes), zero);
 }
 
 /* One padded image row (`iy` may lie outside), split by stride. */
@@ -117,7 +128,7 @@ static inline void ft_dw_fill_row(const ft_conv_params* p,
   const int32_t phase_values = d->phase_bytes / wide;
   int32_t phase, i;
   if (iy < 0 || iy >= p->in_h) {
-    ft_dw_clear(p, d, d->row_bytes / wide, row);
+    ft_dw_clear(d, d->row_bytes / wide, row);
     return;
   }
   image += (ptrdiff_t)iy * p->in_w * c;
@@ -129,8 +140,8 @@ static inline void ft_dw_fill_row(const ft_conv_params* p,
     int32_t end = room > 0 ? (room - 1) / stride + 1 : 0;
     if (end > d->phase_positions) end = d->phase_positions;
     if (begin > end) begin = end;
-    ft_dw_clear(p, d, begin * c, row);
-    ft_dw_clear(p, d, phase_values - end * c, row + end * c * wide);
+    ft_dw_clear(d, begin * c, row);
+    ft_dw_clear(d, phase_values - end * c, row + end * c * wide);
     if (stride == 1) {
       ft_dw_copy(d, image + (ptrdiff_t)(begin + first) * c, (end - begin) * c,
                  row + begin * c * wide);

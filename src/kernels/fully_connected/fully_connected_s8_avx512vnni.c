@@ -33,7 +33,8 @@ void ft_fully_connected_s8_avx512vnni_pack(const ft_fully_connected_params* p,
                                            const int32_t* multiplier,
                                            const int32_t* shift, void* packed,
                                            void* channels) {
-  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 1, 0};
+  const ft_s8_result result = {p->y_zero_point, p->q_low, p->q_high, 1,
+                               FT_SIDE_LIMIT(p->rank)};
   ft_s8_pack_weights(w, p->n, 1, p->k, bias, p->x_zero_point, multiplier, shift,
                      &result, (int8_t*)packed, (ft_s8_channels*)channels);
 }
@@ -47,8 +48,7 @@ void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {
   float* lora_b = (float*)(rows + (p->rows == 1 ? 1 : FT_S8_BLOCK) * row_bytes);
   ft_s8_gemm g;
   int32_t first, i;
-  if (p->rank > 0)
-    ft_s8_transpose_lora_b((const float*)args->in[4], p->n, p->rank, lora_b);
+  if (p->rank > 0) ft_transpose_words(args->in[4], p->n, p->rank, lora_b);
   g.n = p->n;
   g.runs_y = g.runs_x = 1;
   g.run4 = row_bytes / 4;

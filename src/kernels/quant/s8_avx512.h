@@ -138,18 +138,12 @@ static inline __m512i ft_requantize_once_512(__m512i acc,
   return _mm512_mask_mov_epi32(even, 0xAAAA, _mm512_slli_epi64(odd, 32));
 }
 
-/* low_rank.h's ft_round_to_acc. */
+/* low_rank.h's ft_round_to_acc: of NaN, max gives its second operand. */
 static inline __m512i ft_round_to_acc_512(__m512 v) {
-  const __m512 t = _mm512_add_ps(v, _mm512_set1_ps(0.5f));
   const __m512 limit = _mm512_set1_ps(1073741824.0f);
-  const __m512 neg_limit = _mm512_set1_ps(-1073741824.0f);
-  const __mmask16 low = _mm512_cmp_ps_mask(t, neg_limit, _CMP_NGT_UQ);
-  const __mmask16 high = _mm512_cmp_ps_mask(t, limit, _CMP_GT_OQ);
-  const __m512 whole =
-      _mm512_roundscale_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512i i = _mm512_cvttps_epi32(whole);
-  i = _mm512_mask_mov_epi32(i, low, _mm512_set1_epi32(-1073741824));
-  return _mm512_mask_mov_epi32(i, high, _mm512_set1_epi32(1073741824));
+  const __m512 t = _mm512_max_ps(_mm512_add_ps(v, _mm512_set1_ps(0.5f)),
+                                 _mm512_set1_ps(-1073741824.0f));
+  return _mm512_cvt_roundps_epi32(_mm512_min_ps(t, limit), FT_DOWN);
 }
 
 typedef struct {
@@ -175,6 +169,53 @@ static inline __m512i ft_narrow_512(const __m512i v[4], const ft_s8_output* o) {
       _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), o->zero_point);
   const __m512i q = _mm512_packs_epi16(lo, hi);
   return _mm512_min_epi8(_mm512_max_epi8(q, o->low), o->high);
+}
+
+/* Columns 0 .. 3 of 16 rows of `r` words as four vectors. */
+static inline void ft_columns_of_16(const int32_t* from, int32_t r,
+                                    __m512i column[4]) {
+  __m512i t[4], a, b, c, d;
+  int i;
+  FT_UNROLL_C for (i = 0; i < 4; ++i) {
+    const int32_t* row = from + (ptrdiff_t)i * r;
+    t[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i*)row));
+    t[i] = _mm512_inserti32x4(
+        t[i], _mm_loadu_si128((const __m128i*)(row + 4 * r)), 1);
+    t[i] = _mm512_inserti32x4(
+        t[i], _mm_loadu_si128((const __m128i*)(row + 8 * r)), 2);
+    t[i] = _mm512_inserti32x4(
+        t[i], _mm_loadu_si128((const __m128i*)(row + 12 * r)), 3);
+  }
+  a = _mm512_unpacklo_epi32(t[0], t[1]);
+  b = _mm512_unpacklo_epi32(t[2], t[3]);
+  c = _mm512_unpackhi_epi32(t[0], t[1]);
+  d = _mm512_unpackhi_epi32(t[2], t[3]);
+  column[0] = _mm512_unpacklo_epi64(a, b);
+  column[1] = _mm512_unpackhi_epi64(a, b);
+  column[2] = _mm512_unpacklo_epi64(c, d);
+  column[3] = _mm512_unpackhi_epi64(c, d);
+}
+
+/* Words from [n, r] to [r][n in whole vectors, 0 behind n]. */
+static inline void ft_transpose_words(const void* words, int32_t n, int32_t r,
+                                      void* transposed) {
+  const int32_t* from = (const int32_t*)words;
+  int32_t* to = (int32_t*)transposed;
+  const int32_t padded = (n + 15) / 16 * 16;
+  const int32_t fast = r % 4 == 0 ? n / 16 * 16 : 0;
+  int32_t c, i;
+  for (c = 0; c < fast; c += 16) {
+    for (i = 0; i < r; i += 4) {
+      __m512i column[4];
+      int k;
+      ft_columns_of_16(from + (ptrdiff_t)c * r + i, r, column);
+      FT_UNROLL_C for (k = 0; k < 4; ++k)
+          _mm512_storeu_si512(to + (ptrdiff_t)(i + k) * padded + c, column[k]);
+    }
+  }
+  for (i = 0; i < r; ++i)
+    for (c = fast; c < padded; ++c)
+      to[(ptrdiff_t)i * padded + c] = c < n ? from[(ptrdiff_t)c * r + i] : 0;
 }
 
 static inline __mmask64 ft_first_bytes(int32_t count) {

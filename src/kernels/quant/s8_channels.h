@@ -31,6 +31,9 @@ typedef struct {
   int32_t added; /* the most that a side adds to a sum, or takes from it */
 } ft_s8_result;
 
+/* `added` of a side in floats (low_rank.h's ft_round_to_acc). */
+#define FT_SIDE_LIMIT(rank) ((rank) > 0 ? 1 << 30 : 0)
+
 /* Channel slots that no channel fills. */
 static inline void ft_s8_clear_channels(ft_s8_channels* c) {
   int i;

@@ -27,13 +27,14 @@ typedef struct {
   int32_t rounds_once;            /* ft_requantize_once(), else twice */
   int8_t* y;                      /* row stride n */
   ft_s8_output output;
-  /* Low-rank side: h [rows, rank], lora_b as [rank][padded n]. */
+  /* Low-rank side, of which `channels` know unless there is a gain: h [rows,
+   * rank], lora_b as [rank][padded n]. */
   int32_t rank;
   const float* h;
   const float* lora_b;
   const float* inv_acc_scale; /* [n] */
   float lora_scaling;
-  /* Low-rank side in integers (side_conv2d.h), of which `channels` know: h
+  /* Low-rank side in integers (side_conv2d.h), of which they know too: h
    * [rows][h_row] int16, and B as [pairs][padded n] pairs of int16; 0 pairs:
    * none. */
   int32_t pairs, h_row;
@@ -77,32 +78,33 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
   return ft_round_to_acc_512(sum);
 }
 
-/* acc += what the side in integers adds, of kPairs pairs. */
+/* acc += what the side in integers adds, of kPairs pairs. Before the products,
+ * which leave no registers for it. */
 static inline __attribute__((always_inline)) void ft_s8_add_pairs(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
     const int kPanels, const int32_t kPairs, __m512i acc[FT_S8_TILE][4]) {
   const ptrdiff_t padded = ft_s8_padded(g->n);
   const int32_t* b = g->side_b + panel * FT_S8_PANEL;
+  const int16_t* h = g->side_h + (ptrdiff_t)first * g->h_row;
   int i, v;
-  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
-    const int16_t* h = g->side_h + (ptrdiff_t)(first + i) * g->h_row;
-    __m512i side[4];
+  FT_UNROLL_C for (v = 0; v < kPanels; ++v, b += FT_S8_PANEL) {
+    __m512i side[FT_S8_TILE];
     int32_t pair;
-    FT_UNROLL_C for (v = 0; v < kPanels; ++v) side[v] = _mm512_setzero_si512();
+    FT_UNROLL_C for (i = 0; i < kRows; ++i) side[i] = _mm512_setzero_si512();
     FT_UNROLL_4_C for (pair = 0; pair < kPairs; ++pair) {
-      int32_t two;
-      memcpy(&two, h + 2 * pair, 4);
-      FT_UNROLL_C for (v = 0; v < kPanels; ++v) side[v] = _mm512_dpwssd_epi32(
-          side[v], _mm512_set1_epi32(two),
-          _mm512_loadu_si512(b + pair * padded + v * FT_S8_PANEL));
+      const __m512i factors = _mm512_loadu_si512(b + pair * padded);
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+        int32_t two;
+        memcpy(&two, h + (ptrdiff_t)i * g->h_row + 2 * pair, 4);
+        side[i] = _mm512_dpwssd_epi32(side[i], _mm512_set1_epi32(two), factors);
+      }
     }
-    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] =
-        _mm512_add_epi32(acc[i][v], _mm512_srai_epi32(side[v], FT_SIDE_BITS));
+    FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+        _mm512_add_epi32(acc[i][v], _mm512_srai_epi32(side[i], FT_SIDE_BITS));
   }
 }
 
-/* acc = requantize(acc), still int32, with the zero point; lines hold for sums
- * without a side. */
+/* acc = requantize(acc), still int32, with the zero point, by lines. */
 static inline __attribute__((always_inline)) void ft_s8_requantize_lines(
     const ft_s8_gemm* g, int32_t panel, int lines, const int kRows,
     const int kPanels, __m512i acc[FT_S8_TILE][4]) {
@@ -119,19 +121,59 @@ static inline __attribute__((always_inline)) void ft_s8_requantize_lines(
   }
 }
 
-/* acc = requantize(acc + side), still int32. */
-static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
+/* acc += what a gain and the side add: only once the sums are known. */
+static inline __attribute__((always_inline)) void ft_s8_add_gain(
     const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
     const int kPanels, __m512i acc[FT_S8_TILE][4]) {
   int i, v;
   FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
-    const ft_s8_channels* c = &g->channels[panel + v];
-    if (g->rank > 0 || g->gain) {
-      FT_UNROLL_C for (i = 0; i < kRows; ++i) if (first + i < g->rows)
-          acc[i][v] = _mm512_add_epi32(
-              acc[i][v],
-              ft_side_of(g, first + i, (panel + v) * FT_S8_PANEL, acc[i][v]));
+    FT_UNROLL_C for (i = 0; i < kRows; ++i) if (first + i < g->rows) acc[i][v] =
+        _mm512_add_epi32(
+            acc[i][v],
+            ft_side_of(g, first + i, (panel + v) * FT_S8_PANEL, acc[i][v]));
+  }
+}
+
+/* acc += what the side in floats adds, as ft_side_of() without a gain. Before
+ * the products, which leave no registers for it. Rows behind the last one are
+ * the last one. */
+static inline __attribute__((always_inline)) void ft_s8_add_side(
+    const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
+    const int kPanels, __m512i acc[FT_S8_TILE][4]) {
+  const ptrdiff_t padded = ft_s8_padded(g->n);
+  const __m512 scaling = _mm512_set1_ps(g->lora_scaling);
+  const float* h[FT_S8_TILE];
+  int32_t r;
+  int i, v;
+  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+    const int32_t row = first + i < g->rows ? first + i : g->rows - 1;
+    h[i] = g->h + (ptrdiff_t)row * g->rank;
+  }
+  FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
+    const int32_t channel = (panel + v) * FT_S8_PANEL, left = g->n - channel;
+    const __mmask16 mask =
+        (__mmask16)(left >= FT_S8_PANEL ? 0xFFFF : (1 << left) - 1);
+    const __m512 inv = _mm512_maskz_loadu_ps(mask, g->inv_acc_scale + channel);
+    __m512 sum[FT_S8_TILE];
+    FT_UNROLL_C for (i = 0; i < kRows; ++i) sum[i] = _mm512_setzero_ps();
+    for (r = 0; r < g->rank; ++r) {
+      const __m512 b = _mm512_loadu_ps(g->lora_b + r * padded + channel);
+      FT_UNROLL_C for (i = 0; i < kRows; ++i) sum[i] =
+          _mm512_add_ps(sum[i], _mm512_mul_ps(_mm512_set1_ps(h[i][r]), b));
     }
+    FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
+        _mm512_add_epi32(acc[i][v], ft_round_to_acc_512(_mm512_mul_ps(
+                                        inv, _mm512_mul_ps(scaling, sum[i]))));
+  }
+}
+
+/* acc = requantize(acc), still int32. */
+static inline __attribute__((always_inline)) void ft_s8_requantize_tile(
+    const ft_s8_gemm* g, int32_t panel, const int kRows, const int kPanels,
+    __m512i acc[FT_S8_TILE][4]) {
+  int i, v;
+  FT_UNROLL_C for (v = 0; v < kPanels; ++v) {
+    const ft_s8_channels* c = &g->channels[panel + v];
     /* One test for the tile; what is loaded from `c` stays in registers. */
     if (g->rounds_once) {
       FT_UNROLL_C for (i = 0; i < kRows; ++i) acc[i][v] =
@@ -190,9 +232,7 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
     const int kPanels) {
   const ptrdiff_t panel_bytes = (ptrdiff_t)g->runs_y * g->runs_x * g->run4 * 64;
   const int8_t* w = g->w + panel * panel_bytes;
-  const int is_plain_sum = g->rank == 0 && !g->gain;
-  const int lines =
-      is_plain_sum ? ft_s8_num_lines(g->channels + panel, kPanels) : 0;
+  const int lines = g->gain ? 0 : ft_s8_num_lines(g->channels + panel, kPanels);
   const uint8_t* from[FT_S8_TILE];
   __m512i acc[FT_S8_TILE][4];
   int32_t iy, ix;
@@ -203,6 +243,8 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
     FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] = _mm512_loadu_si512(
         lines ? g->channels[panel + v].line_init : g->channels[panel + v].init);
   }
+  if (g->rank > 0 && !g->gain)
+    ft_s8_add_side(g, first, panel, kRows, kPanels, acc);
   if (g->pairs == 2)
     ft_s8_add_pairs(g, first, panel, kRows, kPanels, 2, acc);
   else if (g->pairs > 0)
@@ -227,13 +269,14 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
       }
     }
   }
+  if (g->gain) ft_s8_add_gain(g, first, panel, kRows, kPanels, acc);
   if (lines) {
     ft_s8_output output = g->output;
     output.zero_point = _mm512_setzero_si512();
     ft_s8_requantize_lines(g, panel, lines, kRows, kPanels, acc);
     ft_s8_store_tile(g, first, panel, kRows, kPanels, &output, acc);
   } else {
-    ft_s8_requantize_tile(g, first, panel, kRows, kPanels, acc);
+    ft_s8_requantize_tile(g, panel, kRows, kPanels, acc);
     ft_s8_store_tile(g, first, panel, kRows, kPanels, &g->output, acc);
   }
 }
@@ -255,16 +298,6 @@ static void ft_s8_run_gemm(const ft_s8_gemm* g) {
   for (; panel < panels; ++panel)
     for (first = 0; first < g->rows; first += FT_S8_TILE)
       ft_s8_tile(g, first, panel, FT_S8_TILE, 1);
-}
-
-/* lora_b [n, rank] -> [rank][padded n] */
-static inline void ft_s8_transpose_lora_b(const float* b, int32_t n,
-                                          int32_t rank, float* out) {
-  const int32_t padded = ft_s8_padded(n);
-  int32_t i, c;
-  for (i = 0; i < rank; ++i)
-    for (c = 0; c < padded; ++c)
-      out[i * padded + c] = c < n ? b[c * rank + i] : 0.0f;
 }
 
 static inline size_t ft_s8_packed_bytes(int32_t n, int32_t runs, int32_t run) {

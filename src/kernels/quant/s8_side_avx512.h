@@ -86,12 +86,26 @@ static inline void ft_s8_set_side_start(const ft_s8_side* s, int32_t window) {
 /* b [n][pairs] -> [pairs][padded n], of pairs of int16 */
 static inline void ft_s8_pack_side_b(const int16_t* b, int32_t n, int32_t pairs,
                                      int32_t* out) {
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12,
+                                        10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
   const int32_t padded = ft_s8_padded(n);
-  int32_t c, i;
-  for (i = 0; i < pairs; ++i)
-    for (c = n; c < padded; ++c) out[i * padded + c] = 0;
-  for (c = 0; c < n; ++c, b += 2 * pairs)
-    for (i = 0; i < pairs; ++i) memcpy(&out[i * padded + c], b + 2 * i, 4);
+  int32_t c;
+  if (pairs != 2) {
+    ft_transpose_words(b, n, pairs, out);
+    return;
+  }
+  for (c = 0; c < n; c += FT_S8_PANEL) {
+    const int32_t left = 2 * (n - c);
+    const __mmask16 low = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
+    const __mmask16 high =
+        (__mmask16)(left >= 32 ? 0xFFFF
+                               : (left > 16 ? (1 << (left - 16)) - 1 : 0));
+    const __m512i x = _mm512_maskz_loadu_epi32(low, b + 4 * c);
+    const __m512i y = _mm512_maskz_loadu_epi32(high, b + 4 * c + 32);
+    _mm512_storeu_si512(out + c, _mm512_permutex2var_epi32(x, even, y));
+    _mm512_storeu_si512(out + padded + c, _mm512_permutex2var_epi32(x, odd, y));
+  }
 }
 
 /* (sum * factor) / 2^32, halves up, saturated to int16. */
