@@ -5,23 +5,45 @@
 #include <algorithm>
 
 #include "kernels/fully_connected/fully_connected.h"
+#include "kernels/side_conv2d/side_conv2d.h"
 
 namespace ft {
 namespace {
 
-constexpr size_t kLoraB = 4, kGain = 5;  // inputs of a linear layer
+constexpr size_t kLoraB = 4, kGain = 5;   // inputs of a linear layer
+constexpr size_t kSideA = 3, kSideB = 5;  // of one with a side in integers
 
 const Node& node_of(const Program& program, size_t c) {
   return program.graph.node(program.calls[c].node);
 }
 
-// The row that computes a whole batch where each sample has a side of its own.
-ft_kernel_fn grouped_row([[maybe_unused]] const KernelCall& call) {
+// The row that computes a whole batch where each sample has a side of its own:
+// inputs first .. last become lists, of a pointer for each of `rows`.
+struct GroupedRow {
+  ft_kernel_fn run = nullptr;
+  size_t first = 0, last = 0, rows = 0;
+};
+
+GroupedRow grouped_row([[maybe_unused]] const KernelCall& call) {
 #if defined(__x86_64__)
-  if (call.kernel->run == &ft_fully_connected_s8_avx512vnni)
-    return &ft_fully_connected_grouped_s8_avx512vnni;
+  if (call.kernel->run == &ft_fully_connected_s8_avx512vnni) {
+    const auto& p =
+        *reinterpret_cast<const ft_fully_connected_params*>(call.params.data());
+    const bool has_gain =
+        call.in.size() > kGain && call.in[kGain].space != Space::kNone;
+    if (p.rank == 0 || has_gain) return {};
+    return {&ft_fully_connected_grouped_s8_avx512vnni, kLoraB, kLoraB,
+            static_cast<size_t>(p.rows)};
+  }
+  if (call.kernel->run == &ft_side_conv2d_s8_avx512vnni) {
+    const auto& p =
+        *reinterpret_cast<const ft_side_conv2d_params*>(call.params.data());
+    if (p.round_once == 0) return {};  // a convolution
+    return {&ft_side_conv2d_grouped_s8_avx512vnni, kSideA, kSideB,
+            static_cast<size_t>(p.conv.batch)};
+  }
 #endif
-  return nullptr;
+  return {};
 }
 
 size_t bytes_of(const Program& program, ValueId value) {
@@ -132,26 +154,22 @@ void BatchProgram::add_shared_step(size_t c) {
 // Sample r / rows of a row's pointers is patched for each run.
 bool BatchProgram::add_grouped_step(size_t c) {
   const KernelCall& call = many_.program.calls[c];
-  const ft_kernel_fn row = grouped_row(call);
-  if (row == nullptr || call.in.size() <= kLoraB ||
-      call.in[kLoraB].space != Space::kPersistent ||
-      (call.in.size() > kGain && call.in[kGain].space != Space::kNone))
-    return false;
+  const GroupedRow row = grouped_row(call);
+  if (row.run == nullptr || row.rows % size_ != 0) return false;
   for (size_t i = 0; i < call.in.size(); ++i)
-    if (i != kLoraB && call.in[i].space == Space::kPersistent) return false;
-  const auto& p =
-      *reinterpret_cast<const ft_fully_connected_params*>(call.params.data());
-  const auto rows = static_cast<size_t>(p.rows);
-  if (rows % size_ != 0) return false;
+    if ((call.in[i].space == Space::kPersistent) !=
+        (i >= row.first && i <= row.last))
+      return false;
   add_shared_step(c);
   Step& step = steps_.back();
-  step.run = row;
-  pointers_.push_back(std::make_unique<void*[]>(rows));
-  void** factors = pointers_.back().get();
-  const_cast<void**>(step.args.in)[kLoraB] = factors;
-  for (size_t r = 0; r < rows; ++r)
-    patches_.push_back(
-        {&factors[r], call.in[kLoraB].offset, r / (rows / size_)});
+  step.run = row.run;
+  for (size_t i = row.first; i <= row.last; ++i) {
+    pointers_.push_back(std::make_unique<void*[]>(row.rows));
+    void** list = pointers_.back().get();
+    const_cast<void**>(step.args.in)[i] = list;
+    for (size_t r = 0; r < row.rows; ++r)
+      patches_.push_back({&list[r], call.in[i].offset, r / (row.rows / size_)});
+  }
   return true;
 }
 

@@ -13,6 +13,22 @@ namespace ft {
 // float32 holds integers up to here exactly.
 constexpr float kMaxTokenId = 1 << 24;
 
+namespace {
+
+// std::round() and saturation to int8, without calls: compilers vectorise it.
+// What is not a number is the least one.
+int8_t quantized(float v, int32_t zero_point) {
+  constexpr float kBeyond = 512;
+  v = v > -kBeyond ? v : -kBeyond;
+  v = v < kBeyond ? v : kBeyond;
+  auto whole = static_cast<int32_t>(v);
+  const float rest = v - static_cast<float>(whole);
+  whole += (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0) + zero_point;
+  return static_cast<int8_t>(std::clamp(whole, -128, 127));
+}
+
+}  // namespace
+
 void write_features(std::span<std::byte> input, const TensorType& type,
                     size_t slot, std::span<const float> features) {
   std::byte* at = input.data() + slot * features.size() * size_of(type.dtype);
@@ -36,10 +52,8 @@ void write_features(std::span<std::byte> input, const TensorType& type,
     return;
   }
   auto* q = reinterpret_cast<int8_t*>(at);
-  for (size_t i = 0; i < features.size(); ++i) {
-    const float v = std::round(features[i] / scale) + zero_point;
-    q[i] = static_cast<int8_t>(std::clamp(v, -128.0f, 127.0f));
-  }
+  for (size_t i = 0; i < features.size(); ++i)
+    q[i] = quantized(features[i] / scale, type.quant.zero_point[0]);
 }
 
 void write_hyper(Session& session, const OptimizerSettings& settings,

@@ -49,6 +49,7 @@ static void set_product(const ft_conv_params* p, const ft_args* args,
   g->w = (const int8_t*)args->aux[3];
   g->rounds_once = 0;
   g->pairs = 0;
+  g->added = NULL;
   g->channels = (const ft_s8_channels*)args->aux[4];
   g->rank = p->rank;
   g->h = p->rank > 0 ? (const float*)args->in[3] : NULL;

@@ -218,6 +218,23 @@ static inline void ft_transpose_words(const void* words, int32_t n, int32_t r,
       to[(ptrdiff_t)i * padded + c] = c < n ? from[(ptrdiff_t)c * r + i] : 0;
 }
 
+/* Columns i and up to i + 3 of the first 16 rows, or of `left`, of words
+ * [left][r]; gives how many they are. */
+static inline int32_t ft_next_columns(const int32_t* from, int32_t left,
+                                      int32_t r, int32_t i, __m512i column[4]) {
+  const __m512i lane =
+      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __mmask16 mask = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
+  if (left >= 16 && r - i >= 4) {
+    ft_columns_of_16(from + i, r, column);
+    return 4;
+  }
+  column[0] = _mm512_mask_i32gather_epi32(
+      _mm512_setzero_si512(), mask,
+      _mm512_mullo_epi32(lane, _mm512_set1_epi32(r)), from + i, 4);
+  return 1;
+}
+
 static inline __mmask64 ft_first_bytes(int32_t count) {
   return count >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1;
 }

@@ -40,6 +40,8 @@ typedef struct {
   int32_t pairs, h_row;
   const int16_t* side_h;
   const int32_t* side_b;
+  /* What sides add where each row has its own: [rows][padded n], or NULL. */
+  const int32_t* added;
   /* Factor of the sum [n] or NULL, and the bias if it does not apply to it. */
   const float* gain;
   const int32_t* bias_outside;
@@ -76,6 +78,20 @@ static inline __m512i ft_side_of(const ft_s8_gemm* g, int32_t row,
                         _mm512_mul_ps(gain, sum));
   }
   return ft_round_to_acc_512(sum);
+}
+
+/* acc += g->added. Rows behind the last one are the last one. */
+static inline __attribute__((always_inline)) void ft_s8_add_given(
+    const ft_s8_gemm* g, int32_t first, int32_t panel, const int kRows,
+    const int kPanels, __m512i acc[FT_S8_TILE][4]) {
+  const int32_t* columns = g->added + panel * FT_S8_PANEL;
+  int i, v;
+  FT_UNROLL_C for (i = 0; i < kRows; ++i) {
+    const int32_t row = first + i < g->rows ? first + i : g->rows - 1;
+    const int32_t* added = columns + (ptrdiff_t)row * ft_s8_padded(g->n);
+    FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] = _mm512_add_epi32(
+        acc[i][v], _mm512_loadu_si512(added + v * FT_S8_PANEL));
+  }
 }
 
 /* acc += what the side in integers adds, of kPairs pairs. Before the products,
@@ -243,7 +259,9 @@ static inline __attribute__((always_inline)) void ft_s8_tile(
     FT_UNROLL_C for (v = 0; v < kPanels; ++v) acc[i][v] = _mm512_loadu_si512(
         lines ? g->channels[panel + v].line_init : g->channels[panel + v].init);
   }
-  if (g->rank > 0 && !g->gain)
+  if (g->added)
+    ft_s8_add_given(g, first, panel, kRows, kPanels, acc);
+  else if (g->rank > 0 && !g->gain)
     ft_s8_add_side(g, first, panel, kRows, kPanels, acc);
   if (g->pairs == 2)
     ft_s8_add_pairs(g, first, panel, kRows, kPanels, 2, acc);
@@ -289,7 +307,8 @@ static void ft_s8_run_gemm(const ft_s8_gemm* g) {
     for (; panel < panels; ++panel) ft_s8_tile(g, 0, panel, 1, 1);
     return;
   }
-  for (; panel + 4 <= panels; panel += 4)
+  /* Eight rows, a batch of requests, in one tile: weights are read once. */
+  for (; panel + 4 <= panels && (g->rows < 7 || g->rows > 8); panel += 4)
     for (first = 0; first < g->rows; first += 6)
       ft_s8_tile(g, first, panel, 6, 4);
   for (; panel + 2 <= panels; panel += 2)

@@ -14,7 +14,7 @@ typedef struct {
   int32_t rank;
   int32_t lanes;           /* of h: 4, 8, or rank in whole vectors of 16 */
   const int8_t* a;         /* [rank][row], as given */
-  int32_t row;             /* bytes of a row of a */
+  int32_t row, window;     /* bytes of a row of a, and of them not padding */
   int8_t* packed;          /* [vector of lanes][run][run4][lane][4] */
   int32_t *start, *factor; /* [lanes] */
   int32_t unsigned_zero;   /* x_zero_point + 128 */
@@ -212,26 +212,46 @@ static inline void ft_s8_side_tile(const ft_s8_gemm* g, const ft_s8_side* s,
                           ft_s8_scale_side(acc[i], factor));
 }
 
-/* One row that is one run: a rank at a time, as A is given. */
-static inline void ft_s8_side_of_one(const ft_s8_gemm* g, const ft_s8_side* s) {
-  const uint8_t* x = g->x + g->at[0];
+/* h of one row that is one run, with A as it is given: a rank at a time. */
+static inline void ft_s8_side_of_one(const uint8_t* x, const ft_s8_side* s,
+                                     int16_t* h) {
+  const __m512i zero = _mm512_set1_epi8((char)s->unsigned_zero);
   int32_t i, l;
   for (i = 0; i < s->rank; ++i) {
     const int8_t* a = s->a + (ptrdiff_t)i * s->row;
-    __m512i sum = _mm512_setzero_si512();
-    for (l = 0; l < 4 * g->run4; l += 64) {
-      const __mmask64 inside = ft_first_bytes(4 * g->run4 - l);
+    __m512i sum = _mm512_setzero_si512(), too_much = sum;
+    int64_t scaled;
+    for (l = 0; l < s->window; l += 64) {
+      const __mmask64 inside = ft_first_bytes(s->window - l);
+      const __m512i weights = _mm512_maskz_loadu_epi8(inside, a + l);
       sum = _mm512_dpbusd_epi32(sum, _mm512_maskz_loadu_epi8(inside, x + l),
-                                _mm512_maskz_loadu_epi8(inside, a + l));
+                                weights);
+      too_much = _mm512_dpbusd_epi32(too_much, zero, weights);
     }
-    {
-      const int64_t total =
-          (int64_t)(s->start[i] + _mm512_reduce_add_epi32(sum)) * s->factor[i];
-      const int64_t h = (total + ((int64_t)1 << 31)) >> 32;
-      s->h[i] = (int16_t)(h > INT16_MAX ? INT16_MAX
-                                        : (h < INT16_MIN ? INT16_MIN : h));
+    scaled = (int64_t)_mm512_reduce_add_epi32(_mm512_sub_epi32(sum, too_much)) *
+             s->factor[i];
+    scaled = (scaled + ((int64_t)1 << 31)) >> 32;
+    h[i] = (int16_t)(scaled > INT16_MAX
+                         ? INT16_MAX
+                         : (scaled < INT16_MIN ? INT16_MIN : scaled));
+  }
+}
+
+/* What a row's own B [left][pairs] adds to 16 channels, or to `left`. */
+static inline __m512i ft_s8_own_pairs(const int16_t* b, int32_t left,
+                                      int32_t pairs, const int16_t* h) {
+  __m512i sum = _mm512_setzero_si512(), column[4];
+  int32_t i, k, count;
+  for (i = 0; i < pairs; i += count) {
+    count =
+        ft_next_columns((const int32_t*)(const void*)b, left, pairs, i, column);
+    for (k = 0; k < count; ++k) {
+      int32_t two;
+      memcpy(&two, h + 2 * (i + k), 4);
+      sum = _mm512_dpwssd_epi32(sum, _mm512_set1_epi32(two), column[k]);
     }
   }
+  return _mm512_srai_epi32(sum, FT_SIDE_BITS);
 }
 
 static inline int ft_s8_side_is_one(const ft_s8_gemm* g) {
@@ -242,7 +262,7 @@ static inline int ft_s8_side_is_one(const ft_s8_gemm* g) {
 static void ft_s8_side_rows(const ft_s8_gemm* g, const ft_s8_side* s) {
   int32_t first, lane;
   if (ft_s8_side_is_one(g)) {
-    ft_s8_side_of_one(g, s);
+    ft_s8_side_of_one(g->x + g->at[0], s, s->h);
     return;
   }
   for (first = 0; first < g->rows; first += FT_S8_SIDE_TILE) {

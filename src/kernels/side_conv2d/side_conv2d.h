@@ -58,6 +58,11 @@ void ft_side_conv2d_s8_avx512vnni_pack(const ft_side_conv2d_params* side,
                                        const int32_t* shift, void* packed,
                                        void* channels);
 void ft_side_conv2d_s8_avx512vnni(const void* params, const ft_args* args);
+/* The same of a fully connected layer, to the same bits, where each row has an
+ * adapter of its own: in[3], in[4] and in[5] are `const void* const[batch]`, an
+ * a, an a_factor and a b for each row. */
+void ft_side_conv2d_grouped_s8_avx512vnni(const void* params,
+                                          const ft_args* args);
 
 #ifdef __cplusplus
 }
