@@ -84,6 +84,7 @@ class Rows:
 
 
 def swaps(rows, folder):
+    in_integers = bench("swap", RESNET, folder, 12, "int8", prefix=real_time())
     runs = [bench("swap", RESNET, folder, 12, prefix=real_time()) for _ in range(ROUNDS)]
 
     def best(key):
@@ -94,6 +95,7 @@ def swaps(rows, folder):
     rows.add("warm swap p99", best("warm_p99_us"), "us", 10)
     rows.add("cold load p50", best("cold_p50_us"), "us")
     rows.add("cold load p99", best("cold_p99_us"), "us", 1000)
+    rows.add("cold load in integers p99", in_integers["cold_p99_us"], "us", 1000)
     rows.add("cold load, file not in the page cache, p50", best("disk_p50_us"), "us")
     rows.add("cold load, file not in the page cache, p99", best("disk_p99_us"), "us")
 
@@ -120,19 +122,37 @@ def leaks(rows, folder, swaps):
     rows.add("bytes held beyond the cache", run["used_minus_cached_bytes"], "bytes", 0)
 
 
+# As trained, and in integers (RuntimeOptions::adapter_mode).
+MODES = {"side": "as trained", "int8": "in integers"}
+
+
+def unmerged(rows, name, model, seq_len, rank, targets=()):
+    """Only int8 layers compute in integers."""
+    for mode in MODES if model != STORIES else ["side"]:
+        run = bench("sides", model, rank, seq_len, mode, *targets)
+        rows.add(f"unmerged {MODES[mode]}, {name}, rank {rank}", run["overhead"],
+                 "more time than the base", 0.05, False, "products alone, more",
+                 run["more_products"])  # fmt: skip
+    return run["base_us"]
+
+
 def sides(rows):
     for name, (model, seq_len) in MODELS.items():
         for rank in [4, 16]:
-            run = bench("sides", model, rank, seq_len, "side")
-            rows.add(f"unmerged, {name}, all layers, rank {rank}", run["overhead"],
-                     "more time than the base", 0.05, False, "the base, us",
-                     run["base_us"])  # fmt: skip
+            base_us = unmerged(rows, f"{name}, all layers", model, seq_len, rank)
+        rows.add(f"the base alone, {name}", base_us, "us")
     for name, model, seq_len, targets, ranks in FEW:
         for rank in ranks:
-            run = bench("sides", model, rank, seq_len, *targets)
-            rows.add(f"unmerged, {name}, {' '.join(targets)}, rank {rank}",
-                     run["overhead"], "more time than the base", 0.05, False,
-                     "the base, us", run["base_us"])  # fmt: skip
+            unmerged(rows, f"{name}, {' '.join(targets)}", model, seq_len, rank, targets)
+
+
+def merges(rows, folder):
+    for name, (model, seq_len) in MODELS.items():
+        if seq_len > 0:
+            continue
+        run = bench("merge", model, folder, 4)
+        rows.add(f"merge(), {name}, all layers, rank 4", run["merge_p50_us"] / 1000, "ms")
+        rows.add(f"merged, {name}", run["overhead"], "more time than the base", 0.05)
 
 
 def wide_mlp(layers, size, seed=4):
@@ -168,10 +188,11 @@ def batches(rows, folder):
         megabytes = layers * size * size >> 20
         models[f"{layers} int8 layers of {size} x {size}, {megabytes} MB"] = (path, 0)
     for name, (model, seq_len) in models.items():
-        run = bench("batch", model, folder, 4, seq_len)
-        rows.add(f"batch of 8 adapters, {name}, rank 4", run["ratio"],
-                 "times one by one", 3, True, "one by one, us",
-                 run["one_by_one_us"])  # fmt: skip
+        for mode in MODES if model != STORIES else ["side"]:
+            run = bench("batch", model, folder, 4, seq_len, mode)
+            rows.add(f"batch of 8 adapters {MODES[mode]}, {name}, rank 4", run["ratio"],
+                     "times one by one", 3, True, "one by one, us",
+                     run["one_by_one_us"])  # fmt: skip
 
 
 def main():
@@ -183,6 +204,7 @@ def main():
     hit_rates(rows, folder, 20_000 if quick else 100_000)
     leaks(rows, folder, 50_000 if quick else 1_000_000)
     sides(rows)
+    merges(rows, folder)
     batches(rows, folder)
     save("adapter_runtime", rows.rows)
 

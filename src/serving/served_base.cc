@@ -148,7 +148,12 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
          ShapeClass::create(std::move(step), precision == Precision::kInteger
                                                  ? ShapeClass::Compile()
                                                  : for_batch));
+  CompiledStep before;
+  if (sides == SideArithmetic::kInt8) {
+    FT_TRY(before, before_int8(base->graph, methods, precision));
+  }
   const std::unique_lock lock(mutex_);
+  if (sides == SideArithmetic::kInt8) before_[shape.get()] = std::move(before);
   return shapes_[key] = std::move(shape);
 }
 
@@ -156,13 +161,16 @@ Status ServedBase::write(std::span<const LoadedAdapter> adapters,
                          const ShapeClass& shape, GuardedBuffer& block) {
   if (sides_ == SideArithmetic::kAsTrained)
     return write_adapters(adapters, shape, block);
-  FT_TRY(const Precision precision, common_precision(adapters));
-  std::vector<MethodSettings> methods;
-  for (const LoadedAdapter& a : adapters) methods.push_back(a.method);
-  FT_TRY(const BaseModel* base,
-         model(precision, seq_len_of(adapters, seq_len_)));
+  const CompiledStep* before = nullptr;
+  {
+    const std::unique_lock lock(mutex_);
+    if (const auto at = before_.find(&shape); at != before_.end())
+      before = &at->second;
+  }
+  if (before == nullptr)
+    return internal_error("an adapter in integers is of another base");
   return write_int8_values(
-      base->graph, methods, precision,
+      *before,
       [&](CompiledStep& step) -> Status {
         for (size_t i = 0; i < adapters.size(); ++i)
           if (adapters[i].method.weight != 0)

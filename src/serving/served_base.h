@@ -67,6 +67,8 @@ class ServedBase {
   std::mutex compiling_;      // taken before mutex_
   std::map<std::string, std::unique_ptr<BaseModel>> models_;
   std::map<std::string, std::shared_ptr<ShapeClass>> shapes_;
+  // Of shapes in integers: what each adapter's values are made from.
+  std::map<const ShapeClass*, CompiledStep> before_;
 };
 
 // The same for a shape that computes them as trained.

@@ -170,16 +170,10 @@ Result<CompiledStep> finish_inference(Adapted a, const PlanOptions& plan,
 
 // The adapter's integers are parameters, made of the values that `install`
 // gives the float ones.
-Result<Graph> with_int8_sides(const Graph& base,
-                              std::span<const MethodSettings> methods,
-                              Precision precision,
+Result<Graph> with_int8_sides(CompiledStep before,
                               const InstallValues& install) {
-  FT_TRY(Adapted a, adapt(base, methods, precision, {}));
-  CompiledStep valued;  // to hold values; never planned
-  valued.program.graph = std::move(a.graph);
-  valued.adapted = std::move(a.adapted);
-  FT_TRY_STATUS(install(valued));
-  Graph graph = std::move(valued.program.graph);
+  FT_TRY_STATUS(install(before));
+  Graph graph = std::move(before.program.graph);
   FT_TRY_STATUS(int8_sides(graph));
   return graph;
 }
@@ -270,17 +264,30 @@ Result<CompiledStep> compile_int8_inference(
     const Graph& base, std::span<const MethodSettings> methods,
     const PlanOptions& plan, Precision precision,
     const InstallValues& install) {
-  FT_TRY(Graph graph, with_int8_sides(base, methods, precision, install));
+  FT_TRY(CompiledStep before, before_int8(base, methods, precision));
+  FT_TRY(Graph graph, with_int8_sides(std::move(before), install));
   return finish_inference(
       {.graph = std::move(graph), .adapted = {}, .learned = {}}, plan,
       precision);
 }
 
-Status write_int8_values(const Graph& base,
-                         std::span<const MethodSettings> methods,
-                         Precision precision, const InstallValues& install,
-                         const Program& program, std::span<std::byte> region) {
-  FT_TRY(const Graph graph, with_int8_sides(base, methods, precision, install));
+Result<CompiledStep> before_int8(const Graph& base,
+                                 std::span<const MethodSettings> methods,
+                                 Precision precision) {
+  FT_TRY(Adapted a, adapt(base, methods, precision, {}));
+  CompiledStep before;
+  before.program.graph = std::move(a.graph);
+  before.adapted = std::move(a.adapted);
+  return before;
+}
+
+Status write_int8_values(const CompiledStep& before,
+                         const InstallValues& install, const Program& program,
+                         std::span<std::byte> region) {
+  CompiledStep valued;
+  valued.program.graph = before.program.graph.clone();
+  valued.adapted = before.adapted;
+  FT_TRY(const Graph graph, with_int8_sides(std::move(valued), install));
   std::map<std::string_view, const Value*> params;
   for (ValueId id = 0; id < graph.num_values(); ++id)
     if (graph.value(id).kind == ValueKind::kParam)

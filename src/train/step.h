@@ -105,12 +105,15 @@ Result<CompiledStep> compile_int8_inference(
     const Graph& base, std::span<const MethodSettings> methods,
     const PlanOptions& plan, Precision precision, const InstallValues& install);
 
-// Writes what other values make of the same settings into a persistent region
-// of that program: constants depend on the base alone.
-Status write_int8_values(const Graph& base,
-                         std::span<const MethodSettings> methods,
-                         Precision precision, const InstallValues& install,
-                         const Program& program, std::span<std::byte> region);
+// For other values of the same settings: constants depend on the base alone.
+// First what they are written into, a graph that is never planned; then what
+// `install` gives it goes into a persistent region of that program.
+Result<CompiledStep> before_int8(const Graph& base,
+                                 std::span<const MethodSettings> methods,
+                                 Precision precision);
+Status write_int8_values(const CompiledStep& before,
+                         const InstallValues& install, const Program& program,
+                         std::span<std::byte> region);
 
 // The base alone, without any method; outputs as above.
 Result<CompiledStep> compile_base(const Graph& base, const PlanOptions& plan);

@@ -6,6 +6,7 @@
 //   runtime_bench leak MODEL FOLDER [swaps]
 //   runtime_bench batch MODEL FOLDER RANK SEQ_LEN MODE
 //   runtime_bench sides MODEL RANK SEQ_LEN MODE [TARGET...]
+//   runtime_bench merge MODEL FOLDER RANK
 //
 // MODE is RuntimeOptions::adapter_mode. FOLDER is for adapter files that it
 // makes. bench/adapter_runtime.py calls it on a pinned core; not a test,
@@ -272,6 +273,54 @@ Result<Json> bench_leak(const std::string& model, const std::string& folder,
       {"used_minus_cached_bytes", stats.adapter_bytes - stats.cached_bytes}};
 }
 
+// Products of a program.
+double products_of(const Program& program) {
+  double sum = 0;
+  for (const KernelCall& call : program.calls) {
+    const NodeView view = view_of(program.graph, program.graph.node(call.node));
+    if (view.op->macs != nullptr)
+      sum += static_cast<double>(view.op->macs(view));
+  }
+  return sum;
+}
+
+// Folding an adapter into the base's weights, and runs of both, turn by turn.
+Result<Json> bench_merge(const std::string& model, const std::string& folder,
+                         int r) {
+  FT_TRY(const auto files, make_files(model, folder, r, 1));
+  FT_TRY(Runtime runtime, Runtime::open(model));
+  FT_TRY_STATUS(runtime.add("one", files[0]));
+  FT_TRY_STATUS(runtime.set_active("one"));  // compiles the shape
+  std::vector<double> merge_us;
+  constexpr int kRounds = 15;
+  for (int round = 0; round < kRounds; ++round) {
+    FT_TRY_STATUS(runtime.merge("merged", "one"));
+    const auto start = Clock::now();
+    FT_TRY_STATUS(runtime.set_active("merged"));
+    merge_us.push_back(us_since(start));
+  }
+  FT_TRY(auto base, fieldtune::Model::open(model));
+  const std::vector<float> x(static_cast<size_t>(base.input(0).size()));
+  std::vector<float> y;
+  double best[2] = {1e9, 1e9};
+  constexpr int kRuns = 300;
+  for (int round = 0; round < kRounds; ++round)
+    for (int which = 0; which < 2; ++which) {
+      FT_TRY_STATUS(runtime.set_active(which == 0 ? "" : "merged"));
+      std::vector<double> times;
+      for (int i = 0; i < kRuns; ++i) {
+        const auto start = Clock::now();
+        FT_TRY_STATUS(runtime.run(x, y));
+        times.push_back(us_since(start));
+      }
+      best[which] = std::min(best[which], quantile(times, 0.5));
+    }
+  return Json{{"merge_p50_us", quantile(merge_us, 0.5)},
+              {"base_us", best[0]},
+              {"merged_us", best[1]},
+              {"overhead", best[1] / best[0] - 1}};
+}
+
 // Runs of the base and of the base with an adapter, turn by turn.
 Result<Json> bench_sides(const std::string& model, int r, int seq_len,
                          const std::string& mode,
@@ -316,6 +365,9 @@ Result<Json> bench_sides(const std::string& model, int r, int seq_len,
               {"adapter_values", served.block->size() / 4},
               {"base_us", base_best},
               {"adapted_us", adapted_best},
+              {"more_products", products_of(served.shape->program()) /
+                                        products_of(alone->shape->program()) -
+                                    1},
               {"overhead", adapted_best / base_best - 1}};
 }
 
@@ -398,6 +450,8 @@ Result<Json> run(const std::vector<std::string>& args) {
         model, static_cast<int>(number(2, 4)), static_cast<int>(number(3, 0)),
         word(4),
         {args.begin() + std::min<ptrdiff_t>(5, std::ssize(args)), args.end()});
+  if (what == "merge")
+    return bench_merge(model, where, static_cast<int>(number(3, 4)));
   if (what == "batch")
     return bench_batch(model, where, static_cast<int>(number(3, 4)),
                        static_cast<int>(number(4, 0)), word(5));
