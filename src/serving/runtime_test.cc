@@ -9,7 +9,7 @@
 #include <set>
 
 #include "fieldtune/adapter_store.h"
-#include "serving/test_adapters.h"
+#include "serving/runtime_fixture.h"
 #include "tests/count_allocations.h"
 #include "train/merge_adapted.h"
 
@@ -19,66 +19,11 @@ namespace {
 using fieldtune::Runtime;
 using fieldtune::RuntimeStats;
 
-const std::string kBase = FT_SOURCE_DIR "/examples/demo/keyword_base.tflite";
-
-std::string temporary(const std::string& name) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / "ft_runtime";
-  std::filesystem::create_directories(folder);
-  return (folder / name).string();
-}
-
-// The file of a random LoRA adapter, made by the first test that asks for it.
-std::string lora_file(uint64_t seed, int r = 4) {
-  static std::set<std::string> made;
-  const std::string path =
-      temporary(fmt::format("lora_{}_{}.safetensors", r, seed));
-  if (!made.insert(path).second) return path;
-  AdapterRecipe recipe{.seed = seed};
-  recipe.method.r = r;
-  const Status status = write_random_adapter(kBase, recipe, path);
-  EXPECT_TRUE(status.ok()) << status.message();
-  return path;
-}
-
-std::vector<float> features_of(size_t size, uint64_t seed = 1) {
-  const Random random(seed, "features");
-  std::vector<float> x(size);
-  for (size_t i = 0; i < size; ++i) x[i] = 10 * random.normal(i);
-  return x;
-}
-
-struct Fixture {
-  explicit Fixture(size_t budget = 1 << 20)
-      : runtime(
-            Runtime::open(kBase, {.adapter_budget_bytes = budget}).value()) {
-    x = features_of(
-        fieldtune::Model::open(kBase)->input(0).size());  // one byte a value
-  }
-  std::vector<float> answer(const std::string& name) {
-    std::vector<float> y;
-    const Status status = runtime.run_with(name, x, y);
-    EXPECT_TRUE(status.ok()) << status.message();
-    return y;
-  }
-  std::vector<float> oracle(const std::vector<AdapterChoice>& choices) {
-    std::string key;
-    for (const auto& c : choices)
-      key += fmt::format("{} {}\n", c.path, c.weight);
-    auto& known = oracles[key];
-    if (!known.empty()) return known;
-    auto y = answer_alone(kBase, choices, x);
-    EXPECT_TRUE(y.ok()) << y.status().message();
-    return known = *y;
-  }
-  Runtime runtime;
-  std::vector<float> x;
-  std::map<std::string, std::vector<float>> oracles;
-};
-
 // The same adapters in one program: of values other than those that the first
 // one had when it was compiled.
 TEST(Runtime, AnswersInIntegersAsASessionOfItsOwn) {
-  Runtime runtime = Runtime::open(kBase, {.adapter_mode = "int8"}).value();
+  fieldtune::Runtime runtime =
+      fieldtune::Runtime::open(kBase, {.adapter_mode = "int8"}).value();
   const auto x = features_of(fieldtune::Model::open(kBase)->input(0).size());
   std::vector<std::vector<float>> expected(3), batch(3);
   std::vector<fieldtune::Request> requests;
@@ -105,9 +50,11 @@ TEST(Runtime, AnswersInIntegersAsASessionOfItsOwn) {
 }
 
 TEST(Runtime, RefusesWhatIntegersBesideTheBaseCannotBe) {
-  EXPECT_EQ(Runtime::open(kBase, {.adapter_mode = "int4"}).status().code(),
-            Code::kUsage);
-  Runtime runtime = Runtime::open(kBase, {.adapter_mode = "int8"}).value();
+  EXPECT_EQ(
+      fieldtune::Runtime::open(kBase, {.adapter_mode = "int4"}).status().code(),
+      Code::kUsage);
+  fieldtune::Runtime runtime =
+      fieldtune::Runtime::open(kBase, {.adapter_mode = "int8"}).value();
   AdapterRecipe recipe;
   recipe.method.own["use_dora"] = "true";
   const std::string path = temporary("int8_dora.safetensors");
@@ -357,151 +304,6 @@ TEST(Runtime, TakesAFolder) {
   EXPECT_EQ(f.runtime.names(), (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(f.answer("x"), f.oracle({{lora_file(0)}}));
   EXPECT_EQ(f.runtime.add_folder(folder + "/none").status().code(), Code::kIo);
-}
-
-TEST(Runtime, TakesTheActiveVersionsOfAStore) {
-  const std::string folder = temporary("store");
-  std::filesystem::remove_all(folder);
-  ASSERT_TRUE(fieldtune::AdapterStore::init(folder).ok());
-  auto store = fieldtune::AdapterStore::open(folder).value();
-  ASSERT_TRUE(store.add(lora_file(0), {.name = "me"}).ok());
-  ASSERT_TRUE(store.use("me").ok());
-  Fixture f;
-  EXPECT_EQ(f.runtime.add_store(folder).value(), 1u);
-  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
-  ASSERT_TRUE(store.add(lora_file(1), {.name = "me"}).ok());
-  ASSERT_TRUE(store.use("me", 2).ok());
-  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));  // it is loaded
-  EXPECT_EQ(f.runtime.add_store(folder).value(), 1u);
-  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(1)}}));
-  EXPECT_FALSE(f.runtime.add_store(temporary("no store")).ok());
-}
-
-TEST(Runtime, ServesNamedVersionsOfAStore) {
-  const std::string folder = temporary("versions"), other = temporary("others");
-  for (const std::string& f : {folder, other}) {
-    std::filesystem::remove_all(f);
-    ASSERT_TRUE(fieldtune::AdapterStore::init(f).ok());
-  }
-  auto store = fieldtune::AdapterStore::open(folder).value();
-  for (const uint64_t v : {0, 1})
-    ASSERT_TRUE(store.add(lora_file(v), {.name = "me"}).ok());
-  ASSERT_TRUE(store.use("me", 1).ok());
-  Fixture f;
-  std::vector<float> y;
-  EXPECT_EQ(f.runtime.run_with("me@2", f.x, y).code(), Code::kUsage);
-  ASSERT_TRUE(f.runtime.add_store(folder).ok());
-  EXPECT_EQ(f.runtime.names(), std::vector<std::string>{"me"});
-  EXPECT_EQ(f.answer("me@2"), f.oracle({{lora_file(1)}}));
-  EXPECT_EQ(f.answer("me@1"), f.oracle({{lora_file(0)}}));
-  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
-  ASSERT_TRUE(f.runtime.prefetch("me@2").ok());
-  ASSERT_TRUE(f.runtime.set_active("me@2").ok());
-  for (const char* none : {"me@3", "you@1"})
-    EXPECT_EQ(f.runtime.run_with(none, f.x, y).code(), Code::kUsage) << none;
-  for (const char* none : {"me@", "me@0", "me@01", "me@x", "@1", "me@1x"})
-    EXPECT_FALSE(f.runtime.run_with(none, f.x, y).ok()) << none;
-  // A version of a name that comes from another store, or from none.
-  auto others = fieldtune::AdapterStore::open(other).value();
-  ASSERT_TRUE(others.add(lora_file(2), {.name = "me"}).ok());
-  ASSERT_TRUE(f.runtime.add_store(other).ok());
-  EXPECT_EQ(f.answer("me@1"), f.oracle({{lora_file(2)}}));
-  ASSERT_TRUE(f.runtime.remove("me").ok());
-  EXPECT_EQ(f.runtime.run_with("me@1", f.x, y).code(), Code::kUsage);
-  EXPECT_EQ(f.runtime.pin("me@1").code(), Code::kUsage);
-}
-
-TEST(Runtime, ServesAnEncryptedStore) {
-  const std::string folder = temporary("secret"), key = temporary("key");
-  std::filesystem::remove_all(folder);
-  ASSERT_TRUE(write_file_atomically(
-                  key, std::string_view("0123456789abcdef0123456789abcdef"))
-                  .ok());
-  std::filesystem::permissions(key, std::filesystem::perms::owner_read);
-  ASSERT_TRUE(
-      fieldtune::AdapterStore::init(folder, {.key = {.file = key}}).ok());
-  auto store =
-      fieldtune::AdapterStore::open(folder, {.key = {.file = key}}).value();
-  ASSERT_TRUE(store.add(lora_file(0), {.name = "me"}).ok());
-  ASSERT_TRUE(store.use("me").ok());
-  Fixture f;
-  const auto without = f.runtime.add_store(folder);
-  ASSERT_EQ(without.status().code(), Code::kUsage);
-  EXPECT_NE(without.status().message().find("is encrypted"), std::string::npos);
-  ASSERT_TRUE(f.runtime.add_store(folder, {.file = key}).ok());
-  EXPECT_EQ(f.answer("me"), f.oracle({{lora_file(0)}}));
-}
-
-// A copy of a LoRA adapter with a name and a version of its own.
-std::string named_file(uint64_t seed, const std::string& name,
-                       const std::string& version) {
-  const std::string text = read_text_file(lora_file(seed)).value();
-  Adapter adapter =
-      decode_adapter(std::as_bytes(std::span(text)), "test").value();
-  adapter.metadata["name"] = name;
-  adapter.metadata["version"] = version;
-  const std::string path =
-      temporary(fmt::format("{}_{}_{}.safetensors", name, version, seed));
-  EXPECT_TRUE(
-      write_file_atomically(path, encode_adapter(adapter).value()).ok());
-  return path;
-}
-
-// Under a policy that refuses downgrades.
-struct Guarded : Fixture {
-  Guarded() : policy(temporary("policy.toml")) {
-    EXPECT_TRUE(write_file_atomically(
-                    policy, std::string_view("format = 1\n"
-                                             "refuse_downgrade = true\n"))
-                    .ok());
-    runtime = Runtime::open(kBase, {.policy = policy}).value();
-  }
-  void refuses(const std::string& name, const char* words) {
-    std::vector<float> y;
-    const Status status = runtime.run_with(name, x, y);
-    EXPECT_EQ(status.code(), Code::kInvalidInput) << status.message();
-    EXPECT_NE(status.message().find(words), std::string::npos)
-        << status.message();
-  }
-  std::string policy;
-};
-
-TEST(Runtime, UnderAPolicyANameKeepsTheHighestVersion) {
-  Guarded f;
-  ASSERT_TRUE(f.runtime.add("me", named_file(0, "me", "2")).ok());
-  ASSERT_TRUE(f.runtime.set_active("me").ok());
-  ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "1")).ok());
-  f.refuses("me", "version check");
-  EXPECT_EQ(f.runtime.set_active("me").code(), Code::kInvalidInput);
-  EXPECT_EQ(f.runtime.active(), "me");  // the old file's
-  ASSERT_TRUE(f.runtime.remove("me").ok());
-  ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "1")).ok());
-  f.refuses("me", "version check");
-  ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "3")).ok());
-  EXPECT_EQ(f.answer("me").size(), f.answer("").size());
-}
-
-// The confirmed version is what a trial must not be below, and what says that
-// it is another adapter is none.
-TEST(Runtime, UnderAPolicyAStoreIsNotTrustedBlindly) {
-  const std::string folder = temporary("guarded");
-  std::filesystem::remove_all(folder);
-  ASSERT_TRUE(fieldtune::AdapterStore::init(folder).ok());
-  auto store = fieldtune::AdapterStore::open(folder).value();
-  ASSERT_TRUE(store.add(named_file(0, "k", "5")).ok());
-  ASSERT_TRUE(store.use("k").ok());
-  ASSERT_TRUE(store.confirm("k").ok());
-  ASSERT_TRUE(store.add(named_file(1, "k", "4")).ok());
-  ASSERT_TRUE(store.use("k", 4).ok());
-  ASSERT_TRUE(store.add(named_file(2, "bath", "9"), {.name = "hall"}).ok());
-  ASSERT_TRUE(store.use("hall").ok());
-  Guarded f;
-  ASSERT_TRUE(f.runtime.add_store(folder).ok());
-  f.refuses("k", "version check");
-  EXPECT_EQ(f.answer("k@4"), f.oracle({{lora_file(1)}}));  // was asked for
-  f.refuses("hall", "says that it is adapter 'bath'");
-  ASSERT_TRUE(store.rollback("k").ok());
-  EXPECT_EQ(f.answer("k"), f.oracle({{lora_file(0)}}));
 }
 
 TEST(Runtime, WhatAnOwnerOpensHasNoOtherVersions) {
