@@ -33,8 +33,13 @@ def main():
     rows = [row("power cuts and failing calls, all subjects",
                 sum(s["points"] for s in subjects.values()), BAR)]  # fmt: skip
     for name, s in subjects.items():
+        # Exhaustive runs look at 24 states behind each call
+        # and run anew with each call failing in five ways.
+        is_all = (s["power_cuts"] >= 24 * s["calls"]
+                  and s["failing_runs"] >= 2.5 * s["calls"])  # fmt: skip
+        which = "all" if is_all else "a sample"
         rows.append(row(
-            f"{name}: {s['calls']} calls, {s['power_cuts']} power cuts, "
+            f"{name}, {which}: {s['calls']} calls, {s['power_cuts']} power cuts, "
             f"{s['after_failure']} after {s['failing_runs']} failing calls",
             s["points"]))  # fmt: skip
     for r in rows:

@@ -78,7 +78,8 @@ std::string best_prefix(const std::string& path) { return path + ".best-"; }
 std::string history_path(const std::string& path) { return path + ".history"; }
 
 // Files of best parameters but that of epoch `keep`; -1: all of them.
-void remove_best(const std::string& path, int keep) {
+Status remove_best(const std::string& path, int keep) {
+  Status status;
   namespace fs = std::filesystem;
   const std::string prefix = fs::path(best_prefix(path)).filename();
   const std::string kept = fmt::format("{}{}", prefix, keep);
@@ -90,8 +91,11 @@ void remove_best(const std::string& path, int keep) {
         name.starts_with(prefix) && name.size() > prefix.size() &&
         std::ranges::all_of(std::string_view(name).substr(prefix.size()),
                             [](char c) { return c >= '0' && c <= '9'; });
-    if (ours && (keep < 0 || name != kept)) (void)remove_file(file.path()).ok();
+    if (!ours || (keep >= 0 && name == kept)) continue;
+    const Status removed = remove_file(file.path());
+    if (!removed.ok()) status = removed;
   }
+  return status;
 }
 
 // A file with one tensor of bytes beside PATH, for this run alone.
@@ -231,7 +235,8 @@ Status CheckpointWriter::save(std::span<const std::byte> persistent,
   const SafetensorsEntry region = bytes_entry(kRegion, persistent);
   FT_TRY(const auto bytes, write_safetensors({&region, 1}, metadata));
   FT_TRY_STATUS(write_file_atomically(path_, bytes));
-  remove_best(path_, state.best_epoch);
+  // What stays is in nobody's way, and the next save tries again.
+  (void)remove_best(path_, state.best_epoch).ok();
   return ok_status();
 }
 
@@ -265,8 +270,7 @@ Result<TrainState> load_checkpoint(const std::string& path,
 Status remove_checkpoint(const std::string& path) {
   FT_TRY_STATUS(remove_file(path));
   FT_TRY_STATUS(remove_file(history_path(path)));
-  remove_best(path, -1);
-  return ok_status();
+  return remove_best(path, -1);
 }
 
 }  // namespace ft
