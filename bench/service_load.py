@@ -206,7 +206,7 @@ def figures(load, changes, memory, took, training):
     rows.add("Resident memory in the last fifth over that", last / first, "ratio", 1.05)
     for name, count in changes.counts.items():
         rows.add(f"Meanwhile: {name}", count, "requests")
-    rows.add("Meanwhile: training steps", training["steps"], "steps", 1, at_least=True)
+    rows.add("Meanwhile: training steps", training["steps"], "steps")
     rows.add("Meanwhile: versions published", training["published"], "versions")
     return rows.rows
 
