@@ -60,11 +60,10 @@ std::string wrong_with(const std::string& folder, const States& allowed,
     store = AdapterStore::open(folder, {.key = key});
     if (!store.ok()) return "made anew: " + store.status().message();
   } else {
-    const auto rows = store->list();
-    if (!rows.ok()) return "cannot be listed: " + rows.status().message();
-    const std::string text = text_of(*rows);
-    if (!allowed.contains(text)) {
-      std::string all = "holds\n" + text + "allowed are\n";
+    const auto text = text_of(*store);
+    if (!text.ok()) return "cannot be listed: " + text.status().message();
+    if (!allowed.contains(*text)) {
+      std::string all = "holds\n" + *text + "allowed are\n";
       for (const std::string& state : allowed) all += state + "or\n";
       return all;
     }

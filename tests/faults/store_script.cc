@@ -25,6 +25,9 @@ namespace ft::faults {
 namespace {
 
 using fieldtune::AdapterStore;
+using fieldtune::Arm;
+using fieldtune::Experiments;
+using fieldtune::ExperimentState;
 using store::test_adapter;
 
 struct Script {
@@ -45,16 +48,15 @@ struct Script {
   // The store must show the last acknowledged state, or the one in doubt.
   void look(const char* when) {
     if (!store) return;
-    const auto rows = store->list();
-    if (!rows.ok()) return;  // the disk still fails
-    const std::string text = text_of(*rows);
-    if (text == oracle.text()) return;
+    const auto text = text_of(*store);
+    if (!text.ok()) return;  // the disk still fails
+    if (*text == oracle.text()) return;
     for (const Oracle& other : maybe)
-      if (text == other.text()) {
+      if (*text == other.text()) {
         oracle = Oracle(other);
         return;
       }
-    std::fprintf(stderr, "%s the store holds\n%snot\n%s", when, text.c_str(),
+    std::fprintf(stderr, "%s the store holds\n%snot\n%s", when, text->c_str(),
                  oracle.text().c_str());
     ++broken;
   }
@@ -136,6 +138,59 @@ struct Script {
            [&](Oracle& o) { o.collect_all_but_newest(); });
   }
 
+  // Of the newest version against what is confirmed, or the base.
+  void start(const std::string& name) {
+    if (oracle.names[name].empty() || oracle.experiments.contains(name)) return;
+    const int64_t version = oracle.names[name].rbegin()->first;
+    const OracleRow& row = oracle.names[name].rbegin()->second;
+    if (row.slot != fieldtune::Slot::kStaged) return;
+    change(
+        [&] {
+          return Experiments(*store)
+              .start({.name = name,
+                      .treatment = version,
+                      .salt = "s",
+                      .rules = {.promote_if = "accuracy >= control + 0.5",
+                                .rollback_if = "accuracy < control",
+                                .least = 2}})
+              .status();
+        },
+        [&](Oracle& o) { o.start(name, version); });
+  }
+  bool runs(const std::string& name) {
+    return oracle.experiments.contains(name) &&
+           oracle.experiments[name].state == ExperimentState::kRunning;
+  }
+  // Two requests of each arm, told at once; those of `right` are right.
+  void record(const std::string& name, Arm right) {
+    if (!runs(name)) return;
+    std::vector<fieldtune::Recorded> batch;
+    for (const Arm arm : fieldtune::kArms) {
+      batch.push_back({.experiment = 0, .arm = arm, .tally = {}});
+      for (int i = 0; i < 2; ++i)
+        if (!batch.back()
+                 .tally.add({.requests = 1, .right = arm == right})
+                 .ok())
+          ++broken;
+    }
+    change(
+        [&]() -> Status {
+          Experiments experiments(*store);
+          FT_TRY(const auto experiment, experiments.running(name));
+          for (auto& one : batch) one.experiment = experiment.id;
+          return experiments.record(batch).status();
+        },
+        [&](Oracle& o) {
+          for (int64_t& count : o.experiments[name].requests) count += 2;
+        });
+  }
+  // By its rules: those of record().
+  void decide(const std::string& name, bool promote) {
+    if (!runs(name) || oracle.experiments[name].requests[0] == 0) return;
+    change([&] { return Experiments(*store).decide(name).status(); },
+           [&](Oracle& o) { o.end(name, promote); });
+  }
+
   bool init() {
     for (int i = 0; i < 3 && !oracle.exists; ++i)
       change([&] { return AdapterStore::init(folder, {.key = key}); },
@@ -177,7 +232,27 @@ struct Script {
     use("a", true);
     rollback("a");
     collect();
+    compare();
     store.reset();
+  }
+
+  // An experiment that promotes, and one against the base that does not.
+  void compare() {
+    add("c", 7, 300);
+    use("c", true);
+    confirm("c");
+    add("c", 8, 500);
+    start("c");
+    record("c", Arm::kTreatment);
+    if (!reopen()) return;
+    add("d", 9, 40);
+    start("d");
+    collect();
+    record("d", Arm::kControl);
+    decide("c", true);
+    if (!reopen()) return;
+    decide("d", false);
+    collect();
   }
 };
 

@@ -2,11 +2,13 @@
 // what a model of the store says.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
 
 #include "fieldtune/adapter_store.h"
+#include "fieldtune/experiment.h"
 
 namespace ft::faults {
 
@@ -20,11 +22,19 @@ struct OracleRow {
   int64_t confirmed = 0;  // order of confirmations
 };
 
+// One for each name at most.
+struct OracleExperiment {
+  fieldtune::ExperimentState state = fieldtune::ExperimentState::kRunning;
+  int64_t treatment = 0;
+  std::array<int64_t, 2> requests = {};  // by arm
+};
+
 // The store's promises, without files, transactions or SQL.
 struct Oracle {
   bool exists = false;
   int64_t confirmations = 0;
   std::map<std::string, std::map<int64_t, OracleRow>> names = {};
+  std::map<std::string, OracleExperiment> experiments = {};
 
   std::string text() const {
     if (!exists) return kNoStore;
@@ -32,7 +42,13 @@ struct Oracle {
     for (const auto& [name, versions] : names)
       for (const auto& [version, row] : versions)
         all += line(name, version, row.slot, row.pinned, row.sha256);
+    for (const auto& [name, e] : experiments) all += line(name, e);
     return all;
+  }
+  static std::string line(const std::string& name, const OracleExperiment& e) {
+    return "experiment of " + name + "@" + std::to_string(e.treatment) + " " +
+           name_of(e.state) + " " + std::to_string(e.requests[0]) + " " +
+           std::to_string(e.requests[1]) + "\n";
   }
   static std::string line(const std::string& name, int64_t version,
                           fieldtune::Slot slot, bool pinned,
@@ -86,6 +102,16 @@ struct Oracle {
     now->confirmed = 0;
     old->slot = fieldtune::Slot::kConfirmed;
   }
+  void start(const std::string& name, int64_t treatment) {
+    experiments[name].treatment = treatment;
+  }
+  void end(const std::string& name, bool promote) {
+    OracleExperiment& e = experiments[name];
+    e.state = promote ? fieldtune::ExperimentState::kPromoted
+                      : fieldtune::ExperimentState::kRolledBack;
+    use(name, e.treatment);
+    promote ? confirm(name) : rollback(name);
+  }
   // Keeps the newest version, and what must stay.
   void collect_all_but_newest() {
     for (auto& [name, versions] : names) {
@@ -102,12 +128,23 @@ struct Oracle {
   }
 };
 
-inline std::string text_of(
-    const std::vector<fieldtune::StoredAdapter>& adapters) {
+inline Result<std::string> text_of(fieldtune::AdapterStore& store) {
   std::string all = "store\n";
+  FT_TRY(const auto adapters, store.list());
   for (const fieldtune::StoredAdapter& row : adapters)
     all +=
         Oracle::line(row.name, row.version, row.slot, row.pinned, row.sha256);
+  fieldtune::Experiments experiments(store);
+  FT_TRY(const auto list, experiments.list());
+  std::map<std::string, OracleExperiment> found;
+  for (const fieldtune::Experiment& e : list) {
+    FT_TRY(const auto report, experiments.report(e.name));
+    found[e.name] = {
+        .state = e.state,
+        .treatment = e.treatment,
+        .requests = {report.arms[0].requests, report.arms[1].requests}};
+  }
+  for (const auto& [name, e] : found) all += Oracle::line(name, e);
   return all;
 }
 
