@@ -86,7 +86,7 @@ def recompute():
                     "ram_over_kept": round(row["ram_bytes"] / kept["ram_bytes"], 3),
                     "macs_over_kept": round(row["macs"] / kept["macs"], 3)})
                 print(rows[-1], flush=True)
-    save("planner_recompute", rows)
+        save("planner_recompute", rows)  # as they come: the last take long
 
 
 def optimum():
