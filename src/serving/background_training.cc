@@ -1,25 +1,18 @@
 #include "fieldtune/background_training.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <time.h>
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
-#include <chrono>
-#include <condition_variable>
 #include <filesystem>
 #include <future>
-#include <mutex>
-#include <optional>
-#include <thread>
 
-#include "adapters/trust/signature.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "serving/background_impl.h"
 #include "serving/idle_thread.h"
-#include "serving/ordinary_thread.h"
-#include "serving/sample_book.h"
 
 namespace fieldtune {
 namespace {
@@ -73,86 +66,7 @@ int last_version(const std::string& folder, const std::string& name) {
   return last;
 }
 
-double share(const std::vector<bool>& right) {
-  return right.empty() ? 0
-                       : static_cast<double>(std::ranges::count(right, true)) /
-                             static_cast<double>(right.size());
-}
-
 }  // namespace
-
-struct BackgroundTraining::Impl {
-  Impl(Runtime& r, BackgroundOptions o, Training t)
-      : runtime(r),
-        options(std::move(o)),
-        training(std::move(t)),
-        book(training.feature_size(), options.held_back,
-             options.training.seed) {}
-  ~Impl() { (void)stop(); }
-
-  std::string file_of(int v) const;
-  Status prepare();
-  Status start();
-  Status stop();
-  void work();
-
-  // Enough samples for a step; under the lock.
-  bool enough() const {
-    return book.to_learn().size() >= labels.size() &&
-           book.held_back().size() >=
-               std::max<size_t>(options.least_held_back, 1);
-  }
-
-  // Of the thread.
-  bool wait_for_samples();
-  void look();
-  void rest(std::unique_lock<std::mutex>& lock);
-  bool pressed();
-  Status step();
-  Status consider();
-  using Answer = std::function<Result<size_t>(std::span<const float>)>;
-  Status judge(std::vector<bool>& right, const Answer& answer_to);
-  Result<size_t> own_answer(std::span<const float> sample);
-  Result<size_t> served_answer(std::span<const float> sample);
-  Status try_out(const std::string& file);
-  Status publish();
-  Status write_version(const std::string& file);
-  void enter(State state);
-
-  Runtime& runtime;
-  const BackgroundOptions options;
-  Training training;
-  size_t classes = 0;
-  int version = 0;
-  std::string parent_sha256;  // of the version before
-  std::optional<ft::SigningKey> signing_key;
-  // Of the samples held back, in their order: which ones the version that
-  // serves is right about.
-  std::vector<bool> serving_right;
-  bool has_published = false;
-  std::vector<float> features, answer;  // of a step, of an inference
-  std::vector<int32_t> labels;
-  Clock::time_point last_look = {}, last_pressure = {};
-  double slice_began_us = 0;
-  bool is_pressed = false;
-
-  std::atomic<bool> stopping{false}, paused{false};
-  std::atomic<double> longest_slice_us{0};
-  mutable std::mutex mutex;  // of all below
-  std::condition_variable changed;
-  ft::SampleBook book;
-  BackgroundProgress progress;
-  bool ended = false;
-  Status result = ft::ok_status();  // of the thread
-  // Calls the runtime.
-  ft::OrdinaryThread caller;
-  std::thread thread;
-};
-
-std::string BackgroundTraining::Impl::file_of(int v) const {
-  return fs::path(options.folder) /
-         fmt::format("{}-v{}.safetensors", options.name, v);
-}
 
 // What does not need the thread.
 Status BackgroundTraining::Impl::prepare() {
@@ -179,19 +93,21 @@ Status BackgroundTraining::Impl::prepare() {
   labels.resize(static_cast<size_t>(options.training.batch));
   training.set_between_calls([this] { look(); });
   progress.total_steps = options.training.total_steps;
-  progress.steps = training.steps_done();
+  steps = training.steps_done();
   return ft::ok_status();
 }
 
 Status BackgroundTraining::Impl::start() {
   std::promise<Status> ready;
   std::future<Status> placed = ready.get_future();
-  thread = std::thread([this, &ready] {
+  thread = std::thread([this, ready = std::move(ready)]() mutable {
+    (void)::pthread_setname_np(::pthread_self(), "ft_background");
     const Status status = ft::confine_to(options.cpus);
-    if (options.idle_class) progress.is_idle_class = ft::become_idle_class();
-    const bool good = status.ok();
     ready.set_value(status);
-    if (good) work();
+    if (!status.ok()) return;
+    // Last: from here on nobody may wait for it.
+    if (options.idle_class) is_idle_class = ft::become_idle_class();
+    work();
   });
   Status status = placed.get();
   if (!status.ok()) thread.join();
@@ -199,6 +115,7 @@ Status BackgroundTraining::Impl::start() {
 }
 
 Status BackgroundTraining::Impl::stop() {
+  const std::lock_guard one_at_a_time(stopping_mutex);
   if (!thread.joinable()) return ft::ok_status();
   stopping = true;
   { const std::lock_guard lock(mutex); }
@@ -216,7 +133,7 @@ void BackgroundTraining::Impl::enter(State state) {
 
 void BackgroundTraining::Impl::work() {
   Status status = ft::ok_status();
-  while (status.ok() && wait_for_samples()) {
+  while (status.ok() && next_batch()) {
     if (training.steps_done() == 0)
       status = judge(serving_right, [this](auto x) { return own_answer(x); });
     if (status.ok()) status = step();
@@ -226,29 +143,56 @@ void BackgroundTraining::Impl::work() {
       status = consider();
     if (last) break;
   }
-  const std::lock_guard lock(mutex);
-  if (!status.ok()) {
-    progress.message = status.message();
-    progress.state = State::kFailed;
-  } else if (training.steps_done() == options.training.total_steps) {
-    progress.state = State::kFinished;
-  }
-  result = std::move(status);
-  ended = true;
-  changed.notify_all();
+  end(std::move(status));
 }
 
-// Whether to make a step now; false: stop.
-bool BackgroundTraining::Impl::wait_for_samples() {
-  std::unique_lock lock(mutex);
+void BackgroundTraining::Impl::end(Status status) {
+  change([&] {
+    if (!status.ok()) {
+      progress.message = status.message();
+      progress.state = State::kFailed;
+    } else if (steps == options.training.total_steps) {
+      progress.state = State::kFinished;
+    }
+    result = std::move(status);
+    ended = true;
+    changed.notify_all();
+  });
+}
+
+// Whether to make a step with it now; false: stop.
+bool BackgroundTraining::Impl::next_batch() {
+  bool goes_on = false;
+  (void)caller.run([&] {
+    std::unique_lock lock(mutex);
+    wait_for_samples(lock);
+    rest(lock);
+    goes_on = !stopping && steps < options.training.total_steps;
+    if (goes_on) draw_batch();
+    return ft::ok_status();
+  });
+  slice_began_us = thread_cpu_us();
+  last_look = Clock::now();
+  return goes_on;
+}
+
+void BackgroundTraining::Impl::wait_for_samples(
+    std::unique_lock<std::mutex>& lock) {
   while (!stopping && !enough()) {
     enter(State::kWaiting);
     changed.wait(lock, [&] { return stopping || enough(); });
   }
-  rest(lock);
-  slice_began_us = thread_cpu_us();
-  last_look = Clock::now();
-  return !stopping && training.steps_done() < options.training.total_steps;
+}
+
+void BackgroundTraining::Impl::draw_batch() {
+  const size_t size = training.feature_size();
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const size_t sample =
+        book.drawn(static_cast<uint64_t>(steps) * labels.size() + i);
+    std::ranges::copy(book.features(sample),
+                      features.begin() + static_cast<ptrdiff_t>(i * size));
+    labels[i] = book.label(sample);
+  }
 }
 
 // Between two kernel calls. Without a reason to rest it takes no lock.
@@ -256,10 +200,12 @@ void BackgroundTraining::Impl::look() {
   if (Clock::now() - last_look < kLeastSlice) return;
   const double slice_us = thread_cpu_us() - slice_began_us;
   longest_slice_us = std::max(longest_slice_us.load(), slice_us);
-  if (paused || pressed()) {
-    std::unique_lock lock(mutex);
-    rest(lock);
-  }
+  if (paused || pressed())
+    (void)caller.run([this] {
+      std::unique_lock lock(mutex);
+      rest(lock);
+      return ft::ok_status();
+    });
   last_look = Clock::now();
   slice_began_us = thread_cpu_us();
 }
@@ -290,141 +236,8 @@ bool BackgroundTraining::Impl::pressed() {
 }
 
 Status BackgroundTraining::Impl::step() {
-  {
-    const std::lock_guard lock(mutex);
-    const size_t size = training.feature_size();
-    for (size_t i = 0; i < labels.size(); ++i) {
-      const size_t sample = book.drawn(
-          static_cast<uint64_t>(training.steps_done()) * labels.size() + i);
-      std::ranges::copy(book.features(sample),
-                        features.begin() + static_cast<ptrdiff_t>(i * size));
-      labels[i] = book.label(sample);
-    }
-  }
-  FT_TRY(const float loss, training.step(features, labels));
-  const std::lock_guard lock(mutex);
-  progress.loss = loss;
-  progress.steps = training.steps_done();
-  return ft::ok_status();
-}
-
-// Looks at those samples held back that `right` says nothing of yet.
-Status BackgroundTraining::Impl::judge(std::vector<bool>& right,
-                                       const Answer& answer_to) {
-  std::vector<float> sample(training.feature_size());
-  for (;;) {
-    int32_t label = 0;
-    {
-      const std::lock_guard lock(mutex);
-      if (right.size() >= book.held_back().size()) return ft::ok_status();
-      const size_t at = book.held_back()[right.size()];
-      std::ranges::copy(book.features(at), sample.begin());
-      label = book.label(at);
-    }
-    FT_TRY(const size_t best, answer_to(sample));
-    right.push_back(best == static_cast<size_t>(label));
-    look();
-  }
-}
-
-Result<size_t> BackgroundTraining::Impl::own_answer(
-    std::span<const float> sample) {
-  FT_TRY(const auto logits, training.predict(sample));
-  return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
-}
-
-// Of what the name stands for in the runtime; one that answers other classes is
-// right about nothing.
-Result<size_t> BackgroundTraining::Impl::served_answer(
-    std::span<const float> sample) {
-  FT_TRY_STATUS(caller.run(
-      [&] { return runtime.run_with(options.name, sample, answer); }));
-  if (answer.size() != classes) return classes;
-  return static_cast<size_t>(std::ranges::max_element(answer) - answer.begin());
-}
-
-Status BackgroundTraining::Impl::consider() {
-  bool serves = false;
-  FT_TRY_STATUS(caller.run([&] {
-    serves = std::ranges::count(runtime.names(), options.name) > 0;
-    return ft::ok_status();
-  }));
-  // One that somebody else put there.
-  if (serves && !has_published) serving_right.clear();
-  if (serves) {
-    FT_TRY_STATUS(
-        judge(serving_right, [this](auto x) { return served_answer(x); }));
-    has_published = true;
-  }
-  std::vector<bool> right;
-  FT_TRY_STATUS(judge(right, [this](auto x) { return own_answer(x); }));
-  const double candidate = share(right), serving = share(serving_right);
-  const bool good = candidate >= serving + options.least_gain;
-  {
-    const std::lock_guard lock(mutex);
-    progress.serving_accuracy = serving;
-    progress.candidate_accuracy = candidate;
-    if (!good) {
-      ++progress.refused;
-      progress.message = fmt::format(
-          "step {}: right about {:.1f} % of what is held back, what serves "
-          "about {:.1f} %: not published",
-          training.steps_done(), 100 * candidate, 100 * serving);
-    }
-  }
-  if (!good) return ft::ok_status();
-  FT_TRY_STATUS(publish());
-  serving_right = std::move(right);
-  return ft::ok_status();
-}
-
-Status BackgroundTraining::Impl::write_version(const std::string& file) {
-  std::map<std::string, std::string> metadata = {
-      {"name", options.name}, {"version", fmt::format("{}", version + 1)}};
-  if (!parent_sha256.empty()) metadata["parent_sha256"] = parent_sha256;
-  FT_TRY(std::vector<std::byte> bytes, training.adapter_bytes(metadata));
-  if (signing_key) {
-    FT_TRY(bytes, ft::sign_adapter(bytes, *signing_key));
-  }
-  FT_TRY_STATUS(ft::write_new_file(file, bytes));
-  parent_sha256 = ft::sha256_hex(bytes);
-  ++version;
-  return ft::ok_status();
-}
-
-// Loads it under a name of its own: what the runtime refuses takes nobody's
-// place.
-Status BackgroundTraining::Impl::try_out(const std::string& file) {
-  const std::string name = options.name + " (candidate)";
-  FT_TRY_STATUS(runtime.add(name, file));
-  Status status = runtime.pin(name);
-  if (status.ok()) status = runtime.unpin(name);
-  FT_TRY_STATUS(runtime.remove(name));
-  return status;
-}
-
-// The file is whole and signed before it has its name, and the runtime learns
-// of it afterwards; it is never written again, by another process neither.
-Status BackgroundTraining::Impl::publish() {
-  const std::string file = file_of(version + 1);
-  FT_TRY_STATUS(write_version(file));
-  FT_TRY_STATUS(caller.run([&]() -> Status {
-    FT_TRY_STATUS(try_out(file));
-    FT_TRY_STATUS(runtime.add(options.name, file));
-    if (!options.activate && runtime.active() != options.name)
-      return ft::ok_status();
-    return runtime.set_active(options.name);
-  }));
-  if (options.on_published)
-    FT_TRY_STATUS(caller.run([&] { return options.on_published(file); }));
-  has_published = true;
-  if (!options.checkpoint.empty())
-    FT_TRY_STATUS(training.save_checkpoint(options.checkpoint));
-  const std::lock_guard lock(mutex);
-  ++progress.versions;
-  progress.file = file;
-  progress.serving_accuracy = progress.candidate_accuracy;
-  changed.notify_all();
+  FT_TRY(loss, training.step(features, labels));
+  steps = training.steps_done();
   return ft::ok_status();
 }
 
@@ -479,7 +292,10 @@ Status BackgroundTraining::stop() { return impl_->stop(); }
 BackgroundProgress BackgroundTraining::progress() const {
   const std::lock_guard lock(impl_->mutex);
   BackgroundProgress now = impl_->progress;
+  now.loss = impl_->loss;
+  now.steps = impl_->steps;
   now.longest_slice_us = impl_->longest_slice_us;
+  now.is_idle_class = impl_->is_idle_class;
   return now;
 }
 

@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -238,6 +243,71 @@ TEST(BackgroundTraining, AnswersComeFromOneVersionEach) {
   for (const auto& one : seen) EXPECT_TRUE(versions.contains(one));
 }
 
+// --- A thread that gets no core, at whatever moment ---------------------
+
+std::atomic<bool> frozen{false}, thawed{false};
+
+// As if others had its core: up to five seconds.
+void freeze(int) {
+  frozen = true;
+  for (int i = 0; i < 5000 && !thawed; ++i) (void)::poll(nullptr, 0, 1);
+  frozen = false;
+}
+
+void wait_until(const std::atomic<bool>& flag, bool value) {
+  while (flag != value)
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
+pid_t learning_thread() {
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "comm");
+    std::string name;
+    if (std::getline(file, name) && name == "ft_background")
+      return std::stoi(task.path().filename());
+  }
+  return 0;
+}
+
+TEST(BackgroundTraining, NobodyWaitsForAThreadThatGetsNoCore) {
+  Fixture f("frozen");
+  f.options.training.batch = 1;
+  f.options.training.total_steps = f.options.publish_every = 1 << 30;
+  f.options.held_back = 0.01;
+  BackgroundTraining training = f.start();
+  f.teach(training, 10000);  // a new order of so many takes its time
+  while (training.progress().steps == 0) std::this_thread::yield();
+  const pid_t thread = learning_thread();
+  ASSERT_GT(thread, 0);
+  struct sigaction action = {}, before = {};
+  action.sa_handler = freeze;
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  const Random random(seed, "moments");
+  const std::vector<float> x(f.size);
+  std::chrono::duration<double> longest{0};
+  for (uint64_t i = 0; i < 200 && longest.count() < 1; ++i) {
+    ASSERT_TRUE(training.add_sample(x, 0).ok());
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(random.below(i, 2000)));
+    thawed = false;
+    ASSERT_EQ(::tgkill(::getpid(), thread, SIGUSR1), 0);
+    wait_until(frozen, true);
+    const auto began = std::chrono::steady_clock::now();
+    (void)training.progress();
+    ASSERT_TRUE(training.add_sample(x, 0).ok());
+    longest = std::max<std::chrono::duration<double>>(
+        longest, std::chrono::steady_clock::now() - began);
+    thawed = true;
+    wait_until(frozen, false);
+  }
+  EXPECT_LT(longest.count(), 1);
+  ASSERT_TRUE(training.stop().ok());
+  ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
+}
+
 TEST(BackgroundTraining, RefusesWhatCannotWork) {
   Fixture f("refuses");
   const auto code = [&](const BackgroundOptions& options) {
@@ -273,6 +343,12 @@ TEST(IdleThread, ReadsPressureAsLinuxWritesIt) {
   EXPECT_EQ(parse_pressure("some avg10="), std::nullopt);
   EXPECT_EQ(parse_pressure("full avg10=1.00"), std::nullopt);
   EXPECT_EQ(parse_pressure(""), std::nullopt);
+}
+
+TEST(IdleThread, ReadsThePressureOfThisMachine) {
+  std::string line;
+  std::ifstream file("/proc/pressure/cpu");
+  EXPECT_EQ(cpu_pressure().has_value(), bool(std::getline(file, line)));
 }
 
 TEST(SampleBook, HoldsBackItsShareAndDrawsEachOnceARound) {

@@ -1,0 +1,149 @@
+// The guard of a background training: what a candidate is judged by, and how
+// one that passes is written and published. All by the idle thread.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "serving/background_impl.h"
+
+namespace fieldtune {
+namespace {
+
+double share(const std::vector<bool>& right) {
+  return right.empty() ? 0
+                       : static_cast<double>(std::ranges::count(right, true)) /
+                             static_cast<double>(right.size());
+}
+
+}  // namespace
+
+std::string BackgroundTraining::Impl::file_of(int v) const {
+  return std::filesystem::path(options.folder) /
+         fmt::format("{}-v{}.safetensors", options.name, v);
+}
+
+// Looks at those samples held back that `right` says nothing of yet.
+Status BackgroundTraining::Impl::judge(std::vector<bool>& right,
+                                       const Answer& answer_to) {
+  std::vector<float> sample(training.feature_size());
+  for (;;) {
+    int32_t label = 0;
+    bool is_there = false;
+    change([&] {
+      is_there = right.size() < book.held_back().size();
+      if (!is_there) return;
+      const size_t at = book.held_back()[right.size()];
+      std::ranges::copy(book.features(at), sample.begin());
+      label = book.label(at);
+    });
+    if (!is_there) return ft::ok_status();
+    FT_TRY(const size_t best, answer_to(sample));
+    right.push_back(best == static_cast<size_t>(label));
+    look();
+  }
+}
+
+Result<size_t> BackgroundTraining::Impl::own_answer(
+    std::span<const float> sample) {
+  FT_TRY(const auto logits, training.predict(sample));
+  return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
+}
+
+// Of what the name stands for in the runtime; one that answers other classes is
+// right about nothing.
+Result<size_t> BackgroundTraining::Impl::served_answer(
+    std::span<const float> sample) {
+  FT_TRY_STATUS(caller.run(
+      [&] { return runtime.run_with(options.name, sample, answer); }));
+  if (answer.size() != classes) return classes;
+  return static_cast<size_t>(std::ranges::max_element(answer) - answer.begin());
+}
+
+Status BackgroundTraining::Impl::consider() {
+  bool serves = false;
+  FT_TRY_STATUS(caller.run([&] {
+    serves = std::ranges::count(runtime.names(), options.name) > 0;
+    return ft::ok_status();
+  }));
+  // One that somebody else put there.
+  if (serves && !has_published) serving_right.clear();
+  if (serves) {
+    FT_TRY_STATUS(
+        judge(serving_right, [this](auto x) { return served_answer(x); }));
+    has_published = true;
+  }
+  std::vector<bool> right;
+  FT_TRY_STATUS(judge(right, [this](auto x) { return own_answer(x); }));
+  const double candidate = share(right), serving = share(serving_right);
+  const bool good = candidate >= serving + options.least_gain;
+  change([&] {
+    progress.serving_accuracy = serving;
+    progress.candidate_accuracy = candidate;
+    if (good) return;
+    ++progress.refused;
+    progress.message = fmt::format(
+        "step {}: right about {:.1f} % of what is held back, what serves "
+        "about {:.1f} %: not published",
+        training.steps_done(), 100 * candidate, 100 * serving);
+  });
+  if (!good) return ft::ok_status();
+  FT_TRY_STATUS(publish());
+  serving_right = std::move(right);
+  return ft::ok_status();
+}
+
+Status BackgroundTraining::Impl::write_version(const std::string& file) {
+  std::map<std::string, std::string> metadata = {
+      {"name", options.name}, {"version", fmt::format("{}", version + 1)}};
+  if (!parent_sha256.empty()) metadata["parent_sha256"] = parent_sha256;
+  FT_TRY(std::vector<std::byte> bytes, training.adapter_bytes(metadata));
+  if (signing_key) {
+    FT_TRY(bytes, ft::sign_adapter(bytes, *signing_key));
+  }
+  FT_TRY_STATUS(ft::write_new_file(file, bytes));
+  parent_sha256 = ft::sha256_hex(bytes);
+  ++version;
+  return ft::ok_status();
+}
+
+// Loads it under a name of its own: what the runtime refuses takes nobody's
+// place.
+Status BackgroundTraining::Impl::try_out(const std::string& file) {
+  const std::string name = options.name + " (candidate)";
+  FT_TRY_STATUS(runtime.add(name, file));
+  Status status = runtime.pin(name);
+  if (status.ok()) status = runtime.unpin(name);
+  FT_TRY_STATUS(runtime.remove(name));
+  return status;
+}
+
+// The file is whole and signed before it has its name, and the runtime learns
+// of it afterwards; it is never written again, by another process neither.
+Status BackgroundTraining::Impl::publish() {
+  const std::string file = file_of(version + 1);
+  FT_TRY_STATUS(write_version(file));
+  FT_TRY_STATUS(caller.run([&]() -> Status {
+    FT_TRY_STATUS(try_out(file));
+    FT_TRY_STATUS(runtime.add(options.name, file));
+    if (!options.activate && runtime.active() != options.name)
+      return ft::ok_status();
+    return runtime.set_active(options.name);
+  }));
+  if (options.on_published)
+    FT_TRY_STATUS(caller.run([&] { return options.on_published(file); }));
+  has_published = true;
+  if (!options.checkpoint.empty())
+    FT_TRY_STATUS(training.save_checkpoint(options.checkpoint));
+  change([&] {
+    ++progress.versions;
+    progress.file = file;
+    progress.serving_accuracy = progress.candidate_accuracy;
+    changed.notify_all();
+  });
+  return ft::ok_status();
+}
+
+}  // namespace fieldtune

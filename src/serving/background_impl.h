@@ -1,0 +1,116 @@
+// What a BackgroundTraining consists of: the state that its callers share with
+// the thread that learns, and what the two threads behind it do.
+//
+// The idle thread computes. All that others could wait for is done by an
+// ordinary one, `caller`, for which the idle one waits (decision 033).
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "adapters/trust/signature.h"
+#include "fieldtune/background_training.h"
+#include "serving/ordinary_thread.h"
+#include "serving/sample_book.h"
+
+namespace fieldtune {
+
+struct BackgroundTraining::Impl {
+  Impl(Runtime& r, BackgroundOptions o, Training t)
+      : runtime(r),
+        options(std::move(o)),
+        training(std::move(t)),
+        book(training.feature_size(), options.held_back,
+             options.training.seed) {}
+  ~Impl() { (void)stop(); }
+
+  std::string file_of(int v) const;
+  Status prepare();
+  Status start();
+  Status stop();
+  void work();
+
+  // Enough samples for a step; under the lock.
+  bool enough() const {
+    return book.to_learn().size() >= labels.size() &&
+           book.held_back().size() >=
+               std::max<size_t>(options.least_held_back, 1);
+  }
+
+  // Of the idle thread, which has the others done by the caller's.
+  bool next_batch();
+  void look();
+  bool pressed();
+  Status step();
+  void end(Status status);
+  Status consider();
+  using Answer = std::function<Result<size_t>(std::span<const float>)>;
+  Status judge(std::vector<bool>& right, const Answer& answer_to);
+  Result<size_t> own_answer(std::span<const float> sample);
+  Result<size_t> served_answer(std::span<const float> sample);
+  Status try_out(const std::string& file);
+  Status publish();
+  Status write_version(const std::string& file);
+  template <class Change>
+  void change(const Change& make);
+
+  // By the caller's thread, under the lock.
+  void wait_for_samples(std::unique_lock<std::mutex>& lock);
+  void rest(std::unique_lock<std::mutex>& lock);
+  void draw_batch();
+  void enter(BackgroundProgress::State state);
+
+  Runtime& runtime;
+  const BackgroundOptions options;
+  Training training;
+  size_t classes = 0;
+  int version = 0;
+  std::string parent_sha256;  // of the version before
+  std::optional<ft::SigningKey> signing_key;
+  // Of the samples held back, in their order: which ones the version that
+  // serves is right about.
+  std::vector<bool> serving_right;
+  bool has_published = false;
+  std::vector<float> features, answer;  // of a step, of an inference
+  std::vector<int32_t> labels;
+  std::chrono::steady_clock::time_point last_look = {}, last_pressure = {};
+  double slice_began_us = 0;
+  bool is_pressed = false;
+
+  std::atomic<bool> stopping{false}, paused{false};
+  std::atomic<double> longest_slice_us{0}, loss{0};
+  std::atomic<int64_t> steps{0};
+  std::atomic<bool> is_idle_class{false};
+  // Of all below. The idle thread never locks it, and never waits for what
+  // others notify: whoever calls would wait with it for a core.
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  ft::SampleBook book;
+  BackgroundProgress progress;
+  bool ended = false;
+  Status result = ft::ok_status();  // of the thread
+  // Calls the runtime and locks the mutex for the idle thread.
+  ft::OrdinaryThread caller;
+  std::mutex stopping_mutex;  // of who joins the thread
+  std::thread thread;
+};
+
+// Has it done under the lock by a thread that gets a core.
+template <class Change>
+void BackgroundTraining::Impl::change(const Change& make) {
+  (void)caller.run([&] {
+    const std::lock_guard lock(mutex);
+    make();
+    return ft::ok_status();
+  });
+}
+
+}  // namespace fieldtune
