@@ -7,7 +7,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fieldtune/adapter_store.h"
@@ -31,6 +33,8 @@ struct CatalogEntry {
   int64_t active = 0;                    // version; -1: none is in use
   const CatalogVersion* find(int64_t version) const;
 };
+
+using AdapterVersion = std::pair<std::string, int64_t>;
 
 using Catalog = std::map<std::string, CatalogEntry, std::less<>>;
 
@@ -56,6 +60,9 @@ class AdapterShelf {
   virtual Result<std::string> publish(const std::string& name,
                                       const std::string& file,
                                       bool confirm) = 0;
+  // These have been in use until now; ones that are gone are left out. A folder
+  // has nothing to note.
+  virtual Status mark_used(const std::set<AdapterVersion>& versions) = 0;
 };
 
 struct StoreOptions {

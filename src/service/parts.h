@@ -16,6 +16,7 @@
 #include "service/metrics.h"
 #include "service/service.h"
 #include "service/training_desk.h"
+#include "service/use_marks.h"
 
 namespace ft::service {
 
@@ -33,6 +34,7 @@ struct Parts {
   std::optional<fieldtune::LiveExperiments> live;
   std::string live_problem;
   AnswerCounts answer_counts;
+  UseMarks use_marks;
   AnswerLog answer_log{65536};
   std::unique_ptr<RouteMetrics> route_metrics;
   const std::chrono::steady_clock::time_point began =

@@ -98,6 +98,7 @@ Json fields_of(Parts& parts, const Asked& asked) {
   const auto best = std::ranges::max_element(asked.answer);
   const int64_t found = best - asked.answer.begin();
   parts.answer_counts.answered(chosen.name, chosen.version);
+  parts.use_marks.used(chosen.name, chosen.version);
   Json fields = {{"id", parts.answer_log.add({.adapter = chosen.name,
                                               .version = chosen.version,
                                               .found = found,

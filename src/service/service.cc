@@ -18,13 +18,14 @@ struct Service::Impl {
   Status prepare();
   void open_experiments();
   void watch();
+  void mark();
   Reply answer(const Call& call, const Route& route);
 
   Parts parts;
   std::mutex mutex;
   std::condition_variable ended;
   bool ends = false;
-  std::thread watcher;  // last: uses the others
+  std::thread watcher, marker;  // last: use the others
 };
 
 namespace {
@@ -67,7 +68,8 @@ Result<std::unique_ptr<Service>> Service::open(const ServiceOptions& options) {
           options.model, {.adapter_budget_bytes = options.adapter_budget_bytes,
                           .exact = options.exact,
                           .sequence_length = options.sequence_length,
-                          .policy = options.policy}));
+                          .policy = options.policy,
+                          .adapter_mode = options.adapter_mode}));
   auto impl = std::make_unique<Impl>(options, std::move(runtime));
   FT_TRY_STATUS(impl->prepare());
   return std::unique_ptr<Service>(new Service(std::move(impl)));
@@ -104,6 +106,7 @@ Status Service::Impl::prepare() {
   if (!o.active.empty()) FT_TRY_STATUS(parts.book->use(o.active).status());
   if (o.watch_ms > 0 && parts.book->shelf() != nullptr)
     watcher = std::thread([this] { watch(); });
+  if (parts.book->shelf() != nullptr) marker = std::thread([this] { mark(); });
   return ok_status();
 }
 
@@ -134,6 +137,18 @@ void Service::Impl::watch() {
   }
 }
 
+// Not with each answer: it is a change of the store.
+void Service::Impl::mark() {
+  const std::chrono::milliseconds period(parts.options.mark_ms);
+  std::unique_lock lock(mutex);
+  while (!ended.wait_for(lock, period, [this] { return ends; })) {
+    lock.unlock();
+    // What fails shows in /v1/status, and is tried again.
+    (void)parts.use_marks.tell(*parts.book->shelf());
+    lock.lock();
+  }
+}
+
 Service::Impl::~Impl() {
   {
     const std::lock_guard lock(mutex);
@@ -141,6 +156,7 @@ Service::Impl::~Impl() {
   }
   ended.notify_all();
   if (watcher.joinable()) watcher.join();
+  if (marker.joinable()) marker.join();
 }
 
 Reply Service::Impl::answer(const Call& call, const Route& route) {
@@ -173,6 +189,12 @@ Reply Service::handle(const Call& call) {
   return reply;
 }
 
-Status Service::stop() { return impl_->parts.desk->stop(); }
+Status Service::stop() {
+  Parts& parts = impl_->parts;
+  // A store that may only be read is served without.
+  if (AdapterShelf* const shelf = parts.book->shelf())
+    (void)parts.use_marks.tell(*shelf);
+  return parts.desk->stop();
+}
 
 }  // namespace ft::service

@@ -21,6 +21,7 @@ struct ServiceOptions {
   size_t adapter_budget_bytes = SIZE_MAX;
   bool exact = false;
   int sequence_length = 0;
+  std::string adapter_mode = "side";  // as in RuntimeOptions
   std::string active = {};  // answers requests that name none; empty: the base
   std::string work = {};    // folder of trainings; empty: none
   std::string signing_key = {};
@@ -28,6 +29,7 @@ struct ServiceOptions {
   size_t training_ram_bytes = SIZE_MAX;  // of a training's step
   bool idle_training = true;  // false: with the priority of any thread
   int watch_ms = 500;         // between two looks at the store; 0: none
+  int mark_ms = 60000;  // between telling the store which versions answered
 };
 
 class Service {
@@ -37,7 +39,8 @@ class Service {
   ~Service();
 
   Reply handle(const Call& call);
-  // Ends a training with its checkpoint. Answers go on.
+  // Ends a training with its checkpoint, and tells the store which versions
+  // answered. Answers go on.
   Status stop();
 
  private:

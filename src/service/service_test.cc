@@ -13,6 +13,7 @@
 #include "service/json_fields.h"
 #include "service/prometheus.h"
 #include "service/routes.h"
+#include "serving/frozen_thread.h"
 #include "serving/test_adapters.h"
 
 namespace ft::service {
@@ -21,9 +22,10 @@ namespace {
 const std::string kBase = FT_SOURCE_DIR "/examples/demo/keyword_base.tflite";
 
 struct Fixture {
-  Fixture() {
+  explicit Fixture(int mark_ms = 60000,
+                   const std::string& adapter_mode = "side") {
     folder = std::filesystem::path(testing::TempDir()) /
-             fmt::format("ft_service_{}", getpid());
+             fmt::format("ft_service_{}_{}", getpid(), fixtures++);
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder / "work");
     EXPECT_TRUE(fieldtune::AdapterStore::init(folder / "store").ok());
@@ -38,10 +40,12 @@ struct Fixture {
     auto opened = Service::open({.model = kBase,
                                  .store = folder / "store",
                                  .adapters = {},
+                                 .adapter_mode = adapter_mode,
                                  .active = "me",
                                  .work = folder / "work",
                                  .idle_training = false,
-                                 .watch_ms = 20});
+                                 .watch_ms = 20,
+                                 .mark_ms = mark_ms});
     EXPECT_TRUE(opened.ok()) << opened.status().message();
     service = std::move(opened).value();
   }
@@ -75,6 +79,7 @@ struct Fixture {
     return Json::parse(reply.body);
   }
 
+  static inline int fixtures = 0;
   std::filesystem::path folder;
   std::unique_ptr<Service> service;
 };
@@ -121,6 +126,117 @@ TEST(Service, ALoadIsSeenByAnotherProcessToo) {
   ASSERT_TRUE(store->rollback("me").ok());
   EXPECT_EQ(f.ask("/v1/reload", Json::object()).status, 200);
   EXPECT_EQ(f.predict({})["version"], 1);
+}
+
+// Of version 1 of "you", as the store has it.
+int64_t last_use(const Fixture& f) {
+  return fieldtune::AdapterStore::open(f.folder / "store")
+      ->find("you", 1)
+      ->last_use;
+}
+
+TEST(Service, TellsTheStoreWhichVersionsAnswered) {
+  Fixture f(20);
+  const int64_t before = last_use(f);
+  f.predict({});
+  EXPECT_EQ(last_use(f), before);
+  f.predict({{"adapter", "you"}});
+  while (last_use(f) == before)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+TEST(Service, TellsTheStoreAtItsEnd) {
+  Fixture f;
+  const int64_t before = last_use(f);
+  f.predict({{"adapter", "you"}});
+  EXPECT_EQ(last_use(f), before);
+  ASSERT_TRUE(f.service->stop().ok());
+  EXPECT_GT(last_use(f), before);
+}
+
+TEST(Service, AStoreThatCannotBeToldIsServedAndToldLater) {
+  Fixture f(20);
+  const auto store = f.folder / "store", away = f.folder / "away";
+  const int64_t before = last_use(f);
+  f.predict({{"adapter", "you"}});
+  while (last_use(f) == before)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::filesystem::rename(store, away);
+  f.predict({{"adapter", "you"}, {"version", 1}});
+  const auto problem = [&] {
+    return Json::parse(f.get("/v1/status").body)["use_marks_problem"]
+        .get<std::string>();
+  };
+  while (problem().empty())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  f.predict({{"adapter", "you"}});
+  std::filesystem::rename(away, store);
+  while (!problem().empty())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+TEST(Service, AdaptersInIntegersAnswerAsInTheRuntime) {
+  const Fixture f(60000, "int8"), as_trained;
+  auto runtime = fieldtune::Runtime::open(kBase, {.adapter_mode = "int8"});
+  ASSERT_TRUE(runtime.ok());
+  for (const auto& [file, name] : {std::pair("1", "me"), {"3", "you"}}) {
+    ASSERT_TRUE(
+        runtime->add(name, f.folder / (std::string(file) + ".safetensors"))
+            .ok());
+    const Json status = Json::parse(f.get("/v1/status").body);
+    EXPECT_EQ(status["adapter_mode"], "int8");
+    const std::vector<float> x(status["features"].get<size_t>(), 5);
+    std::vector<float> answer;
+    ASSERT_TRUE(runtime->run_with(name, x, answer).ok());
+    const Json given = f.predict({{"adapter", name}})["answer"];
+    EXPECT_EQ(given.get<std::vector<float>>(), answer);
+    EXPECT_NE(as_trained.predict({{"adapter", name}})["answer"], given);
+  }
+  EXPECT_EQ(Service::open({.model = kBase,
+                           .store = f.folder / "store",
+                           .adapters = {},
+                           .adapter_mode = "int4"})
+                .status()
+                .code(),
+            Code::kUsage);
+}
+
+// The step that a training ends with may take as long as others want the cores.
+TEST(Service, AnswersWhileATrainingThatGetsNoCoreEnds) {
+  const Fixture f;
+  ASSERT_EQ(f.ask("/v1/train/start", {{"adapter", "mine"},
+                                      {"total_steps", 1000000},
+                                      {"publish_every", 1000000},
+                                      {"batch", 1},
+                                      {"least_held_back", 1}})
+                .status,
+            200);
+  const auto now = [&] { return Json::parse(f.get("/v1/train").body); };
+  const size_t size =
+      Json::parse(f.get("/v1/status").body)["features"].get<size_t>();
+  for (int i = 0; i < 12; ++i)
+    ASSERT_EQ(f.ask("/v1/samples", {{"features", std::vector<float>(size, 1)},
+                                    {"label", i % 2}})
+                  .status,
+              200);
+  while (now()["steps"] == 0) std::this_thread::yield();
+  std::thread ending;
+  {
+    const FrozenThread frozen(thread_named("ft_background"));
+    ending = std::thread([&] {
+      EXPECT_EQ(f.ask("/v1/train/stop", Json::object()).status, 200);
+    });
+    const auto began = std::chrono::steady_clock::now();
+    while (now()["state"] != "ending") std::this_thread::yield();
+    EXPECT_EQ(
+        f.ask("/v1/train/start", {{"adapter", "mine"}, {"total_steps", 5}})
+            .status,
+        409);
+    EXPECT_LT(std::chrono::steady_clock::now() - began,
+              std::chrono::seconds(3));
+  }
+  ending.join();
+  EXPECT_EQ(now()["state"], "stopped");
 }
 
 TEST(Service, EveryRouteRefusesWhatItDoesNotKnow) {

@@ -120,6 +120,7 @@ Reply status(Parts& parts, const Input&) {
               {"pid", ::getpid()},
               {"uptime_seconds", seconds_since(parts.began)},
               {"model", o.model},
+              {"adapter_mode", o.adapter_mode},
               {"features", parts.features},
               {"answers", parts.answers},
               {"store", name_or_null(o.store)},
@@ -130,6 +131,7 @@ Reply status(Parts& parts, const Input&) {
               {"failed_requests", parts.route_metrics->errors()},
               {"memory", memory_fields(stats)},
               {"adapters", cache_fields(stats)},
+              {"use_marks_problem", parts.use_marks.problem()},
               {"answers_by_adapter", answer_fields(parts.answer_counts)},
               {"experiments", experiment_fields(parts)},
               {"training", fields_of(parts.desk->now())}};

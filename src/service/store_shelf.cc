@@ -43,6 +43,7 @@ class StoreShelf : public AdapterShelf,
   }
   Result<std::string> publish(const std::string& name, const std::string& file,
                               bool confirm) override;
+  Status mark_used(const std::set<AdapterVersion>& versions) override;
 
  private:
   Result<AdapterStore> writer() const {
@@ -132,6 +133,15 @@ Result<std::string> StoreShelf::publish(const std::string& name,
   FT_TRY_STATUS(used.status());
   if (confirm) FT_TRY_STATUS(store.confirm(name, version).status());
   return std::string();
+}
+
+Status StoreShelf::mark_used(const std::set<AdapterVersion>& versions) {
+  FT_TRY(AdapterStore store, writer());
+  for (const auto& [name, version] : versions) {
+    const auto row = store.find(name, version);
+    if (row.ok()) FT_TRY_STATUS(store.mark_used(*row));
+  }
+  return ok_status();
 }
 
 }  // namespace

@@ -43,7 +43,9 @@ Json fields_of(const TrainingNow& now) {
   if (now.adapter.empty()) return {{"running", false}, {"state", "none"}};
   const BackgroundProgress& p = now.progress;
   return {{"running", now.running},
-          {"state", now.running ? name_of(p.state) : "stopped"},
+          {"state", now.ending    ? "ending"
+                    : now.running ? name_of(p.state)
+                                  : "stopped"},
           {"adapter", now.adapter},
           {"samples", p.samples},
           {"held_back", p.held_back},
@@ -69,7 +71,8 @@ TrainingNow TrainingDesk::look() const {
   TrainingNow now = last_;
   if (training_) {
     now.progress = training_->progress();
-    now.running = now.progress.state != State::kFinished &&
+    now.ending = is_ending_;
+    now.running = !is_ending_ && now.progress.state != State::kFinished &&
                   now.progress.state != State::kFailed;
   }
   const std::lock_guard lock(problem_mutex_);
@@ -139,11 +142,17 @@ Reply TrainingDesk::start(TrainingStart start) {
     return {409,
             "this service does not train: it was started without --work "
             "FOLDER"};
+  {
+    const std::lock_guard lock(mutex_);
+    if (const TrainingNow now = look(); now.running || now.ending)
+      return {409, fmt::format("training of '{}' {}; stop it before",
+                               last_.adapter, now.ending ? "ends" : "runs")};
+  }
+  FT_TRY_STATUS(stop());  // one that has come to its end
   const std::lock_guard lock(mutex_);
-  if (look().running)
+  if (training_)
     return {409, fmt::format("training of '{}' runs; stop it before",
                              last_.adapter)};
-  training_.reset();
   FT_TRY_STATUS(prepare(start));
   auto started =
       BackgroundTraining::start(runtime_, options_.model, start.background);
@@ -151,7 +160,7 @@ Reply TrainingDesk::start(TrainingStart start) {
     (void)runtime_.remove(start.background.name);
     return started.status();
   }
-  training_.emplace(std::move(started).value());
+  training_ = std::make_shared<BackgroundTraining>(std::move(started).value());
   classes_ = start.background.training.classes;
   tell("");
   last_file_.clear();
@@ -216,11 +225,20 @@ Reply TrainingDesk::end() {
 }
 
 Status TrainingDesk::stop() {
+  const std::lock_guard one_at_a_time(ending_mutex_);
+  std::shared_ptr<BackgroundTraining> ending;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!training_) return ok_status();
+    ending = training_;
+    is_ending_ = true;
+  }
+  // Without the desk's lock: this waits for a thread that may get no core.
+  Status status = ending->stop();
   const std::lock_guard lock(mutex_);
-  if (!training_) return ok_status();
-  Status status = training_->stop();
-  last_.progress = training_->progress();
+  last_.progress = ending->progress();
   training_.reset();
+  is_ending_ = false;
   (void)runtime_.remove(last_.adapter);
   return status;
 }

@@ -8,8 +8,8 @@
 // Thread-safe. Runtime and book must outlive it.
 #pragma once
 
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
 #include "fieldtune/background_training.h"
@@ -43,6 +43,7 @@ struct TrainingStart {
 
 struct TrainingNow {
   bool running = false;
+  bool ending = false;  // was told to; its last step and checkpoint are awaited
   std::string adapter = {}, problem = {};
   fieldtune::BackgroundProgress progress = {};
 };
@@ -77,8 +78,10 @@ class TrainingDesk {
   fieldtune::Runtime& runtime_;
   AdapterBook& book_;
   const DeskOptions options_;
+  std::mutex ending_mutex_;   // of who ends the training; before the other
   mutable std::mutex mutex_;  // of all below but the problem
-  std::optional<fieldtune::BackgroundTraining> training_;
+  std::shared_ptr<fieldtune::BackgroundTraining> training_;
+  bool is_ending_ = false;
   std::vector<std::string> classes_;
   TrainingNow last_;                  // of what ended, or the name of what runs
   mutable std::mutex problem_mutex_;  // publishing takes no other

@@ -2,12 +2,9 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -18,6 +15,7 @@
 #include "adapters/trust/load_checks.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "serving/frozen_thread.h"
 #include "serving/idle_thread.h"
 #include "serving/sample_book.h"
 
@@ -243,33 +241,6 @@ TEST(BackgroundTraining, AnswersComeFromOneVersionEach) {
   for (const auto& one : seen) EXPECT_TRUE(versions.contains(one));
 }
 
-// --- A thread that gets no core, at whatever moment ---------------------
-
-std::atomic<bool> frozen{false}, thawed{false};
-
-// As if others had its core: up to five seconds.
-void freeze(int) {
-  frozen = true;
-  for (int i = 0; i < 5000 && !thawed; ++i) (void)::poll(nullptr, 0, 1);
-  frozen = false;
-}
-
-void wait_until(const std::atomic<bool>& flag, bool value) {
-  while (flag != value)
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
-}
-
-pid_t learning_thread() {
-  for (const auto& task :
-       std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream file(task.path() / "comm");
-    std::string name;
-    if (std::getline(file, name) && name == "ft_background")
-      return std::stoi(task.path().filename());
-  }
-  return 0;
-}
-
 TEST(BackgroundTraining, NobodyWaitsForAThreadThatGetsNoCore) {
   Fixture f("frozen");
   f.options.training.batch = 1;
@@ -278,11 +249,8 @@ TEST(BackgroundTraining, NobodyWaitsForAThreadThatGetsNoCore) {
   BackgroundTraining training = f.start();
   f.teach(training, 10000);  // a new order of so many takes its time
   while (training.progress().steps == 0) std::this_thread::yield();
-  const pid_t thread = learning_thread();
+  const pid_t thread = thread_named("ft_background");
   ASSERT_GT(thread, 0);
-  struct sigaction action = {}, before = {};
-  action.sa_handler = freeze;
-  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
   const uint64_t seed = std::random_device()();
   SCOPED_TRACE(fmt::format("seed {}", seed));
   const Random random(seed, "moments");
@@ -292,20 +260,15 @@ TEST(BackgroundTraining, NobodyWaitsForAThreadThatGetsNoCore) {
     ASSERT_TRUE(training.add_sample(x, 0).ok());
     std::this_thread::sleep_for(
         std::chrono::microseconds(random.below(i, 2000)));
-    thawed = false;
-    ASSERT_EQ(::tgkill(::getpid(), thread, SIGUSR1), 0);
-    wait_until(frozen, true);
+    const FrozenThread frozen(thread);
     const auto began = std::chrono::steady_clock::now();
     (void)training.progress();
     ASSERT_TRUE(training.add_sample(x, 0).ok());
     longest = std::max<std::chrono::duration<double>>(
         longest, std::chrono::steady_clock::now() - began);
-    thawed = true;
-    wait_until(frozen, false);
   }
   EXPECT_LT(longest.count(), 1);
   ASSERT_TRUE(training.stop().ok());
-  ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 TEST(BackgroundTraining, RefusesWhatCannotWork) {

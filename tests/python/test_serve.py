@@ -226,6 +226,37 @@ def test_killed_and_started_again(serve, store, kws, features):
     assert classes(again, features)["version"] == 2
 
 
+def test_what_answered_is_collected_last(serve, store, kws, features):
+    """`store gc --max-bytes` goes by what the service notes at its end."""
+    def last_use():
+        return {f"{a['name']}@{a['version']}": a["last_use"]
+                for a in run_json("store", "list", store)["adapters"]}
+
+    before = last_use()
+    assert before["me@2"] == 0
+    server = serve(kws, "--store", store)
+    classes(server, features, adapter="me", version=2)
+    assert server.end() == (0, "")
+    after = last_use()
+    assert after.pop("me@2") > max(before.values())
+    assert after == {a: before[a] for a in after}
+
+
+def test_adapters_in_integers(serve, store, kws, features, tmp_path):
+    server = serve(kws, "--store", store, "--adapter-mode", "int8")
+    whole = serve(kws, "--store", store, port=True)
+    assert server.get("/v1/status")["adapter_mode"] == "int8"
+    assert classes(server, features) != classes(whole, features)  # ids
+    for adapter in ("me", "you"):
+        ours, theirs = (classes(s, features, adapter=adapter)
+                        for s in (server, whole))
+        assert ours["answer"] != theirs["answer"]
+        assert np.corrcoef(ours["answer"], theirs["answer"])[0, 1] > 0.9
+    done = run("serve", kws, "--store", store, "--port", 0, "--adapter-mode",
+               "int4")
+    assert done.returncode == 2 and "--adapter-mode" in done.stderr
+
+
 def test_two_services_of_one_store(serve, store, kws, features, tmp_path):
     one = serve(kws, "--store", store, "--use", "me", "--watch", 50)
     two = serve(kws, "--store", store, "--use", "me", "--watch", 50, port=True)
@@ -248,5 +279,6 @@ def test_a_store_that_cannot_be_written_is_served(serve, store, kws, features):
                                     {"adapter": "me", "version": 2})
         assert status == 500 and "error" in answer
         assert classes(server, features)["version"] == 1
+        assert server.end() == (0, "")  # though no use can be noted
     finally:
         os.chmod(store, 0o700)

@@ -52,6 +52,12 @@ void Serve::add_to(CLI::App& app) {
   add_limits_to(app);
   app.add_flag("--exact", service.exact,
                "the same bits on every machine, more slowly");
+  app.add_option("--adapter-mode", service.adapter_mode,
+                 "beside int8 layers. side: adapters compute as they were "
+                 "trained; int8: in integers of their own, much faster, LoRA "
+                 "only ('eval --adapter-mode int8' says how well it answers)")
+      ->check(CLI::IsMember({"side", "int8"}))
+      ->capture_default_str();
   app.add_option("--seq-len", service.sequence_length,
                  "tokens in a sample, for models that read tokens");
   app.add_flag("--json", json, "one JSON object on stdout when it listens");
