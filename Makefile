@@ -131,6 +131,7 @@ soak: build $(VENV)/.setup
 	FT_EXHAUSTIVE=1 $(CTEST) --test-dir build/release
 	$(CTEST) --test-dir build/release --repeat until-fail:$(SOAK_ROUNDS)
 	$(MAKE) tsan
+	$(MAKE) check
 	$(MAKE) fuzz FUZZ_SECONDS=$$(( $(SOAK_ROUNDS) * 60 ))
 
 check: build/.setup-build build/.setup-check build/dev/build.ninja
