@@ -1,5 +1,6 @@
 // fieldtune serve: the service of one base model, until it is told to stop.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <pthread.h>
 
 #include <csignal>
@@ -122,6 +123,10 @@ sigset_t hold_signals() {
 }
 
 Status run_serve(const Serve& options) {
+  // glibc gives each thread an arena that only grows: with a dozen threads that
+  // is memory a small board does not have. Two are enough, one would be waited
+  // for.
+  mallopt(M_ARENA_MAX, 2);
   const sigset_t signals = hold_signals();
   service::ServiceOptions settings = options.service;
   service::ServerOptions limits = options.server;
