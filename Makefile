@@ -113,11 +113,13 @@ tsan: build/tsan/build.ninja
 	$(TSAN_ENV) $(NO_ASLR) $(CTEST) --test-dir build/tsan \
 	  $(if $(filter cpp_tests,$(TSAN_TESTS)),,-R '^($(subst $(space),|,$(TSAN_TESTS)))$$')
 
-fuzz: build/fuzz/build.ninja $(VENV)/.setup
+fuzz: build build/fuzz/build.ninja $(VENV)/.setup
 	cmake -DFT_FUZZ_SECONDS=$(FUZZ_SECONDS) build/fuzz
 	cmake --build build/fuzz --parallel $(JOBS) --target fuzzers
 	$(CTEST) --test-dir build/fuzz -L fuzz; status=$$?; \
 	  $(PYTHON) bench/fuzz_page.py docs/results && exit $$status
+	$(PYTHON) bench/adapter_hostile.py
+	$(PYTHON) bench/adapters_page.py docs/results
 
 FAULT_FIGURES := $(CURDIR)/build/release/faults.jsonl
 faults: build $(VENV)/.setup

@@ -11,7 +11,8 @@ import session
 from pages import head, read, table, write
 
 # Figures that are good when they are large; all others when they are small.
-AT_LEAST = {"x", "%", "times one by one", "1/s", "states"}
+AT_LEAST = {"x", "%", "times one by one", "1/s", "states", "files",
+            "CPU-minutes"}  # fmt: skip
 
 SECTIONS = {
     "adapter_runtime": (
@@ -33,6 +34,12 @@ SECTIONS = {
         "Behind every call that writes: dropped unsynced writes, torn pages, a full "
         "disk, errors of the disk and the end of the process, from seeds. Zero lost "
         "or mixed adapters; the store opens every time (`make faults`).",
+    ),
+    "adapter_hostile": (
+        "Hostile files",
+        "Signed adapters with changed bits, bytes, headers, metadata, tensors and "
+        "signatures; and what `make fuzz` did over every parser of an adapter's "
+        "life, under AddressSanitizer and UndefinedBehaviorSanitizer.",
     ),
     "service_load": (
         "The service under load",

@@ -93,7 +93,7 @@ def main():
     parser.add_argument("seconds", type=float)
     parser.add_argument("fuzzer")
     parser.add_argument("corpus")
-    parser.add_argument("flags", nargs="*")
+    parser.add_argument("flags", nargs=argparse.REMAINDER)
     args = parser.parse_args()
     status, row, log = run(args)
     if status != 0:
