@@ -59,30 +59,41 @@ double product(const Layer& l, const std::vector<float>& a,
   return 2 * sum;  // lora_scaling
 }
 
-Built built(const Layer& l, float y_scale) {
-  Built made;
-  Graph& g = made.graph;
-  const int64_t taps = l.kernel * l.kernel;
-  const int64_t window = l.is_depthwise() ? taps : taps * l.in_c;
+// A layer's own numbers: its weights, and the two factors beside them.
+struct Values {
+  explicit Values(const Layer& l);
+  int64_t taps, window;  // of a filter; elements that one output reads
+  TensorType w_type;
+  std::vector<int8_t> x, w;
+  std::vector<float> a, b;
+  std::vector<int32_t> bias;
+};
+
+Values::Values(const Layer& l)
+    : taps(l.kernel * l.kernel),
+      window(l.is_depthwise() ? taps : taps * l.in_c) {
   const Shape w_shape = l.is_depthwise()
                             ? Shape{1, l.kernel, l.kernel, l.out_c}
                             : Shape{l.out_c, l.kernel, l.kernel, l.in_c};
-  TensorType w_type = s8_per_channel(w_shape, l.is_depthwise() ? 3 : 0);
+  w_type = s8_per_channel(w_shape, l.is_depthwise() ? 3 : 0);
   if (l.dead_scale > 0) w_type.quant.scale[0] = l.dead_scale;
-  const TensorType x_type = s8({1, kH, kW, l.in_c}, 0.05f, l.x_zero_point);
-  made.x = random_bytes(static_cast<size_t>(kH * kW * l.in_c), "x");
-  const auto w = random_bytes(static_cast<size_t>(w_shape.num_elements()), "w");
-  const auto a =
-      uniform_values(static_cast<size_t>(l.rank * window), 0.2, 3, "a");
-  auto b = uniform_values(static_cast<size_t>(l.out_c * l.rank), 1, 3, "b");
+  x = random_bytes(static_cast<size_t>(kH * kW * l.in_c), "x");
+  w = random_bytes(static_cast<size_t>(w_shape.num_elements()), "w");
+  a = uniform_values(static_cast<size_t>(l.rank * window), 0.2, 3, "a");
+  b = uniform_values(static_cast<size_t>(l.out_c * l.rank), 1, 3, "b");
   for (float& v : b) v *= static_cast<float>(l.b_range);
-  std::vector<int32_t> bias;
   for (int64_t c = 0; c < l.out_c; ++c)
     bias.push_back(l.dead_scale > 0 ? 0 : static_cast<int32_t>(c * 100 - 500));
-  const ValueId x = g.add_input("x", x_type);
-  const ValueId weight = g.add_owned(ValueKind::kConstant, "w", w_type, w);
+}
+
+Graph graph_of(const Layer& l, const Values& values, float y_scale) {
+  Graph g;
+  const ValueId x =
+      g.add_input("x", s8({1, kH, kW, l.in_c}, 0.05f, l.x_zero_point));
+  const ValueId weight =
+      g.add_owned(ValueKind::kConstant, "w", values.w_type, values.w);
   const ValueId offset =
-      g.add_owned(ValueKind::kConstant, "b", s32({l.out_c}), bias);
+      g.add_owned(ValueKind::kConstant, "b", s32({l.out_c}), values.bias);
   const Attrs same{{"pad_top", l.kernel / 2},
                    {"pad_left", l.kernel / 2},
                    {"pad_bottom", l.kernel / 2},
@@ -90,11 +101,11 @@ Built built(const Layer& l, float y_scale) {
   Attrs scaled = same;
   scaled.set("lora_scaling", 2.0);
   const ValueId lora_b =
-      g.add_owned(ValueKind::kParam, "B", f32({l.out_c, l.rank}), b);
+      g.add_owned(ValueKind::kParam, "B", f32({l.out_c, l.rank}), values.b);
   std::vector<ValueId> inputs = {x, weight, offset};
   if (l.is_depthwise()) {
-    const ValueId lora_a =
-        g.add_owned(ValueKind::kParam, "A", f32({l.rank, taps}), a);
+    const ValueId lora_a = g.add_owned(ValueKind::kParam, "A",
+                                       f32({l.rank, values.taps}), values.a);
     const ValueId ba = append(g, ops::kMatmul, {lora_a, lora_b},
                               {{"trans_a", 1}, {"trans_b", 1}, {"alpha", 2.0}})
                            .value();
@@ -105,8 +116,9 @@ Built built(const Layer& l, float y_scale) {
             .value());
     scaled = same;
   } else {
-    const ValueId lora_a = g.add_owned(
-        ValueKind::kParam, "A", f32({l.rank, l.kernel, l.kernel, l.in_c}), a);
+    const ValueId lora_a =
+        g.add_owned(ValueKind::kParam, "A",
+                    f32({l.rank, l.kernel, l.kernel, l.in_c}), values.a);
     inputs.push_back(append(g, ops::kConv2d, {x, lora_a}, same).value());
     inputs.push_back(lora_b);
   }
@@ -114,28 +126,41 @@ Built built(const Layer& l, float y_scale) {
       append(g, *l.op, inputs, scaled,
              {.name = "layer", .out_quant = quant_of_output(y_scale, -3)})
           .value()};
-  for (int64_t pixel = 0; pixel < kH * kW; ++pixel) {
-    for (int64_t c = 0; c < l.out_c; ++c) {
-      const double unit =
-          static_cast<double>(w_type.quant.scale[static_cast<size_t>(c)]);
-      double sum = bias[static_cast<size_t>(c)] * unit * 0.05;
-      for (int64_t tap = 0; tap < window; ++tap) {
-        const int64_t at = l.is_depthwise() ? tap : tap / l.in_c;
-        const int64_t ci = l.is_depthwise() ? c : tap % l.in_c;
-        const int64_t iy = pixel / kW + at / l.kernel - l.kernel / 2;
-        const int64_t ix = pixel % kW + at % l.kernel - l.kernel / 2;
-        if (iy < 0 || iy >= kH || ix < 0 || ix >= kW) continue;
-        const double v =
-            0.05 * (made.x[static_cast<size_t>((iy * kW + ix) * l.in_c + ci)] -
-                    l.x_zero_point);
-        const double base =
-            unit * w[static_cast<size_t>(l.is_depthwise() ? tap * l.out_c + c
-                                                          : c * window + tap)];
-        sum += v * (base + product(l, a, b, c, tap, window));
-      }
-      made.real.push_back(sum);
-    }
+  return g;
+}
+
+// What output c of a pixel is in real numbers.
+double real_value(const Layer& l, const Values& values, int64_t pixel,
+                  int64_t c) {
+  const double unit =
+      static_cast<double>(values.w_type.quant.scale[static_cast<size_t>(c)]);
+  double sum = values.bias[static_cast<size_t>(c)] * unit * 0.05;
+  for (int64_t tap = 0; tap < values.window; ++tap) {
+    const int64_t at = l.is_depthwise() ? tap : tap / l.in_c;
+    const int64_t ci = l.is_depthwise() ? c : tap % l.in_c;
+    const int64_t iy = pixel / kW + at / l.kernel - l.kernel / 2;
+    const int64_t ix = pixel % kW + at % l.kernel - l.kernel / 2;
+    if (iy < 0 || iy >= kH || ix < 0 || ix >= kW) continue;
+    const double v =
+        0.05 * (values.x[static_cast<size_t>((iy * kW + ix) * l.in_c + ci)] -
+                l.x_zero_point);
+    const double base =
+        unit *
+        values.w[static_cast<size_t>(
+            l.is_depthwise() ? tap * l.out_c + c : c * values.window + tap)];
+    sum += v * (base + product(l, values.a, values.b, c, tap, values.window));
   }
+  return sum;
+}
+
+Built built(const Layer& l, float y_scale) {
+  const Values values(l);
+  Built made;
+  made.graph = graph_of(l, values, y_scale);
+  made.x = values.x;
+  for (int64_t pixel = 0; pixel < kH * kW; ++pixel)
+    for (int64_t c = 0; c < l.out_c; ++c)
+      made.real.push_back(real_value(l, values, pixel, c));
   return made;
 }
 

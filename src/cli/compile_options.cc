@@ -35,6 +35,49 @@ Status check_adapters(const CompileOptions& options) {
   return ok_status();
 }
 
+void add_front_end(CLI::App& app, CompileOptions& options) {
+  app.add_option("--front-end", options.front_end,
+                 "audio in front of the model's input, as in training: "
+                 "mlperf-kws, or a TOML file with kind \"mfcc\"; none: the "
+                 "input as it is; default: that of --adapter or "
+                 "--init-adapter where it is an \"mfcc\"");
+  app.add_option("--front-end-arithmetic", options.arithmetic,
+                 "float, fixed (no floating point at all) or auto: fixed "
+                 "where --precision is integer or the target has no FPU")
+      ->capture_default_str();
+}
+
+void add_slices(CLI::App& app, CompileOptions& options) {
+  app.add_flag("--rtos", options.sliced,
+               "training in slices: ft_train_poll does a bounded part of a "
+               "step (--slice), and inference may come in between");
+  app.add_option("--slice", options.slice,
+                 "of --rtos: most that a slice takes, in instructions as the "
+                 "target's costs predict them (multiply-accumulates without "
+                 "a --target that states costs): longer kernel calls are done "
+                 "in parts, to the same bits; 0: whole calls")
+      ->needs("--rtos")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_flag("--feature-cache", options.on_features,
+               "training reads what the frozen layers in front answered: "
+               "ft_features computes it once for each sample, to be kept in "
+               "flash, and no step computes it again; same bits");
+}
+
+void add_flash(CLI::App& app, CompileOptions& options) {
+  app.add_option("--flash", options.flash_adapters,
+                 "ft_store.h keeps this many adapters (and training states) "
+                 "in flash: takes images of 'fieldtune export --to "
+                 "device-image' that the owner of --public-key has signed, "
+                 "swaps and resumes, safe against power cuts")
+      ->check(CLI::Range(1, 64));
+  app.add_option("--public-key", options.public_key,
+                 "of --flash: KEY.pub of 'fieldtune keygen'");
+  app.add_flag("--unsigned", options.takes_unsigned,
+               "of --flash: take images that nobody has signed");
+}
+
 }  // namespace
 
 void CompileOptions::add_to(CLI::App& app) {
@@ -72,45 +115,14 @@ void CompileOptions::add_to(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--init-adapter", init_adapter,
                  "training starts from the values of this adapter");
-  app.add_option("--front-end", front_end,
-                 "audio in front of the model's input, as in training: "
-                 "mlperf-kws, or a TOML file with kind \"mfcc\"; none: the "
-                 "input as it is; default: that of --adapter or "
-                 "--init-adapter where it is an \"mfcc\"");
-  app.add_option("--front-end-arithmetic", arithmetic,
-                 "float, fixed (no floating point at all) or auto: fixed "
-                 "where --precision is integer or the target has no FPU")
-      ->capture_default_str();
+  add_front_end(app, *this);
   app.add_option("--seed", seed, "of everything random")->capture_default_str();
   app.add_option("--steps", steps,
                  "training steps after which --schedule cosine or linear "
                  "reaches 0")
       ->check(CLI::NonNegativeNumber);
-  app.add_flag("--rtos", sliced,
-               "training in slices: ft_train_poll does a bounded part of a "
-               "step (--slice), and inference may come in between");
-  app.add_option("--slice", slice,
-                 "of --rtos: most that a slice takes, in instructions as the "
-                 "target's costs predict them (multiply-accumulates without "
-                 "a --target that states costs): longer kernel calls are done "
-                 "in parts, to the same bits; 0: whole calls")
-      ->needs("--rtos")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_flag("--feature-cache", on_features,
-               "training reads what the frozen layers in front answered: "
-               "ft_features computes it once for each sample, to be kept in "
-               "flash, and no step computes it again; same bits");
-  app.add_option("--flash", flash_adapters,
-                 "ft_store.h keeps this many adapters (and training states) "
-                 "in flash: takes images of 'fieldtune export --to "
-                 "device-image' that the owner of --public-key has signed, "
-                 "swaps and resumes, safe against power cuts")
-      ->check(CLI::Range(1, 64));
-  app.add_option("--public-key", public_key,
-                 "of --flash: KEY.pub of 'fieldtune keygen'");
-  app.add_flag("--unsigned", takes_unsigned,
-               "of --flash: take images that nobody has signed");
+  add_slices(app, *this);
+  add_flash(app, *this);
   layout.add_to(app);
   app.add_flag("--costs", costs,
                "in the JSON, what each call has to do: how rows of kernels are "
