@@ -37,6 +37,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fieldtune/adapter_store.h"
@@ -59,15 +60,33 @@ const char* name_of(ExperimentState state);
 // Metrics: accuracy in percent (so "control + 0.5" is half a percentage point);
 // latency_ms, the mean; latency_p99_ms; and whatever record() was given, by its
 // mean.
+//
+// A rule holds if it does at the worse end of the two-sided interval of
+// treatment - factor * control. Which interval:
+enum class RuleInterval {
+  // Of what was measured, as it is: a comparison of points.
+  kNone,
+  // Right for one look that was fixed beforehand. Who asks again and again
+  // errs more often than the confidence says.
+  kOneLook,
+  // Right at all looks together, so for rules that are asked while values come
+  // in; wider, so that it takes more of them.
+  kEveryLook,
+};
+// "none", "one-look", "every-look".
+const char* name_of(RuleInterval interval);
+Result<RuleInterval> parse_rule_interval(const std::string& name);  // kUsage
+
 struct ExperimentRules {
   std::string promote_if = {}, rollback_if = {};  // empty: never
   // Values of each metric of a rule that each arm must have before it says
   // anything.
   int64_t least = 200;
-  // Above 0, below 1: a rule must hold at the worse end of the two-sided
-  // interval of the difference with this confidence. 0: for the means as they
-  // are.
-  double confidence = 0;
+  double confidence = 0.95;  // above 0, below 1; nothing for kNone
+  RuleInterval interval = RuleInterval::kEveryLook;
+  // Of kEveryLook: values an arm at which the interval is narrowest for their
+  // count. A tenth or ten times as many are met with one 10 to 30 % wider.
+  int64_t target = 1000;
 };
 
 // Where the rules, names of metrics and numbers are well-formed.
@@ -130,8 +149,12 @@ struct LatencyHistogram {
   std::array<uint64_t, 256> counts = {};
   void add(double milliseconds);
   void add(const LatencyHistogram& other);
+  uint64_t count() const;
   // The upper end of the class that has the quantile; 0 where it is empty.
   double quantile(double q) const;
+  // Of the class that has the value of that rank, from 1: above the first, up
+  // to the second, which is infinite for the last class.
+  std::pair<double, double> ends_of(uint64_t rank) const;
 };
 
 // Outcomes of one arm, added up.
@@ -156,7 +179,7 @@ struct ArmReport {
   Arm arm = Arm::kControl;
   int64_t version = 0;
   int64_t requests = 0, labelled = 0, right = 0;
-  // Percent, with Wilson's interval (95 %, or as the rules say).
+  // Percent, with Wilson's interval: of the rules, or of one look with 95 %.
   double accuracy = 0, accuracy_low = 0, accuracy_high = 0;
   double latency_ms = 0, latency_p99_ms = 0;
   std::map<std::string, Moments> metrics = {};  // other than these

@@ -10,6 +10,7 @@ namespace {
 using fieldtune::Arm;
 using fieldtune::ArmReport;
 using fieldtune::ExperimentReport;
+using fieldtune::RuleInterval;
 
 Json version_or_base(int64_t version) {
   return version == 0 ? Json("base") : Json(version);
@@ -46,21 +47,24 @@ Json arm_fields(const ArmReport& arm, bool as_json) {
 }  // namespace
 
 Json experiment_fields(const fieldtune::Experiment& e) {
-  return {
-      {"name", e.name},
-      {"experiment", e.id},
-      {"state", name_of(e.state)},
-      {"control", version_or_base(e.control)},
-      {"treatment", e.treatment},
-      {"share", e.share},
-      {"salt", e.salt},
-      {"promote_if", e.rules.promote_if},
-      {"rollback_if", e.rules.rollback_if},
-      {"least", e.rules.least},
-      {"confidence", null_unless(e.rules.confidence > 0, e.rules.confidence)},
-      {"started_time", time_or_null(e.started_time)},
-      {"ended_time", time_or_null(e.ended_time)},
-      {"reason", e.reason}};
+  const bool by_interval = e.rules.interval != RuleInterval::kNone;
+  const bool every_look = e.rules.interval == RuleInterval::kEveryLook;
+  return {{"name", e.name},
+          {"experiment", e.id},
+          {"state", name_of(e.state)},
+          {"control", version_or_base(e.control)},
+          {"treatment", e.treatment},
+          {"share", e.share},
+          {"salt", e.salt},
+          {"promote_if", e.rules.promote_if},
+          {"rollback_if", e.rules.rollback_if},
+          {"least", e.rules.least},
+          {"interval", name_of(e.rules.interval)},
+          {"confidence", null_unless(by_interval, e.rules.confidence)},
+          {"target", every_look ? Json(e.rules.target) : Json()},
+          {"started_time", time_or_null(e.started_time)},
+          {"ended_time", time_or_null(e.ended_time)},
+          {"reason", e.reason}};
 }
 
 Json report_fields(const ExperimentReport& report, bool as_json) {

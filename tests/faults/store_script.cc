@@ -152,7 +152,8 @@ struct Script {
                       .salt = "s",
                       .rules = {.promote_if = "accuracy >= control + 0.5",
                                 .rollback_if = "accuracy < control",
-                                .least = 2}})
+                                .least = 2,
+                                .interval = fieldtune::RuleInterval::kNone}})
               .status();
         },
         [&](Oracle& o) { o.start(name, version); });

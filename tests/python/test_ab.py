@@ -73,7 +73,7 @@ def wilson(right, count, z=1.959963984540054):
 
 def test_real_recordings_promote_the_better_one(store, kws, theo):
     started = run_json("ab", "start", store, "me", "--promote-if", PROMOTE,
-                       "--rollback-if", ROLLBACK, "--confidence", 0.95,
+                       "--rollback-if", ROLLBACK, "--interval", "one-look",
                        "--salt", "theo")  # fmt: skip
     assert (started["control"], started["treatment"]) == (1, 2)
     report = run_json("ab", "run", store, "me", "--model", kws, "--data", theo,
@@ -123,8 +123,8 @@ def test_arms_are_those_of_the_documented_hash(store):
 
 def test_outcomes_of_a_file(store, tmp_path):
     salt = run_json("ab", "start", store, "me", "--rollback-if",
-                    ROLLBACK + " and clicks < control * 0.9", "--least", 20)[
-                        "salt"]  # fmt: skip
+                    ROLLBACK + " and clicks < control * 0.9", "--least", 20,
+                    "--target", 100)["salt"]  # fmt: skip
     log, wanted = tmp_path / "log.jsonl", {True: [0, 0, 0.0], False: [0, 0, 0.0]}
     with log.open("w") as file:
         for i in range(200):
@@ -176,6 +176,9 @@ def test_what_is_none_is_refused(store, kws, adapters, theo, shared):
             "accuracy = 90")
     refused(2, "column 26", *ab, "me", "--rollback-if",
             "accuracy < control - 0.5 %")
+    refused(2, "a confidence of 0 is not above 0", *ab, "me", "--confidence", 0)
+    refused(2, "a target of 0 values", *ab, "me", "--target", 0)
+    refused(2, "an interval of rules is none", *ab, "me", "--interval", "always")
     refused(2, "no experiment of 'me' runs", "ab", "decide", store, "me")
     refused(2, "no experiment of 'me'", "ab", "status", store, "me")
     run_json(*ab, "me")
@@ -203,13 +206,63 @@ def test_collecting_keeps_both_arms(store, kws, theo, tmp_path):
 
 def test_older_stores_are_taken_along(store):
     with sqlite3.connect(store / "index.sqlite") as index:
-        for table in ("experiments", "outcomes", "boots"):
+        for table in ("intervals", "experiments", "outcomes", "boots"):
             index.execute(f"DROP TABLE {table}")
         index.execute("PRAGMA user_version = 1")
     index.close()
     assert slots(store) == {1: "confirmed", 2: "staged"}
     assert run_json("ab", "status", store)["experiments"] == []
     assert run_json("ab", "start", store, "me")["treatment"] == 2
+
+
+def test_one_look_sees_more_than_every_look_may_say(store, tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(
+        json.dumps({"arm": arm, "right": i >= wrong, "latency_ms": 1 + i % 10})
+        + "\n" for arm, wrong in (("control", 40), ("treatment", 20))
+        for i in range(200)))  # fmt: skip
+    verdicts = {}
+    for interval in ("every-look", "one-look", "none"):
+        given = [] if interval == "every-look" else ["--interval", interval]
+        started = run_json("ab", "start", store, "me", "--promote-if",
+                           "accuracy > control", *given)  # fmt: skip
+        assert started["interval"] == interval
+        assert started["confidence"] == (None if interval == "none" else 0.95)
+        assert started["target"] == (1000 if interval == "every-look" else None)
+        report = run_json("ab", "record", store, "me", "--from", log)
+        verdicts[interval] = (report["verdict"], report["because"])
+        run_json("ab", "stop", store, "me")
+    assert [v for v, _ in verdicts.values()] == ["undecided", "promote", "promote"]
+    # z^2 of n = 200 and a target of 1000 in Robbins' mixture, put into Wilson's
+    # interval and Newcombe's difference.
+    unlikely = -2 * math.log(0.05)
+    best = unlikely
+    for _ in range(100):
+        best = unlikely + math.log1p(best)
+    x = best * 200 / 1000
+    z = math.sqrt((x + 1) / x * (math.log1p(x) + unlikely))
+    (t_low, t_high), (c_low, c_high) = wilson(180, 200, z), wilson(160, 200, z)
+    low = 10 - 100 * math.hypot(0.9 - t_low, c_high - 0.8)
+    high = 10 + 100 * math.hypot(t_high - 0.9, 0.8 - c_low)
+    assert (f"(treatment - control is in {low:.4g} to {high:.4g} with 95 % "
+            "confidence at every look)") in verdicts["every-look"][1]
+    assert "for one look" in verdicts["one-look"][1]
+    assert "confidence" not in verdicts["none"][1]
+
+
+def test_p99_has_an_interval(store, tmp_path):
+    log = tmp_path / "log.jsonl"
+    run_json("ab", "start", store, "me", "--rollback-if",
+             "latency_p99_ms > control * 1.5")
+    for times, verdict, words in ((1, "undecided", "to inf with"),
+                                  (10, "rollback", "holds")):
+        log.write_text("".join(
+            json.dumps({"arm": arm, "latency_ms": scale + i % 100 / 100}) + "\n"
+            for arm, scale in (("control", 1), ("treatment", 9))
+            for i in range(300)) * times)  # fmt: skip
+        report = run_json("ab", "record", store, "me", "--from", log)
+        assert report["verdict"] == verdict, report["because"]
+        assert words in report["because"]
 
 
 @pytest.mark.parametrize("command", ["start", "status", "arm", "record",

@@ -28,7 +28,7 @@ def test_keys_keep_their_arm_and_the_rule_promotes(serve, store, kws, features):
              for v in (1, 2)}
     assert "arm" not in classes(server, features, key="user1")
     run_json("ab", "start", store, "me@2", "--salt", "s", "--promote-if",
-             "accuracy >= control + 50", "--least", 10)  # fmt: skip
+             "accuracy >= control + 50", "--least", 10, "--target", 30)  # fmt: skip
     wait_until(lambda: server.get("/v1/experiments")["experiments"])
     versions = {}
     for i in range(40):

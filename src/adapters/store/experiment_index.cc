@@ -15,6 +15,7 @@ using fieldtune::Experiment;
 using fieldtune::ExperimentState;
 using fieldtune::LatencyHistogram;
 using fieldtune::Moments;
+using fieldtune::RuleInterval;
 using fieldtune::Tally;
 
 #define FT_COLUMNS                                                          \
@@ -45,6 +46,12 @@ constexpr const char* kOldEnded =
 constexpr const char* kRemove = "DELETE FROM experiments WHERE id = ?";
 constexpr const char* kRemoveOutcomes =
     "DELETE FROM outcomes WHERE experiment = ?";
+constexpr const char* kInterval =
+    "SELECT kind, target FROM intervals WHERE experiment = ?";
+constexpr const char* kInsertInterval =
+    "INSERT INTO intervals (experiment, kind, target) VALUES (?, ?, ?)";
+constexpr const char* kRemoveInterval =
+    "DELETE FROM intervals WHERE experiment = ?";
 constexpr const char* kOutcomes =
     "SELECT metric, count, mean, m2, classes FROM outcomes "
     "WHERE experiment = ? AND arm = ? ORDER BY metric";
@@ -145,10 +152,31 @@ Result<std::vector<Experiment>> ExperimentIndex::rows_of(Statement& s) {
         kStates, [&](auto st) { return state == fieldtune::name_of(st); });
     if (known == std::end(kStates)) return damaged("'state' of an experiment");
     e.state = *known;
+    FT_TRY_STATUS(read_interval(e));
     if (const char* wrong = wrong_in(e))
       return damaged(fmt::format("'{}' of an experiment", wrong).c_str());
     rows.push_back(std::move(e));
   }
+}
+
+Status ExperimentIndex::read_interval(Experiment& e) {
+  e.rules.interval =
+      e.rules.confidence > 0 ? RuleInterval::kOneLook : RuleInterval::kNone;
+  if (index_.version() < 3) return {};
+  FT_TRY(Statement s, index_.database().prepare(kInterval));
+  FT_TRY(const bool there, s.bind(e.id).step());
+  if (!there) return {};  // started by a program of version 2
+  const auto kind = fieldtune::parse_rule_interval(s.text(0));
+  if (!kind.ok()) return damaged("'kind' of an interval");
+  e.rules.interval = *kind;
+  e.rules.target = s.integer(1);
+  return {};
+}
+
+Status ExperimentIndex::insert_interval(const Experiment& e) {
+  FT_TRY(Statement s, index_.database().prepare(kInsertInterval));
+  s.bind(e.id).bind(fieldtune::name_of(e.rules.interval));
+  return s.bind(e.rules.target).run();
 }
 
 Result<std::vector<Experiment>> ExperimentIndex::list(const std::string& name) {
@@ -191,7 +219,8 @@ Status ExperimentIndex::insert(Experiment& e) {
   insert.bind(e.ended_time).bind(e.reason);
   FT_TRY_STATUS(insert.step().status());
   e.id = insert.integer(0);
-  return insert.run();
+  FT_TRY_STATUS(insert.run());
+  return insert_interval(e);
 }
 
 Status ExperimentIndex::set_end(const Experiment& e) {
@@ -212,7 +241,7 @@ Status ExperimentIndex::prune(const std::string& name) {
     }
   }
   for (const int64_t id : old)
-    for (const char* sql : {kRemoveOutcomes, kRemove}) {
+    for (const char* sql : {kRemoveOutcomes, kRemoveInterval, kRemove}) {
       FT_TRY(Statement remove, index_.database().prepare(sql));
       FT_TRY_STATUS(remove.bind(id).run());
     }

@@ -1,8 +1,9 @@
 // Experiments in a store's index: their SQL and the rows it gives, each checked
 // when it is read. Changes want a Transaction of the caller.
 //
-// An index of schema version 1 has none: everything is empty. Not for what
-// moves slots (experiments.cc).
+// An index of schema version 1 has none: everything is empty. Experiments of
+// version 2 say only a confidence: that of one look, or 0 for no interval. Not
+// for what moves slots (experiments.cc).
 #pragma once
 
 #include <array>
@@ -49,6 +50,8 @@ class ExperimentIndex {
 
  private:
   bool has_tables() const { return index_.version() >= 2; }
+  Status read_interval(fieldtune::Experiment& experiment);
+  Status insert_interval(const fieldtune::Experiment& experiment);
   Result<std::vector<fieldtune::Experiment>> rows_of(Statement& statement);
   Status damaged(const char* what) const;
   Status prune(const std::string& name);

@@ -12,6 +12,7 @@ namespace {
 using fieldtune::ExperimentRules;
 using fieldtune::Moments;
 using fieldtune::Outcome;
+using fieldtune::RuleInterval;
 using fieldtune::Tally;
 using fieldtune::Verdict;
 
@@ -145,6 +146,14 @@ Tally tally_of(int64_t right, int64_t wrong) {
   return tally;
 }
 
+// Rules that compare what was measured.
+ExperimentRules as_it_is(const std::string& promote_if,
+                         const std::string& rollback_if) {
+  return {.promote_if = promote_if,
+          .rollback_if = rollback_if,
+          .interval = RuleInterval::kNone};
+}
+
 Verdict::Says says(const ExperimentRules& rules, const Tally& treatment,
                    const Tally& control) {
   return judge(rules, treatment, control).value().says;
@@ -153,7 +162,8 @@ Verdict::Says says(const ExperimentRules& rules, const Tally& treatment,
 TEST(Verdict, CountsInPercentagePoints) {
   const ExperimentRules rules{.promote_if = "accuracy >= control + 0.5",
                               .rollback_if = "accuracy < control - 1",
-                              .least = 200};
+                              .least = 200,
+                              .interval = RuleInterval::kNone};
   const Tally control = tally_of(180, 20);  // 90 %
   EXPECT_EQ(says(rules, tally_of(181, 19), control), Verdict::Says::kPromote);
   EXPECT_EQ(says(rules, tally_of(180, 20), control), Verdict::Says::kUndecided);
@@ -171,11 +181,11 @@ TEST(Verdict, RoundingOfTheBoundDecidesNothing) {
     const Tally control = tally_of(right, 1000 - right);
     const Tally treatment = tally_of(right + 5, 995 - right);
     EXPECT_EQ(
-        says({.promote_if = "accuracy >= control + 0.5"}, treatment, control),
+        says(as_it_is("accuracy >= control + 0.5", ""), treatment, control),
         Verdict::Says::kPromote)
         << right;
     EXPECT_EQ(
-        says({.promote_if = "accuracy > control + 0.5"}, treatment, control),
+        says(as_it_is("accuracy > control + 0.5", ""), treatment, control),
         Verdict::Says::kUndecided)
         << right;
   }
@@ -187,22 +197,21 @@ TEST(Verdict, RollbackGoesFirstAndAndNeedsAll) {
     ASSERT_TRUE(control.add({.latency_ms = 10}).ok());
     ASSERT_TRUE(treatment.add({.latency_ms = i < 196 ? 10.5 : 100}).ok());
   }
-  EXPECT_EQ(says({.promote_if = "accuracy > control",
-                  .rollback_if = "latency_ms > control"},
+  EXPECT_EQ(says(as_it_is("accuracy > control", "latency_ms > control"),
                  treatment, control),
             Verdict::Says::kRollback);
-  EXPECT_EQ(says({.promote_if = "accuracy > control and latency_ms <= control "
-                                "* 1.3"},
-                 treatment, control),
-            Verdict::Says::kPromote);
-  EXPECT_EQ(says({.promote_if = "accuracy > control and latency_ms <= control "
-                                "* 1.1"},
-                 treatment, control),
-            Verdict::Says::kUndecided);
   EXPECT_EQ(
-      says({.rollback_if = "latency_p99_ms > control * 2"}, treatment, control),
+      says(as_it_is("accuracy > control and latency_ms <= control * 1.3", ""),
+           treatment, control),
+      Verdict::Says::kPromote);
+  EXPECT_EQ(
+      says(as_it_is("accuracy > control and latency_ms <= control * 1.1", ""),
+           treatment, control),
+      Verdict::Says::kUndecided);
+  EXPECT_EQ(
+      says(as_it_is("", "latency_p99_ms > control * 2"), treatment, control),
       Verdict::Says::kRollback);
-  EXPECT_EQ(says({.promote_if = "accuracy > control and clicks > 0"}, treatment,
+  EXPECT_EQ(says(as_it_is("accuracy > control and clicks > 0", ""), treatment,
                  control),
             Verdict::Says::kWait);
   EXPECT_EQ(says({}, treatment, control), Verdict::Says::kUndecided);
@@ -221,19 +230,65 @@ TEST(Verdict, NothingIsPromotedWhileTheRollbackRuleWaits) {
 TEST(Verdict, WithConfidenceTheWorseEndMustHold) {
   const ExperimentRules rules{.promote_if = "accuracy >= control + 0.5",
                               .rollback_if = "accuracy < control - 1",
-                              .confidence = 0.95};
+                              .interval = RuleInterval::kOneLook};
   const Tally control = tally_of(180, 20);
   EXPECT_EQ(says(rules, tally_of(184, 16), control), Verdict::Says::kUndecided);
   EXPECT_EQ(says(rules, tally_of(199, 1), control), Verdict::Says::kPromote);
   EXPECT_EQ(says(rules, tally_of(170, 30), control), Verdict::Says::kUndecided);
   EXPECT_EQ(says(rules, tally_of(140, 60), control), Verdict::Says::kRollback);
   // Against a number it is the share's own interval.
-  EXPECT_EQ(says({.promote_if = "accuracy > 90", .confidence = 0.95},
-                 tally_of(185, 15), control),
+  EXPECT_EQ(
+      says({.promote_if = "accuracy > 90", .interval = RuleInterval::kOneLook},
+           tally_of(185, 15), control),
+      Verdict::Says::kUndecided);
+  EXPECT_EQ(
+      says({.promote_if = "accuracy > 90", .interval = RuleInterval::kOneLook},
+           tally_of(194, 6), control),
+      Verdict::Says::kPromote);
+}
+
+// Without another word it is the interval of every look, which says so and
+// takes more.
+TEST(Verdict, EveryLookTakesMore) {
+  ExperimentRules rules{.promote_if = "accuracy > control"};
+  const Tally control = tally_of(180, 20), treatment = tally_of(195, 5);
+  const auto every = judge(rules, treatment, control).value();
+  EXPECT_EQ(every.says, Verdict::Says::kUndecided);
+  EXPECT_NE(every.sentence.find("95 % confidence at every look"),
+            std::string::npos)
+      << every.sentence;
+  rules.interval = RuleInterval::kOneLook;
+  const auto one = judge(rules, treatment, control).value();
+  EXPECT_EQ(one.says, Verdict::Says::kPromote);
+  EXPECT_NE(one.sentence.find("for one look"), std::string::npos);
+  rules.interval = RuleInterval::kEveryLook;
+  EXPECT_EQ(says(rules, tally_of(200, 0), control), Verdict::Says::kPromote);
+  rules.target = 100000;
+  EXPECT_EQ(says(rules, tally_of(200, 0), control), Verdict::Says::kUndecided);
+}
+
+// Few values have nothing surely above their 99 % quantile: it has no upper
+// end, and the sentence says so.
+TEST(Verdict, P99HasAnInterval) {
+  Tally control, treatment;
+  const auto add = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(control.add({.latency_ms = 10 + i % 100}).ok());
+      ASSERT_TRUE(treatment.add({.latency_ms = 1 + i % 100 / 10.0}).ok());
+    }
+  };
+  const ExperimentRules rules{.promote_if = "latency_p99_ms < control"};
+  add(300);
+  const auto few = judge(rules, treatment, control).value();
+  EXPECT_EQ(few.says, Verdict::Says::kUndecided);
+  EXPECT_NE(few.sentence.find("to inf with"), std::string::npos)
+      << few.sentence;
+  add(2700);
+  EXPECT_EQ(says(rules, treatment, control), Verdict::Says::kPromote);
+  EXPECT_EQ(says({.rollback_if = "latency_p99_ms > 20"}, treatment, control),
             Verdict::Says::kUndecided);
-  EXPECT_EQ(says({.promote_if = "accuracy > 90", .confidence = 0.95},
-                 tally_of(194, 6), control),
-            Verdict::Says::kPromote);
+  EXPECT_EQ(says({.rollback_if = "latency_p99_ms > 5"}, treatment, control),
+            Verdict::Says::kRollback);
 }
 
 }  // namespace

@@ -7,7 +7,10 @@
 namespace ft::store {
 namespace {
 
+using fieldtune::ExperimentRules;
+using fieldtune::LatencyHistogram;
 using fieldtune::Moments;
+using fieldtune::RuleInterval;
 
 double log_gamma(double x) {
   int sign = 0;
@@ -52,36 +55,122 @@ double student_tail(double t, double degrees) {
   return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)) / 2;
 }
 
-double upper_point(double confidence) { return (1 + confidence) / 2; }
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
+
+double normal_tail(double z) { return std::erfc(z / std::numbers::sqrt2) / 2; }
+
+// Beyond, the binomial is normal to all digits that ranks have.
+constexpr uint64_t kMostExactRanks = 10'000'000;
+
+// P(K <= k) and P(K >= k) of a binomial K, n values of probability q; 0 <= k.
+double at_most(uint64_t k, uint64_t n, double q) {
+  if (k >= n) return 1;
+  return incomplete_beta(static_cast<double>(n - k), static_cast<double>(k + 1),
+                         1 - q);
+}
+double at_least(uint64_t k, uint64_t n, double q) {
+  if (k == 0) return 1;
+  if (k > n) return 0;
+  return incomplete_beta(static_cast<double>(k), static_cast<double>(n - k + 1),
+                         q);
+}
+
+// The first k in [begin, end] for which `holds`, which stays true from there
+// on, and does at `end`.
+uint64_t first_where(uint64_t begin, uint64_t end, const auto& holds) {
+  while (begin < end) {
+    const uint64_t k = begin + (end - begin) / 2;
+    if (holds(k))
+      end = k;
+    else
+      begin = k + 1;
+  }
+  return end;
+}
+
+// Ranks, from 1, of the values that enclose the q-quantile of n; 0 and n + 1
+// where there is none on that side.
+struct Ranks {
+  uint64_t low = 0, high = 0;
+};
+Ranks ranks_of(uint64_t n, double q, const Reach& reach) {
+  const auto all = static_cast<double>(n);
+  if (n > kMostExactRanks) {
+    const double half = reach.z * std::sqrt(all * q * (1 - q));
+    const double low = std::floor(q * all - half);
+    const double high = std::ceil(q * all + half) + 1;
+    return {low < 1 ? 0 : static_cast<uint64_t>(low),
+            high > all ? n + 1 : static_cast<uint64_t>(high)};
+  }
+  const uint64_t low = first_where(
+      0, n, [&](uint64_t k) { return at_most(k, n, q) > reach.tail; });
+  const uint64_t high = first_where(
+      low, n + 1, [&](uint64_t k) { return at_least(k, n, q) <= reach.tail; });
+  return {low, high};
+}
 
 }  // namespace
+
+Reach one_look(double confidence) {
+  return {normal_quantile((1 + confidence) / 2), (1 - confidence) / 2};
+}
+
+// With x = t rho^2 for t values of variance s^2 the half-width is s / sqrt(t)
+// times the root of (x + 1) / x * (log(x + 1) - 2 log(alpha)). At t = target it
+// is least where x - log(x + 1) = -2 log(alpha), which says what rho is.
+Reach at_every_look(double confidence, double count, double target) {
+  const double unlikely = -2 * std::log1p(-confidence);
+  double best = unlikely + std::sqrt(2 * unlikely);
+  for (int i = 0; i < 200; ++i) {
+    const double next = unlikely + std::log1p(best);
+    const bool done = best - next <= 1e-15 * best;
+    best = next;
+    if (done) break;
+  }
+  const double x = best * count / target;
+  const double z = std::sqrt((x + 1) / x * (std::log1p(x) + unlikely));
+  return {z, normal_tail(z)};
+}
+
+double count_of(int64_t treatment, int64_t control, double factor) {
+  const auto t = static_cast<double>(treatment);
+  if (factor == 0) return t;
+  const double squared = factor * factor;
+  return (1 + squared) / (1 / t + squared / static_cast<double>(control));
+}
+
+Reach reach_of(const ExperimentRules& rules, double count) {
+  if (rules.interval == RuleInterval::kOneLook)
+    return one_look(rules.confidence);
+  return at_every_look(rules.confidence, count,
+                       static_cast<double>(rules.target));
+}
 
 // By bisection over P(Z > z): more steps than a formula, no coefficients.
 double normal_quantile(double p) {
   if (p < 0.5) return -normal_quantile(1 - p);
   double low = 0, high = 40;
-  for (int i = 0; i < 200 && low < high; ++i) {
-    const double z = (low + high) / 2;
-    const bool right = std::erfc(z / std::numbers::sqrt2) / 2 > 1 - p;
-    (right ? low : high) = z;
-  }
-  return (low + high) / 2;
-}
-
-double student_quantile(double p, double degrees) {
-  if (p < 0.5) return -student_quantile(1 - p, degrees);
-  if (degrees > 1e7) return normal_quantile(p);  // equal to seven digits
-  double low = 0, high = 1;
-  while (student_tail(high, degrees) > 1 - p && high < 1e300) high *= 2;
   for (int i = 0; i < 200; ++i) {
-    const double t = (low + high) / 2;
-    (student_tail(t, degrees) > 1 - p ? low : high) = t;
+    const double z = (low + high) / 2;
+    if (z == low || z == high) break;
+    (normal_tail(z) > 1 - p ? low : high) = z;
   }
   return (low + high) / 2;
 }
 
-Interval interval_of(Share share, double confidence) {
-  const double z = normal_quantile(upper_point(confidence));
+double student_upper_point(double tail, double degrees) {
+  double low = 0, high = 1;
+  while (student_tail(high, degrees) > tail && high < 1e300) high *= 2;
+  for (int i = 0; i < 2000; ++i) {  // 1e300 halved
+    const double t = (low + high) / 2;
+    if (t == low || t == high) break;
+    (student_tail(t, degrees) > tail ? low : high) = t;
+  }
+  return (low + high) / 2;
+}
+
+Interval interval_of(Share share, const Reach& reach) {
+  const double z = reach.z;
   const auto n = static_cast<double>(share.count);
   const double p = share.value(), middle = p + z * z / (2 * n);
   const double half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
@@ -91,24 +180,32 @@ Interval interval_of(Share share, double confidence) {
           share.right == share.count ? 1 : (middle + half) / scale};
 }
 
-Interval interval_of_difference(Share treatment, Share control, double factor,
-                                double confidence) {
-  const Interval t = interval_of(treatment, confidence);
-  const Interval c = interval_of(control, confidence);
-  const double difference = treatment.value() - factor * control.value();
-  return {difference - std::hypot(treatment.value() - t.low,
-                                  factor * (c.high - control.value())),
-          difference + std::hypot(t.high - treatment.value(),
-                                  factor * (control.value() - c.low))};
+// Zou and Donner's: the distances of both from their own limits, put together
+// as those of independent values.
+Interval interval_of_difference(double treatment, const Interval& t,
+                                double control, const Interval& c,
+                                double factor) {
+  const double difference = treatment - factor * control;
+  return {
+      difference - std::hypot(treatment - t.low, factor * (c.high - control)),
+      difference + std::hypot(t.high - treatment, factor * (control - c.low))};
 }
 
-Interval interval_of(const Moments& mean, double confidence) {
-  return interval_of_difference(mean, {}, 0, confidence);
+Interval interval_of_difference(Share treatment, Share control, double factor,
+                                const Reach& reach) {
+  if (factor == 0) return interval_of(treatment, reach);
+  return interval_of_difference(treatment.value(),
+                                interval_of(treatment, reach), control.value(),
+                                interval_of(control, reach), factor);
+}
+
+Interval interval_of(const Moments& mean, const Reach& reach) {
+  return interval_of_difference(mean, {}, 0, reach);
 }
 
 Interval interval_of_difference(const Moments& treatment,
                                 const Moments& control, double factor,
-                                double confidence) {
+                                const Reach& reach) {
   const auto squared_error = [](const Moments& m) {
     return m.variance() / static_cast<double>(m.count);
   };
@@ -119,9 +216,30 @@ Interval interval_of_difference(const Moments& treatment,
   double parts = t * t / static_cast<double>(treatment.count - 1);
   if (factor != 0) parts += c * c / static_cast<double>(control.count - 1);
   const double degrees = (t + c) * (t + c) / parts;
-  const double half =
-      student_quantile(upper_point(confidence), degrees) * std::sqrt(t + c);
+  // Of so many degrees t is normal to seven digits.
+  const double point = reach.tail == 0 ? kInfinite
+                       : degrees > 1e7
+                           ? reach.z
+                           : student_upper_point(reach.tail, degrees);
+  const double half = point * std::sqrt(t + c);
   return {difference - half, difference + half};
+}
+
+Interval interval_of(const LatencyHistogram& classes, double q,
+                     const Reach& reach) {
+  const Ranks ranks = ranks_of(classes.count(), q, reach);
+  return {ranks.low == 0 ? 0 : classes.ends_of(ranks.low).first,
+          ranks.high > classes.count() ? kInfinite
+                                       : classes.ends_of(ranks.high).second};
+}
+
+Interval interval_of_difference(const LatencyHistogram& treatment,
+                                const LatencyHistogram& control, double q,
+                                double factor, const Reach& reach) {
+  const Interval t = interval_of(treatment, q, reach);
+  if (factor == 0) return t;
+  return interval_of_difference(treatment.quantile(q), t, control.quantile(q),
+                                interval_of(control, q, reach), factor);
 }
 
 }  // namespace ft::store

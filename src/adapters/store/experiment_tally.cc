@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "adapters/store/experiment_index.h"
 #include "adapters/store/experiment_rule.h"
@@ -25,6 +26,25 @@ const char* name_of(ExperimentState state) {
     case ExperimentState::kStopped: return "stopped";
   }
   return "";
+}
+
+const char* name_of(RuleInterval interval) {
+  switch (interval) {
+    case RuleInterval::kNone: return "none";
+    case RuleInterval::kOneLook: return "one-look";
+    case RuleInterval::kEveryLook: return "every-look";
+  }
+  return "";
+}
+
+Result<RuleInterval> parse_rule_interval(const std::string& name) {
+  for (const RuleInterval known :
+       {RuleInterval::kNone, RuleInterval::kOneLook, RuleInterval::kEveryLook})
+    if (name == name_of(known)) return known;
+  return usage_error(
+      "an interval of rules is none, one-look or every-look, "
+      "not '" +
+      name + "'");
 }
 
 const char* name_of(Verdict::Says says) {
@@ -82,6 +102,8 @@ double Moments::variance() const {
 namespace {
 
 constexpr double kClassesPerOctave = 8, kLowestClass = 1e-3;  // ms
+// What is said of the last class, which has no end: where it would have one.
+const double kHighestClass = kLowestClass * std::exp2(255 / kClassesPerOctave);
 
 size_t class_of(double milliseconds) {
   if (!(milliseconds > kLowestClass)) return 0;
@@ -100,18 +122,34 @@ void LatencyHistogram::add(const LatencyHistogram& other) {
   for (size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
 }
 
-double LatencyHistogram::quantile(double q) const {
+uint64_t LatencyHistogram::count() const {
   uint64_t all = 0;
   for (const uint64_t count : counts) all += count;
-  if (all == 0) return 0;
-  const double wanted = q * static_cast<double>(all);
+  return all;
+}
+
+std::pair<double, double> LatencyHistogram::ends_of(uint64_t rank) const {
   uint64_t below = 0;
   size_t at = 0;
   for (; at + 1 < counts.size(); ++at) {
     below += counts[at];
-    if (below > 0 && static_cast<double>(below) >= wanted) break;
+    if (below >= rank) break;
   }
-  return kLowestClass * std::exp2(static_cast<double>(at) / kClassesPerOctave);
+  const auto end = [](size_t i) {
+    return kLowestClass * std::exp2(static_cast<double>(i) / kClassesPerOctave);
+  };
+  return {at == 0 ? 0 : end(at - 1),
+          at + 1 < counts.size() ? end(at)
+                                 : std::numeric_limits<double>::infinity()};
+}
+
+double LatencyHistogram::quantile(double q) const {
+  const uint64_t all = count();
+  if (all == 0) return 0;
+  const double rank = std::ceil(q * static_cast<double>(all));
+  const auto [low, high] =
+      ends_of(std::clamp(static_cast<uint64_t>(rank), uint64_t{1}, all));
+  return std::isfinite(high) ? high : kHighestClass;
 }
 
 namespace {

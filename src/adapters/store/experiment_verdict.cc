@@ -11,17 +11,20 @@ namespace ft::store {
 namespace {
 
 using fieldtune::ExperimentRules;
+using fieldtune::LatencyHistogram;
 using fieldtune::Moments;
+using fieldtune::RuleInterval;
 using fieldtune::Tally;
 using fieldtune::Verdict;
 
-constexpr double kPercent = 100;
+constexpr double kPercent = 100, kP99 = 0.99;
 
 // A metric of one arm as rules see it.
 struct Measured {
   int64_t count = 0;
   double value = 0;
   Moments moments = {};
+  const LatencyHistogram* latency = nullptr;  // of a quantile
 };
 
 Measured measure(const std::string& metric, const Tally& tally) {
@@ -29,7 +32,10 @@ Measured measure(const std::string& metric, const Tally& tally) {
   const auto at = tally.metrics.find(p99 ? "latency_ms" : metric);
   if (at == tally.metrics.end()) return {};
   Measured m{at->second.count, at->second.mean, at->second};
-  if (p99) m.value = tally.latency.quantile(0.99);
+  if (p99) {
+    m.value = tally.latency.quantile(kP99);
+    m.latency = &tally.latency;
+  }
   if (metric == "accuracy") {
     const Share share{right_of(at->second), at->second.count};
     if (share.count > 0) m.value = kPercent * share.value();
@@ -39,15 +45,16 @@ Measured measure(const std::string& metric, const Tally& tally) {
 
 // Of treatment - factor * control, in the units of the rule.
 Interval difference_of(const Clause& clause, const Measured& treatment,
-                       const Measured& control, double confidence) {
+                       const Measured& control, const Reach& reach) {
+  if (treatment.latency != nullptr)
+    return interval_of_difference(*treatment.latency, *control.latency, kP99,
+                                  clause.factor, reach);
   if (clause.metric != "accuracy")
     return interval_of_difference(treatment.moments, control.moments,
-                                  clause.factor, confidence);
+                                  clause.factor, reach);
   const Share t{right_of(treatment.moments), treatment.count};
   const Share c{right_of(control.moments), control.count};
-  const Interval i = clause.factor == 0 ? interval_of(t, confidence)
-                                        : interval_of_difference(
-                                              t, c, clause.factor, confidence);
+  const Interval i = interval_of_difference(t, c, clause.factor, reach);
   return {kPercent * i.low, kPercent * i.high};
 }
 
@@ -63,12 +70,27 @@ bool holds(Compare compare, double left, double right, double scale) {
   return false;
 }
 
+// "treatment - control is in -1 to 2 with 95 % confidence at every look".
+std::string sentence_of(const Clause& clause, const ExperimentRules& rules,
+                        const Interval& seen) {
+  const std::string less =
+      clause.factor == 0   ? std::string()
+      : clause.factor == 1 ? " - control"
+                           : fmt::format(" - {:g} * control", clause.factor);
+  return fmt::format(
+      "treatment{} is in {:.4g} to {:.4g} with {:g} % "
+      "confidence {}",
+      less, seen.low, seen.high, kPercent * rules.confidence,
+      rules.interval == RuleInterval::kOneLook ? "for one look"
+                                               : "at every look");
+}
+
 Finding judge_clause(const Clause& clause, const ExperimentRules& rules,
                      const Tally& treatment, const Tally& control) {
   const Measured t = measure(clause.metric, treatment);
   const Measured c = measure(clause.metric, control);
-  const int64_t least =
-      std::max<int64_t>(rules.least, rules.confidence > 0 ? 2 : 1);
+  const bool by_interval = rules.interval != RuleInterval::kNone;
+  const int64_t least = std::max<int64_t>(rules.least, by_interval ? 2 : 1);
   if (t.count < least || c.count < least)
     return {Finding::Says::kWaits,
             fmt::format("{} has {} values in control and {} in treatment, "
@@ -76,8 +98,10 @@ Finding judge_clause(const Clause& clause, const ExperimentRules& rules,
                         clause.metric, c.count, t.count, least)};
   const double middle = t.value - clause.factor * c.value;
   Interval seen{middle, middle};
-  if (rules.confidence > 0)
-    seen = difference_of(clause, t, c, rules.confidence);
+  if (by_interval)
+    seen = difference_of(
+        clause, t, c,
+        reach_of(rules, count_of(t.count, c.count, clause.factor)));
   const bool upwards =
       clause.compare == Compare::kAtLeast || clause.compare == Compare::kAbove;
   const double scale = std::abs(t.value) + std::abs(clause.factor * c.value) +
@@ -87,13 +111,8 @@ Finding judge_clause(const Clause& clause, const ExperimentRules& rules,
   std::string sentence =
       fmt::format("{} {}: {:.6g} with control {:.6g}", text_of({{clause}}),
                   does ? "holds" : "does not hold", t.value, c.value);
-  if (rules.confidence > 0)
-    sentence += fmt::format(
-        " (treatment{} is in {:.4g} to {:.4g} with {:g} % confidence)",
-        clause.factor == 0   ? std::string()
-        : clause.factor == 1 ? " - control"
-                             : fmt::format(" - {:g} * control", clause.factor),
-        seen.low, seen.high, kPercent * rules.confidence);
+  if (by_interval)
+    sentence += fmt::format(" ({})", sentence_of(clause, rules, seen));
   return {does ? Finding::Says::kHolds : Finding::Says::kDoesNot, sentence};
 }
 

@@ -12,6 +12,7 @@
 
 namespace fieldtune {
 
+using ft::ok_status;
 using ft::usage_error;
 using ft::store::ExperimentIndex;
 
@@ -19,22 +20,15 @@ namespace {
 
 constexpr size_t kLongestSalt = 128;
 constexpr double kShownConfidence = 0.95;
+constexpr int64_t kMostTarget = 1'000'000'000;
 
 bool calls_for_end(const Verdict& verdict) {
   return verdict.says == Verdict::Says::kPromote ||
          verdict.says == Verdict::Says::kRollback;
 }
 
-Status check_rule(const std::string& text, const ExperimentRules& rules) {
-  if (text.empty()) return {};
-  FT_TRY(const auto rule, ft::store::parse_rule(text));
-  for (const auto& clause : rule.clauses)
-    if (clause.metric == "latency_p99_ms" && rules.confidence > 0)
-      return usage_error(
-          fmt::format("rule '{}': there is no interval of latency_p99_ms; "
-                      "compare latency_ms, or leave the confidence out",
-                      text));
-  return {};
+Status check_rule(const std::string& text) {
+  return text.empty() ? ok_status() : ft::store::parse_rule(text).status();
 }
 
 Status check_start(const ExperimentStart& options) {
@@ -163,9 +157,11 @@ ArmReport report_of(Arm arm, const Experiment& e, const Tally& tally) {
       report.metrics[metric] = moments;
     if (metric != "accuracy" || moments.count == 0) continue;
     const ft::store::Share share{ft::store::right_of(moments), moments.count};
-    const double confidence =
-        e.rules.confidence > 0 ? e.rules.confidence : kShownConfidence;
-    const auto interval = ft::store::interval_of(share, confidence);
+    const auto reach =
+        e.rules.interval == RuleInterval::kNone
+            ? ft::store::one_look(kShownConfidence)
+            : ft::store::reach_of(e.rules, static_cast<double>(share.count));
+    const auto interval = ft::store::interval_of(share, reach);
     report.labelled = share.count;
     report.right = share.right;
     report.accuracy = 100 * share.value();
@@ -223,11 +219,17 @@ Status check_rules(const ExperimentRules& rules) {
   if (rules.least < 1 || rules.least > ft::store::kMostOutcomes)
     return usage_error(fmt::format("at least {} values are not from 1 to {}",
                                    rules.least, ft::store::kMostOutcomes));
-  if (!(rules.confidence >= 0 && rules.confidence < 1))
+  if (rules.interval != RuleInterval::kNone &&
+      !(rules.confidence > 0 && rules.confidence < 1))
     return usage_error(fmt::format(
-        "a confidence of {} is not 0 or more and below 1", rules.confidence));
-  FT_TRY_STATUS(check_rule(rules.promote_if, rules));
-  return check_rule(rules.rollback_if, rules);
+        "a confidence of {} is not above 0 and below 1; with the interval "
+        "'none' what was measured is compared as it is",
+        rules.confidence));
+  if (rules.target < 1 || rules.target > kMostTarget)
+    return usage_error(fmt::format("a target of {} values is not from 1 to {}",
+                                   rules.target, kMostTarget));
+  FT_TRY_STATUS(check_rule(rules.promote_if));
+  return check_rule(rules.rollback_if);
 }
 
 Result<Experiment> Experiments::start(const ExperimentStart& options) {

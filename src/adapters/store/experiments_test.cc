@@ -58,7 +58,8 @@ class Ab : public ft::store::StoreFolder {
   }
   const ExperimentRules rules_{.promote_if = "accuracy >= control + 0.5",
                                .rollback_if = "accuracy < control - 1",
-                               .least = 10};
+                               .least = 10,
+                               .interval = RuleInterval::kNone};
 };
 
 void expect_says(const Status& status, Code code, const std::string& words) {
@@ -161,10 +162,11 @@ TEST_F(Ab, RefusesWhatIsNone) {
   refused({.name = "me", .rules = {.promote_if = "accuracy"}}, "column 9");
   refused({.name = "me", .rules = {.rollback_if = "!"}}, "column 1");
   refused({.name = "me", .rules = {.least = 0}}, "are not from 1");
-  refused({.name = "me", .rules = {.confidence = 1}}, "a confidence of 1");
-  refused({.name = "me",
-           .rules = {.promote_if = "latency_p99_ms < 3", .confidence = 0.9}},
-          "no interval of latency_p99_ms");
+  for (const double confidence : {0.0, 1.0, -0.5, nan})
+    refused({.name = "me", .rules = {.confidence = confidence}},
+            "is not above 0 and below 1");
+  for (const int64_t target : {int64_t{0}, int64_t{-1}, int64_t{1} << 40})
+    refused({.name = "me", .rules = {.target = target}}, "a target of");
   EXPECT_TRUE(ab.list().value().empty());
   add(store, "me", 3);
   ASSERT_TRUE(store.use("me", 2).ok());
@@ -228,8 +230,49 @@ TEST_F(Ab, RemembersSoManyEndedOnes) {
 }
 
 constexpr const char* kAsVersionOne =
-    "DROP TABLE experiments; DROP TABLE outcomes; DROP TABLE boots; "
-    "PRAGMA user_version = 1";
+    "DROP TABLE intervals; DROP TABLE experiments; DROP TABLE outcomes; "
+    "DROP TABLE boots; PRAGMA user_version = 1";
+constexpr const char* kAsVersionTwo =
+    "DROP TABLE intervals; PRAGMA user_version = 2";
+
+// Experiments of version 2 go on by the interval that they began with.
+TEST_F(Ab, OlderExperimentsKeepTheirInterval) {
+  {
+    AdapterStore store = open();
+    add(store, "you", 3);
+    Experiments ab(store);
+    ASSERT_TRUE(ab.start({.name = "me", .rules = rules_}).ok());
+    ASSERT_TRUE(ab.start({.name = "you", .rules = rules_}).ok());
+  }
+  sql("UPDATE experiments SET confidence = 0.9 WHERE name = 'me'");
+  sql("UPDATE experiments SET confidence = 0 WHERE name = 'you'");
+  sql(kAsVersionTwo);
+  const auto check = [&](AdapterStore store) {
+    Experiments ab(store);
+    const Experiment me = ab.running("me").value();
+    EXPECT_EQ(me.rules.interval, RuleInterval::kOneLook);
+    EXPECT_EQ(me.rules.confidence, 0.9);
+    EXPECT_EQ(ab.running("you").value().rules.interval, RuleInterval::kNone);
+  };
+  check(open({.read_only = true}));
+  check(open());  // makes the table
+  check(open());
+  AdapterStore store = open();
+  Experiments ab(store);
+  const Experiment e = ab.running("me").value();
+  ASSERT_TRUE(ab.record(e, Arm::kTreatment, tally_of(30, 0)).ok());
+  ASSERT_TRUE(ab.record(e, Arm::kControl, tally_of(0, 30)).ok());
+  EXPECT_EQ(ab.decide("me").value().experiment.state,
+            ExperimentState::kPromoted);
+  ASSERT_TRUE(ab.stop("you").ok());
+  const ExperimentRules fresh{.interval = RuleInterval::kEveryLook,
+                              .target = 77};
+  ASSERT_TRUE(ab.start({.name = "you", .rules = fresh}).ok());
+  const Experiment you = Experiments(store).running("you").value();
+  EXPECT_EQ(you.rules.interval, RuleInterval::kEveryLook);
+  EXPECT_EQ(you.rules.target, 77);
+  EXPECT_TRUE(store.verify().value().empty());
+}
 
 TEST_F(Ab, OlderStoresGetTheirTables) {
   sql(kAsVersionOne);
@@ -250,9 +293,9 @@ TEST_F(Ab, RefusesTablesOfAnotherVersion) {
   sql("PRAGMA user_version = 1");  // has more than version 1
   expect_says(AdapterStore::open(folder_).status(), Code::kInvalidInput,
               "not those of a store");
-  sql("PRAGMA user_version = 3");
+  sql("PRAGMA user_version = 4");
   expect_says(AdapterStore::open(folder_).status(), Code::kInvalidInput,
-              "reads versions 1 to 2");
+              "reads versions 1 to 3");
   sql(kAsVersionOne);
   sql("PRAGMA user_version = 2");
   expect_says(AdapterStore::open(folder_).status(), Code::kInvalidInput,
@@ -266,6 +309,9 @@ TEST_F(Ab, RefusesDamagedRows) {
   ASSERT_TRUE(ab.record(e, Arm::kControl, tally_of(1, 1)).ok());
   sql("UPDATE outcomes SET classes = x'00' WHERE metric = 'latency_ms'");
   expect_says(ab.report("me").status(), Code::kInvalidInput, "damaged");
+  sql("UPDATE intervals SET target = 2000000000");
+  expect_says(ab.list().status(), Code::kInvalidInput, "'rules'");
+  sql("UPDATE intervals SET target = 1000");
   sql("UPDATE experiments SET share = 2");
   expect_says(ab.list().status(), Code::kInvalidInput, "'share'");
   sql("UPDATE experiments SET share = 0.5, promote_if = 'x'");

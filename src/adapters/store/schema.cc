@@ -69,6 +69,10 @@ constexpr SchemaItem kSchema[] = {
      "boots INTEGER NOT NULL CHECK (boots >= 0), "
      "most INTEGER NOT NULL CHECK (most >= 1)) STRICT"},
     {2, "one_boots", "CREATE UNIQUE INDEX one_boots ON boots (name)"},
+    {3, "intervals",
+     "CREATE TABLE intervals (experiment INTEGER PRIMARY KEY, "
+     "kind TEXT NOT NULL CHECK (kind IN ('none', 'one-look', 'every-look')), "
+     "target INTEGER NOT NULL CHECK (target >= 1)) STRICT"},
 };
 
 Result<int64_t> pragma(Database& db, const char* name) {

@@ -2,8 +2,9 @@
 // lacks.
 //
 // Version 1 has adapters; version 2 experiments and trials that end by
-// themselves, too. The text of every table is compared when an index is opened:
-// it is a file from outside. docs/decisions/030 and 035 have the columns.
+// themselves, too; version 3 which intervals an experiment's rules take. The
+// text of every table is compared when an index is opened: it is a file from
+// outside. docs/decisions/030 and 035 have the columns.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 
 namespace ft::store {
 
-inline constexpr int64_t kSchemaVersion = 2;
+inline constexpr int64_t kSchemaVersion = 3;
 
 // All tables of the newest version, in a transaction of the caller.
 Status create_schema(Database& db);

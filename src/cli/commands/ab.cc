@@ -31,7 +31,7 @@ struct OfName : StoreOptions {
 };
 
 struct Start : StoreOptions {
-  std::string spec, control = "confirmed";
+  std::string spec, control = "confirmed", interval = "every-look";
   ExperimentStart start;
 
   void add_to(CLI::App& app) {
@@ -59,9 +59,20 @@ struct Start : StoreOptions {
                    "values of a rule's metrics that each arm needs before it "
                    "says anything")
         ->capture_default_str();
-    app.add_option("--confidence", start.rules.confidence,
+    app.add_option("--interval", interval,
                    "rules must hold at the worse end of the interval of the "
-                   "difference, e.g. 0.95 (0: for the means as they are)")
+                   "difference: every-look (right however often the rules "
+                   "are asked), one-look (right for one look at counts that "
+                   "were fixed beforehand), or none (what was measured is "
+                   "compared as it is)")
+        ->capture_default_str();
+    app.add_option("--confidence", start.rules.confidence,
+                   "of the interval, above 0 and below 1")
+        ->capture_default_str();
+    app.add_option("--target", start.rules.target,
+                   "values in each arm at which the interval of every-look is "
+                   "narrowest for their count; too few costs less than too "
+                   "many")
         ->capture_default_str();
   }
 };
@@ -83,6 +94,8 @@ Status run_start(const Start& options) {
   start.name = spec.name;
   start.treatment = spec.version;
   FT_TRY(start.control, parse_control(options.control));
+  FT_TRY(start.rules.interval,
+         fieldtune::parse_rule_interval(options.interval));
   FT_TRY(auto store, options.open(false));
   FT_TRY(const Experiment e, Experiments(store).start(start));
   print_result(experiment_fields(e), options.json);
@@ -111,8 +124,8 @@ Status run_status(const AbStatus& options) {
   Json list = Json::array();
   for (const Experiment& e : all) {
     Json fields = experiment_fields(e);
-    for (const char* rest :
-         {"salt", "promote_if", "rollback_if", "least", "confidence", "reason"})
+    for (const char* rest : {"salt", "promote_if", "rollback_if", "least",
+                             "interval", "confidence", "target", "reason"})
       if (!options.json) fields.erase(rest);
     list.push_back(std::move(fields));
   }
@@ -361,7 +374,7 @@ void add_ab(CLI::App& app, Action& action) {
                      "confirmed one, or with the base alone",
                      "fieldtune ab start adapters me@2 --share 0.2 "
                      "--promote-if 'accuracy >= control + 0.5' --rollback-if "
-                     "'accuracy < control - 1' --least 200 --confidence 0.95",
+                     "'accuracy < control - 1' --target 2000",
                      run_start);
   add_command<AbStatus>(*ab, action, "status",
                         "Show both arms and what the rules say; changes "
