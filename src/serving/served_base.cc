@@ -58,7 +58,7 @@ Result<ServedAdapterPtr> ServedBase::alone() {
     FT_TRY_STATUS(check_unchanged(wide));
     return compile_base(wide.graph, in_node_order(plan_));
   };
-  FT_TRY(auto shape, ShapeClass::create(std::move(step), for_batch));
+  FT_TRY(auto shape, ShapeClass::create(std::move(step), nullptr, for_batch));
   auto served = std::make_shared<ServedAdapter>();
   FT_TRY(served->block, shape->new_block());
   served->shape = shape;
@@ -80,13 +80,16 @@ Result<const BaseModel*> ServedBase::model(Precision precision, int seq_len) {
   {
     const std::unique_lock lock(mutex_);
     if (const auto at = models_.find(key); at != models_.end())
-      return at->second.get();
+      return at->second.base.get();
   }
   FT_TRY(BaseModel opened, load_base(path_, precision, 1, seq_len));
   FT_TRY_STATUS(check_unchanged(opened));
+  const size_t bytes = held_bytes(opened.graph);
   auto model = std::make_unique<BaseModel>(std::move(opened));
   const std::unique_lock lock(mutex_);
-  return models_.try_emplace(key, std::move(model)).first->second.get();
+  Opened& kept =
+      models_.try_emplace(key, Opened{std::move(model), bytes}).first->second;
+  return kept.base.get();
 }
 
 namespace {
@@ -144,16 +147,19 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
     FT_TRY_STATUS(check_unchanged(wide));
     return compile(wide, methods, in_node_order(plan_), precision, sides);
   };
-  FT_TRY(auto shape,
-         ShapeClass::create(std::move(step), precision == Precision::kInteger
-                                                 ? ShapeClass::Compile()
-                                                 : for_batch));
+  FT_TRY(auto shape, ShapeClass::create(std::move(step), &base->graph,
+                                        precision == Precision::kInteger
+                                            ? ShapeClass::Compile()
+                                            : for_batch));
   CompiledStep before;
   if (sides == SideArithmetic::kInt8) {
     FT_TRY(before, before_int8(base->graph, methods, precision));
   }
   const std::unique_lock lock(mutex_);
-  if (sides == SideArithmetic::kInt8) before_[shape.get()] = std::move(before);
+  if (sides == SideArithmetic::kInt8) {
+    const size_t bytes = held_bytes(before, &base->graph);
+    before_[shape.get()] = {std::move(before), bytes};
+  }
   return shapes_[key] = std::move(shape);
 }
 
@@ -165,7 +171,7 @@ Status ServedBase::write(std::span<const LoadedAdapter> adapters,
   {
     const std::unique_lock lock(mutex_);
     if (const auto at = before_.find(&shape); at != before_.end())
-      before = &at->second;
+      before = &at->second.step;
   }
   if (before == nullptr)
     return internal_error("an adapter in integers is of another base");
@@ -204,7 +210,9 @@ size_t ServedBase::session_bytes() const {
 size_t ServedBase::derived_bytes() const {
   const std::unique_lock lock(mutex_);
   size_t bytes = 0;
+  for (const auto& [key, model] : models_) bytes += model.bytes;
   for (const auto& [key, shape] : shapes_) bytes += shape->derived_bytes();
+  for (const auto& [shape, before] : before_) bytes += before.bytes;
   return bytes;
 }
 

@@ -45,7 +45,8 @@ class ServedBase {
   const std::string& sha256() const { return sha256_; }  // once alone() is ok
   size_t num_shapes() const;
   size_t file_bytes() const { return file_bytes_; }
-  // Of all shapes: sessions, and constants that they derived.
+  // Of all shapes: sessions; and programs, graphs and constants beside the
+  // mapped file (held_bytes.h).
   size_t session_bytes() const;
   size_t derived_bytes() const;
 
@@ -65,10 +66,18 @@ class ServedBase {
   size_t file_bytes_ = 0;
   mutable std::mutex mutex_;  // of what follows
   std::mutex compiling_;      // taken before mutex_
-  std::map<std::string, std::unique_ptr<BaseModel>> models_;
+  struct Opened {
+    std::unique_ptr<BaseModel> base;
+    size_t bytes = 0;  // beside the mapped file
+  };
+  std::map<std::string, Opened> models_;
   std::map<std::string, std::shared_ptr<ShapeClass>> shapes_;
   // Of shapes in integers: what each adapter's values are made from.
-  std::map<const ShapeClass*, CompiledStep> before_;
+  struct Before {
+    CompiledStep step;
+    size_t bytes = 0;
+  };
+  std::map<const ShapeClass*, Before> before_;
 };
 
 // The same for a shape that computes them as trained.

@@ -16,6 +16,7 @@ size_t elements(const TensorType& type) {
 }  // namespace
 
 Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step,
+                                                       const Graph* base,
                                                        Compile compile) {
   for (const KernelCall& call : step.program.calls)
     for (const BufferRef& out : call.out)
@@ -29,7 +30,7 @@ Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step,
         step.program.inputs.size()));
   // The program stays where it is from here on: sessions point to it.
   return std::shared_ptr<ShapeClass>(
-      new ShapeClass(std::move(step), std::move(compile)));
+      new ShapeClass(std::move(step), base, std::move(compile)));
 }
 
 size_t ShapeClass::feature_size() const { return elements(input_type()); }
@@ -85,13 +86,6 @@ size_t ShapeClass::session_bytes() const {
   return batches_.memory_bytes() +
          sessions_ * (program().arena_bytes + program().scratch_bytes +
                       4 * GuardedBuffer::kGuardBytes);
-}
-
-size_t ShapeClass::derived_bytes() const {
-  size_t bytes = 0;
-  for (const AlignedBytes& derived : program().derived)
-    bytes += derived.bytes().size();
-  return bytes;
 }
 
 Result<std::unique_ptr<BatchProgram>> ShapeClass::compile_batch(

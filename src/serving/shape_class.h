@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "exec/session.h"
 #include "serving/batch_answers.h"
+#include "serving/held_bytes.h"
 #include "serving/served_adapter.h"
 #include "train/step.h"
 
@@ -27,8 +28,10 @@ class ShapeClass {
   using Compile = std::function<Result<CompiledStep>(size_t samples)>;
 
   // Refuses a program that writes to its parameters. Without `compile`
-  // requests are not batched.
+  // requests are not batched. `base` is the graph that it was compiled from,
+  // whose constants are not this shape's; null: they are.
   static Result<std::shared_ptr<ShapeClass>> create(CompiledStep step,
+                                                    const Graph* base = nullptr,
                                                     Compile compile = {});
 
   const CompiledStep& step() const { return step_; }
@@ -61,21 +64,24 @@ class ShapeClass {
   Result<std::unique_ptr<BatchProgram>> compile_batch(size_t samples) const;
   ShapeBatches& batches() { return batches_; }
 
-  // Arenas and scratch of the sessions that exist, and constants that were
-  // derived for this program.
+  // Arenas and scratch of the sessions that exist; and the program itself with
+  // its constants (held_bytes.h).
   size_t session_bytes() const;
-  size_t derived_bytes() const;
+  size_t derived_bytes() const { return derived_bytes_; }
 
   // Of all loads of this shape the quickest, with this one: what a load costs
   // where nothing interrupts it.
   double least_load_us(double load_us);
 
  private:
-  ShapeClass(CompiledStep step, Compile compile)
-      : step_(std::move(step)), compile_(std::move(compile)) {}
+  ShapeClass(CompiledStep step, const Graph* base, Compile compile)
+      : step_(std::move(step)),
+        compile_(std::move(compile)),
+        derived_bytes_(held_bytes(step_, base)) {}
 
   CompiledStep step_;
   Compile compile_;
+  const size_t derived_bytes_;
   ShapeBatches batches_;
   mutable std::mutex mutex_;
   double least_load_us_ = 0;
