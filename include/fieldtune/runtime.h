@@ -86,8 +86,9 @@ struct Request {
 struct RuntimeStats {
   // Of the budget: held now, of it in the cache, and the budget itself.
   size_t adapter_bytes = 0, cached_bytes = 0, budget_bytes = 0;
-  // Beside it: the mapped base, constants that programs derived from it, and
-  // the sessions' arenas.
+  // Beside it: the mapped base; the programs of its shapes, with the graphs
+  // they were made from and constants that are not in the file; and the
+  // sessions' arenas.
   size_t base_file_bytes = 0, derived_bytes = 0, session_bytes = 0;
   size_t registered = 0, cached = 0, pinned = 0, shapes = 0;
   uint64_t hits = 0, misses = 0, evictions = 0, failed_loads = 0;
@@ -107,8 +108,9 @@ class Runtime {
 
   // --- Names. Files are read when they are needed, not before. -----------
 
-  // A name that exists stands for the new file from now on; runs under way,
-  // and the active adapter, keep the old one. Fails with kUsage on "".
+  // A name that exists stands for the new file from now on, also in
+  // compositions and merged ones; runs under way, and the active adapter, keep
+  // the old one. Its pins are gone with it. Fails with kUsage on "".
   Status add(const std::string& name, const std::string& path);
   // The same with a file that `open` brings, whenever it is loaded, on any
   // thread.
@@ -133,7 +135,7 @@ class Runtime {
   // name of its own: a whole model of its own in memory, runs as fast as the
   // base. Equals `fieldtune merge`, bit for bit. .tflite models only.
   Status merge(const std::string& name, const std::string& source);
-  // Compositions and merged ones of it stay, and fail when they are loaded.
+  // Compositions and merged ones of it stay, and fail from now on.
   Status remove(const std::string& name);
   std::vector<std::string> names() const;
 

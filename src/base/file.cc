@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/whole_file.h"
+
 namespace ft {
 namespace {
 
@@ -26,6 +28,16 @@ struct Fd {
     if (fd >= 0) ::close(fd);
   }
 };
+
+// Of what open() gave, which may be an error.
+Result<size_t> size_of_regular(int fd, const std::string& path) {
+  if (fd < 0) return errno_error("cannot open", path);
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return errno_error("cannot stat", path);
+  if (!S_ISREG(info.st_mode))
+    return invalid_input("'" + path + "' is not a regular file");
+  return static_cast<size_t>(info.st_size);
+}
 
 Status write_all(int fd, std::span<const std::byte> bytes,
                  const std::string& path) {
@@ -65,13 +77,9 @@ void remove_leftovers(const std::string& folder) {
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
   const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (fd.fd < 0) return errno_error("cannot open", path);
-  struct stat info;
-  if (::fstat(fd.fd, &info) != 0) return errno_error("cannot stat", path);
-  if (!S_ISREG(info.st_mode))
-    return invalid_input("'" + path + "' is not a regular file");
+  FT_TRY(const size_t size, size_of_regular(fd.fd, path));
   MappedFile file;
-  file.size_ = static_cast<size_t>(info.st_size);
+  file.size_ = size;
   if (file.size_ == 0) return file;
   void* data = ::mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE, fd.fd, 0);
   if (data == MAP_FAILED) {
@@ -94,6 +102,24 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Result<std::vector<std::byte>> read_whole_file(
+    const std::string& path,
+    const std::function<Status(size_t bytes)>& reserve) {
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  FT_TRY(const size_t size, size_of_regular(fd.fd, path));
+  FT_TRY_STATUS(reserve(size));
+  std::vector<std::byte> bytes(size);
+  for (size_t at = 0; at < size;) {
+    const ssize_t n = ::read(fd.fd, bytes.data() + at, size - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error("cannot read", path);
+    if (n == 0)
+      return invalid_input("'" + path + "' got shorter while it was read");
+    at += static_cast<size_t>(n);
+  }
+  return bytes;
 }
 
 AtomicFile::AtomicFile(int fd, std::string path, std::string temp)

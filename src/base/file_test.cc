@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "base/whole_file.h"
 #include "base/writer_lock.h"
 
 namespace ft {
@@ -34,6 +35,32 @@ TEST(File, MissingFileIsAnIoErrorNamingThePath) {
   ASSERT_FALSE(file.ok());
   EXPECT_EQ(file.status().code(), Code::kIo);
   EXPECT_NE(file.status().message().find("/no/such/file"), std::string::npos);
+}
+
+TEST(File, AFileThatIsCutWhileItIsReadIsAnError) {
+  const std::string path = temp_path("ft_file_test_cut");
+  ASSERT_TRUE(write_file_atomically(path, std::string(100'000, 'x')).ok());
+  size_t asked = 0;
+  const auto whole = read_whole_file(path, [&](size_t bytes) {
+    asked = bytes;
+    return ok_status();
+  });
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(whole->size(), 100'000u);
+  EXPECT_EQ(asked, 100'000u);
+  EXPECT_EQ(whole->back(), std::byte{'x'});
+  const auto cut = read_whole_file(path, [&](size_t) {
+    std::filesystem::resize_file(path, 10);
+    return ok_status();
+  });
+  EXPECT_EQ(cut.status().code(), Code::kInvalidInput);
+  const auto refused =
+      read_whole_file(path, [](size_t) { return does_not_fit("no room"); });
+  EXPECT_EQ(refused.status().code(), Code::kDoesNotFit);
+  std::filesystem::remove(path);
+  EXPECT_EQ(
+      read_whole_file(path, [](size_t) { return ok_status(); }).status().code(),
+      Code::kIo);
 }
 
 // A file-size limit stands in for a full disk: both fail inside write().

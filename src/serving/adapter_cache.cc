@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 namespace ft {
 namespace {
@@ -69,7 +70,7 @@ Result<ServedAdapterPtr> AdapterCache::load(Entries::value_type& named,
   entry.loading = true;
   const uint64_t version = entry.version;
   lock.unlock();
-  Result<ServedAdapterPtr> result = load_(named.first);
+  Result<ServedAdapterPtr> result = load_guarded(named.first);
   lock.lock();
   entry.loading = false;
   if (!result.ok()) ++failures_;
@@ -77,6 +78,21 @@ Result<ServedAdapterPtr> AdapterCache::load(Entries::value_type& named,
   if (result.ok() && entry.version == version) entry.adapter = *result;
   loaded_.notify_all();
   return result;
+}
+
+// Others wait for this load: what throws, a caller's opener or memory that ran
+// out, must not leave them waiting.
+Result<ServedAdapterPtr> AdapterCache::load_guarded(const std::string& name) {
+  try {
+    return load_(name);
+  } catch (const std::bad_alloc&) {
+    return does_not_fit("there is no memory to load adapter '" + name + "'");
+  } catch (const std::exception& e) {
+    return internal_error(
+        fmt::format("loading adapter '{}' threw: {}", name, e.what()));
+  } catch (...) {
+    return internal_error("loading adapter '" + name + "' threw");
+  }
 }
 
 void AdapterCache::revalue(Entries::value_type& named) {
@@ -151,21 +167,26 @@ bool AdapterCache::evict_one() {
 
 Result<Charge> AdapterCache::charge(size_t bytes) {
   const Lock lock(mutex_);
+  const bool fits_alone = bytes <= budget_bytes_;
+  // What others may keep beside it, and by how much they exceed that: sums with
+  // `bytes` could wrap.
+  const size_t others = fits_alone ? budget_bytes_ - bytes : 0;
+  const size_t used = ledger_->used;
+  const size_t excess = used > others ? used - others : 0;
   // What cannot fit evicts nothing.
   size_t evictable = 0;
-  const size_t used = ledger_->used;
-  if (bytes <= budget_bytes_ && used + bytes > budget_bytes_)
+  if (fits_alone)
     for (const auto& [worth, named] : by_worth_) {
-      if (used + bytes - evictable <= budget_bytes_) break;
+      if (evictable >= excess) break;
       if (named->second.adapter.use_count() == 1)
         evictable += named->second.adapter->charge.bytes();
     }
-  if (bytes > budget_bytes_ || used - evictable + bytes > budget_bytes_)
+  if (!fits_alone || evictable < excess)
     return does_not_fit(fmt::format(
         "{} more bytes do not fit the adapters' budget of {} bytes, of which "
         "{} are pinned or in use",
         bytes, budget_bytes_, used - evictable));
-  while (ledger_->used + bytes > budget_bytes_ && evict_one()) {
+  while (ledger_->used > others && evict_one()) {
   }
   return Charge(ledger_, bytes);
 }

@@ -80,6 +80,7 @@ class AdapterCache {
   Result<ServedAdapterPtr> find_or_load(const std::string& name, bool is_use,
                                         int pins);
   Result<ServedAdapterPtr> load(Entries::value_type& named, Lock& lock);
+  Result<ServedAdapterPtr> load_guarded(const std::string& name);
   void revalue(Entries::value_type& named);
   void drop(Entries::value_type& named);
   void forget(Entries::iterator at);

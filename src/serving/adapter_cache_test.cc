@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <new>
 #include <random>
+#include <stdexcept>
 #include <thread>
 
 namespace ft {
@@ -126,6 +128,34 @@ TEST(AdapterCache, RemembersNoNameThatFailed) {
   EXPECT_EQ(fake.cache.get("unknown").status().code(), Code::kUsage);
   EXPECT_EQ(fake.loads, 2);
   EXPECT_EQ(fake.cache.stats().failures, 2u);
+}
+
+TEST(AdapterCache, ALoadThatThrowsIsAnErrorAndNobodyWaitsForIt) {
+  AdapterCache cache(100,
+                     [](const std::string& name) -> Result<ServedAdapterPtr> {
+                       if (name == "memory") throw std::bad_alloc();
+                       if (name == "number") throw 7;
+                       throw std::runtime_error("the opener's own");
+                     });
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(cache.get("memory").status().code(), Code::kDoesNotFit);
+    EXPECT_EQ(cache.get("number").status().code(), Code::kInternal);
+    const Status status = cache.pin("other");
+    EXPECT_EQ(status.code(), Code::kInternal);
+    EXPECT_NE(status.message().find("the opener's own"), std::string::npos);
+  }
+  EXPECT_EQ(cache.stats().failures, 6u);
+  EXPECT_EQ(cache.stats().pinned, 0u);
+}
+
+// used + bytes would wrap.
+TEST(AdapterCache, NoBudgetIsLargeEnoughForMoreThanThereCanBe) {
+  FakeLoads fake(SIZE_MAX);
+  const auto used = fake.cache.get("40/a");
+  const auto room = fake.cache.charge(SIZE_MAX - 10);
+  EXPECT_EQ(room.status().code(), Code::kDoesNotFit);
+  EXPECT_EQ(fake.cache.stats().used_bytes, 40u);
+  EXPECT_TRUE(fake.cache.charge(SIZE_MAX - 40).ok());
 }
 
 TEST(AdapterCache, PrefetchCountsNeitherAsHitNorMiss) {

@@ -70,6 +70,16 @@ bool AdapterLoader::remove(const std::string& name) {
   return recipes_.erase(name) > 0;
 }
 
+std::vector<std::string> AdapterLoader::made_of(
+    const std::function<bool(const std::string&)>& is_part) const {
+  const std::shared_lock lock(mutex_);
+  std::vector<std::string> found;
+  for (const auto& [name, recipe] : recipes_)
+    if (std::ranges::any_of(recipe.parts, is_part, &RecipePart::name))
+      found.push_back(name);
+  return found;
+}
+
 bool AdapterLoader::has(const std::string& name) const {
   const std::shared_lock lock(mutex_);
   return recipes_.contains(name);
@@ -115,16 +125,17 @@ Status check_own_name(const Adapter& adapter, const std::string& stored,
 
 }  // namespace
 
-// What was verified must be what is read: a mapped file is its owner's to
-// change.
+// What was verified must be what is read: bytes of others may change.
 Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
                                                const RecipePart& part) const {
   if (!has_policy_)
     return read_adapter(found.bytes, found.origin, rules_, part.weight);
   FT_TRY(const LoadRules rules, rules_of(part));
-  const std::vector<std::byte> bytes(found.bytes.begin(), found.bytes.end());
+  std::vector<std::byte> copy;
+  if (!found.is_private) copy.assign(found.bytes.begin(), found.bytes.end());
   FT_TRY(LoadedAdapter loaded,
-         read_adapter(bytes, found.origin, rules, part.weight));
+         read_adapter(found.is_private ? found.bytes : std::span(copy),
+                      found.origin, rules, part.weight));
   FT_TRY_STATUS(check_own_name(loaded.adapter, source_.stored_name(part.name),
                                found.origin));
   FT_TRY(const uint64_t version, adapter_version(loaded.adapter.metadata));
@@ -135,21 +146,24 @@ Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
 }
 
 Result<std::vector<LoadedAdapter>> AdapterLoader::read(
-    const Recipe& recipe, std::vector<Charge>& mapped,
+    const Recipe& recipe, std::vector<Charge>& files,
     const MakeRoom& charge) const {
   std::vector<LoadedAdapter> parts;
   for (const RecipePart& part : recipe.parts) {
-    FT_TRY(SourceFile found, source_.open(part.name));
-    const auto bytes = found.bytes;
-    auto room = charge(bytes.size());
-    if (!room.ok())
-      return Status(room.status())
-          .in(fmt::format("reading adapter '{}'", part.name));
-    mapped.push_back(std::move(room).value());
+    const auto reserve = [&](size_t bytes) -> Status {
+      auto room = charge(bytes);
+      if (!room.ok())
+        return Status(room.status())
+            .in(fmt::format("reading adapter '{}'", part.name));
+      files.push_back(std::move(room).value());
+      return ok_status();
+    };
+    FT_TRY(const SourceFile found, source_.open(part.name, reserve));
     FT_TRY(LoadedAdapter adapter, read_part(found, part));
     // Only others of a composition ask for it.
     if (recipe.parts.size() > 1)
-      adapter.sha256 = found.sha256.empty() ? sha256_hex(bytes) : found.sha256;
+      adapter.sha256 =
+          found.sha256.empty() ? sha256_hex(found.bytes) : found.sha256;
     FT_TRY_STATUS(check_below(adapter, parts, part.name));
     parts.push_back(std::move(adapter));
   }
@@ -170,8 +184,8 @@ Result<ServedAdapterPtr> AdapterLoader::load(const std::string& name,
   const auto start = std::chrono::steady_clock::now();
   const Recipe recipe = recipe_of(name);
   auto served = std::make_shared<ServedAdapter>();
-  std::vector<Charge> mapped;  // until all values are in place
-  FT_TRY(std::vector<LoadedAdapter> parts, read(recipe, mapped, charge));
+  std::vector<Charge> files;  // until all values are in place
+  FT_TRY(std::vector<LoadedAdapter> parts, read(recipe, files, charge));
   served->classes = classes_of(parts);
   Status status = recipe.merged ? fill_merged(base_, parts, *served, charge)
                                 : fill(parts, *served, charge);

@@ -51,6 +51,9 @@ class AdapterLoader {
   bool remove(const std::string& name);
   bool has(const std::string& name) const;
   std::vector<std::string> names() const;
+  // Compositions and merged ones with such a part.
+  std::vector<std::string> made_of(
+      const std::function<bool(const std::string& part)>& is_part) const;
 
   Result<ServedAdapterPtr> load(const std::string& name,
                                 const MakeRoom& charge) const;
@@ -61,7 +64,7 @@ class AdapterLoader {
                                   const RecipePart& part) const;
   Result<LoadRules> rules_of(const RecipePart& part) const;
   Result<std::vector<LoadedAdapter>> read(const Recipe& recipe,
-                                          std::vector<Charge>& mapped,
+                                          std::vector<Charge>& files,
                                           const MakeRoom& charge) const;
   Status fill(std::vector<LoadedAdapter>& parts, ServedAdapter& served,
               const MakeRoom& charge) const;

@@ -6,9 +6,22 @@
 #include <filesystem>
 #include <mutex>
 
+#include "base/whole_file.h"
+
 namespace ft {
 
 namespace fs = std::filesystem;
+
+// Its bytes are its owner's and there already.
+Result<SourceFile> OpenerSource::open(const std::string&,
+                                      const Reserve& reserve) const {
+  FT_TRY(fieldtune::OpenedAdapter opened, open_());
+  FT_TRY_STATUS(reserve(opened.bytes.size()));
+  return SourceFile{.bytes = opened.bytes,
+                    .owner = std::move(opened.owner),
+                    .origin = std::move(opened.origin),
+                    .sha256 = std::move(opened.sha256)};
+}
 
 void FileSource::add(const std::string& name, const std::string& path) {
   const std::unique_lock lock(mutex_);
@@ -60,7 +73,8 @@ FileSource::Places::const_iterator FileSource::find(
   return at;
 }
 
-Result<SourceFile> FileSource::open(const std::string& name) const {
+Result<SourceFile> FileSource::open(const std::string& name,
+                                    const Reserve& reserve) const {
   Place place;
   {
     const std::shared_lock lock(mutex_);
@@ -71,13 +85,13 @@ Result<SourceFile> FileSource::open(const std::string& name) const {
                       name, places_.size()));
     place = at->second;
   }
-  if (place.source != nullptr) return place.source->open(name);
-  FT_TRY(MappedFile mapped, MappedFile::open(place.path));
-  auto owner = std::make_shared<const MappedFile>(std::move(mapped));
-  return SourceFile{.bytes = owner->bytes(),
+  if (place.source != nullptr) return place.source->open(name, reserve);
+  FT_TRY(auto bytes, read_whole_file(place.path, reserve));
+  auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  return SourceFile{.bytes = *owner,
                     .owner = owner,
                     .origin = "'" + place.path + "'",
-                    .sha256 = {}};
+                    .is_private = true};
 }
 
 std::shared_ptr<const AdapterSource> FileSource::source_of(

@@ -5,6 +5,7 @@
 // loaded: see adapter_cache.h.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,13 +20,24 @@
 
 namespace ft {
 
-using SourceFile = fieldtune::OpenedAdapter;
+// As fieldtune::OpenedAdapter.
+struct SourceFile {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;
+  std::string origin;
+  std::string sha256 = {};
+  bool is_private = false;  // nobody else can change the bytes
+};
 
 class AdapterSource {
  public:
+  // Asked with a file's bytes before they are in memory.
+  using Reserve = std::function<Status(size_t bytes)>;
+
   virtual ~AdapterSource() = default;
-  // Maps the file. kUsage where the name is unknown.
-  virtual Result<SourceFile> open(const std::string& name) const = 0;
+  // Brings the file. kUsage where the name is unknown; fails as `reserve`.
+  virtual Result<SourceFile> open(const std::string& name,
+                                  const Reserve& reserve) const = 0;
   // The version that open() of this name must not be below where a policy
   // refuses a downgrade; nothing where the source does not know.
   virtual Result<std::optional<uint64_t>> current_version(
@@ -47,7 +59,8 @@ class OpenerSource : public AdapterSource {
  public:
   explicit OpenerSource(fieldtune::AdapterOpener open)
       : open_(std::move(open)) {}
-  Result<SourceFile> open(const std::string&) const override { return open_(); }
+  Result<SourceFile> open(const std::string&,
+                          const Reserve& reserve) const override;
   // Which version it brings is its owner's choice, also a lower one.
   Result<std::optional<uint64_t>> current_version(
       const std::string&) const override {
@@ -76,7 +89,8 @@ class FileSource : public AdapterSource {
   // Whether there was one.
   bool remove(const std::string& name);
 
-  Result<SourceFile> open(const std::string& name) const override;
+  Result<SourceFile> open(const std::string& name,
+                          const Reserve& reserve) const override;
   Result<std::optional<uint64_t>> current_version(
       const std::string& name) const override;
   std::string stored_name(const std::string& name) const override;

@@ -19,7 +19,7 @@ Status fill_merged(ServedBase& base, std::vector<LoadedAdapter>& parts,
   FT_TRY(const auto block, beside->new_block());
   FT_TRY_STATUS(write_adapters(parts, *beside, *block));
   FT_TRY(const MergeInput input, merge_input(parts));
-  FT_TRY(auto file, merged_tflite_file(base.path(), input));
+  FT_TRY(auto file, merged_tflite_file(base.path(), input, base.sha256()));
   auto bytes = std::make_shared<const std::vector<std::byte>>(std::move(file));
   FT_TRY(TfliteModel model,
          import_tflite(*bytes, {.dynamic_range = true, .batch = 1}));

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <mutex>
 
 #include "adapters/trust/load_checks.h"
@@ -31,8 +33,17 @@ struct Runtime::Impl {
   bool knows(const std::string& name) const {
     return files.has(name) || loader.has(name);
   }
-  // A name that stands for something else from now on.
-  void renew(const std::string& name) { cache.forget(name); }
+  // A name that stands for something else from now on, and all that is made of
+  // it.
+  void renew(const std::string& name) {
+    renew([&](const std::string& other) { return other == name; });
+  }
+  void renew(const std::function<bool(const std::string&)>& is_new) {
+    const std::vector<std::string> made = loader.made_of(is_new);
+    cache.forget_if([&](const std::string& name) {
+      return is_new(name) || std::ranges::count(made, name) > 0;
+    });
+  }
 
   // A version that is cached may be of a name that was taken away.
   Status check_version(const std::string& name) const {
@@ -89,16 +100,19 @@ Status check_name(const std::string& name) {
 
 Status Runtime::add(const std::string& name, const std::string& path) {
   FT_TRY_STATUS(check_name(name));
-  impl_->loader.remove(name);
   impl_->files.add(name, path);
+  impl_->loader.remove(name);  // after: others may ask for the name meanwhile
   impl_->renew(name);
   return {};
 }
 
 Status Runtime::add(const std::string& name, AdapterOpener open) {
   FT_TRY_STATUS(check_name(name));
-  impl_->loader.remove(name);
+  if (open == nullptr)
+    return ft::usage_error(
+        fmt::format("adapter '{}' has nothing that opens it", name));
   impl_->files.add(name, std::make_shared<ft::OpenerSource>(std::move(open)));
+  impl_->loader.remove(name);
   impl_->renew(name);
   return {};
 }
@@ -116,15 +130,12 @@ Result<size_t> Runtime::add_store(const std::string& folder,
                                   const StoreKey& key) {
   FT_TRY(const auto store, ft::StoreSource::open_store(folder, key));
   const std::vector<std::string> names = store->names();
-  const auto is_version_of_it = [&](const std::string& name) {
-    return ft::parse_version(name).has_value() && store->has(name);
-  };
   for (const std::string& name : names) {
-    impl_->loader.remove(name);
     impl_->files.add(name, store);
-    impl_->renew(name);
+    impl_->loader.remove(name);
   }
-  impl_->cache.forget_if(is_version_of_it);
+  // Names, and versions of them.
+  impl_->renew([&](const std::string& name) { return store->has(name); });
   return names.size();
 }
 

@@ -2,11 +2,14 @@
 #include "fieldtune/runtime.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "fieldtune/adapter_store.h"
 #include "serving/runtime_fixture.h"
@@ -170,6 +173,70 @@ TEST(Runtime, MergedEqualsTheMergedFile) {
   EXPECT_EQ(f.runtime.merge("m", "no such").code(), Code::kUsage);
 }
 
+TEST(Runtime, WhatIsMadeOfAReplacedPartFollowsIt) {
+  Fixture f;
+  ASSERT_TRUE(f.runtime.add("a", lora_file(0)).ok());
+  ASSERT_TRUE(f.runtime.add("b", lora_file(1, 6)).ok());
+  ASSERT_TRUE(f.runtime.compose("both", {{"a", 0.3}, {"b", 0.7}}).ok());
+  ASSERT_TRUE(f.runtime.merge("merged", "a").ok());
+  const auto merged = f.answer("merged");
+  ASSERT_EQ(f.answer("both"),
+            f.oracle({{lora_file(0), 0.3}, {lora_file(1, 6), 0.7}}));
+  ASSERT_TRUE(f.runtime.add("a", lora_file(2)).ok());
+  EXPECT_EQ(f.answer("both"),
+            f.oracle({{lora_file(2), 0.3}, {lora_file(1, 6), 0.7}}));
+  EXPECT_NE(f.answer("merged"), merged);
+  ASSERT_TRUE(f.runtime.remove("a").ok());
+  std::vector<float> y;
+  EXPECT_EQ(f.runtime.run_with("both", f.x, y).code(), Code::kUsage);
+}
+
+// The file under its name is another one by now; what runs is the old one.
+TEST(Runtime, MergesNothingIntoAnotherBase) {
+  const std::string base = temporary("own_base.tflite");
+  std::filesystem::remove(base);
+  std::filesystem::copy_file(kBase, base);
+  auto runtime = Runtime::open(base).value();
+  ASSERT_TRUE(runtime.add("a", lora_file(0)).ok());
+  ASSERT_TRUE(runtime.merge("merged", "a").ok());
+  const auto x = features_of(fieldtune::Model::open(kBase)->input(0).size());
+  std::vector<float> y;
+  ASSERT_TRUE(runtime.run_with("a", x, y).ok());
+  const std::string other = read_text_file(kBase).value() + "other";
+  ASSERT_TRUE(write_file_atomically(base, other).ok());
+  const Status status = runtime.run_with("merged", x, y);
+  EXPECT_EQ(status.code(), Code::kInvalidInput);
+  EXPECT_NE(status.message().find("has changed"), std::string::npos)
+      << status.message();
+  ASSERT_TRUE(runtime.run_with("a", x, y).ok());
+}
+
+// Written in place, as cp does, not replaced: a mapping of it would end the
+// process.
+TEST(Runtime, AFileThatIsCutWhileItIsLoadedEndsNobody) {
+  Fixture f;
+  const std::string path = temporary("cut.safetensors");
+  const std::string whole = read_text_file(lora_file(0)).value();
+  ASSERT_TRUE(f.runtime.add("cut", path).ok());
+  const auto expected = f.oracle({{lora_file(0)}});
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    while (!done) {
+      std::ofstream(path, std::ios::binary) << whole;
+      std::filesystem::resize_file(path, 0);
+    }
+  });
+  std::vector<float> y;
+  for (int i = 0; i < 500; ++i) {
+    const bool is_whole = f.runtime.run_with("cut", f.x, y).ok();
+    EXPECT_TRUE(!is_whole || y == expected);
+    ASSERT_TRUE(f.runtime.unload("cut").ok());
+  }
+  done = true;
+  writer.join();
+  EXPECT_EQ(f.runtime.stats().adapter_bytes, 0u);
+}
+
 TEST(Runtime, EvictsUnderTheBudgetAndLoadsAgain) {
   const size_t file = std::filesystem::file_size(lora_file(0));
   const size_t budget = 4 * file;
@@ -291,6 +358,48 @@ TEST(Runtime, PrefetchLoadsInTheBackground) {
   EXPECT_EQ(f.runtime.stats().misses, 0u);
 }
 
+#ifndef FT_SANITIZED
+size_t heap_bytes() {
+  const auto info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+size_t told_bytes(const RuntimeStats& s) {
+  return s.adapter_bytes + s.derived_bytes + s.session_bytes;
+}
+
+// The first adapter of a shape and all after it, against the heap itself.
+TEST(Runtime, TellsWhatANewShapeTakes) {
+  for (const char* mode : {"side", "int8"})
+    for (const Precision precision : {Precision::kMixed, Precision::kF32}) {
+      if (precision == Precision::kF32 && mode == std::string("int8")) continue;
+      SCOPED_TRACE(fmt::format("{} {}", mode, name_of(precision)));
+      std::vector<std::string> files;
+      for (const int r : {2, 3, 5}) {
+        files.push_back(temporary(fmt::format("told_{}.safetensors", r)));
+        AdapterRecipe recipe{.precision = precision};
+        recipe.method.r = r;
+        ASSERT_TRUE(write_random_adapter(kBase, recipe, files.back()).ok());
+      }
+      auto runtime = Runtime::open(kBase, {.adapter_mode = mode}).value();
+      const auto x =
+          features_of(fieldtune::Model::open(kBase)->input(0).size());
+      std::vector<float> y;
+      ASSERT_TRUE(runtime.run(x, y).ok());
+      for (size_t i = 0; i < files.size(); ++i) {
+        const std::string name = fmt::format("{}", i);
+        ASSERT_TRUE(runtime.add(name, files[i]).ok());
+        const size_t heap = heap_bytes(), told = told_bytes(runtime.stats());
+        ASSERT_TRUE(runtime.run_with(name, x, y).ok());
+        const auto grown = static_cast<double>(heap_bytes() - heap);
+        const auto tells =
+            static_cast<double>(told_bytes(runtime.stats()) - told);
+        EXPECT_NEAR(tells, grown, 0.1 * grown) << name;
+      }
+    }
+}
+#endif
+
 TEST(Runtime, TakesAFolder) {
   const std::string folder = temporary("folder");
   std::filesystem::create_directories(folder);
@@ -316,6 +425,8 @@ TEST(Runtime, WhatAnOwnerOpensHasNoOtherVersions) {
                   .ok());
   std::vector<float> y;
   EXPECT_EQ(f.runtime.run_with("me@3", f.x, y).code(), Code::kUsage);
+  EXPECT_EQ(f.runtime.add("you", fieldtune::AdapterOpener()).code(),
+            Code::kUsage);
 }
 
 TEST(Runtime, RunsAndWarmSwapsDoNotAllocate) {

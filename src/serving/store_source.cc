@@ -25,12 +25,14 @@ Result<std::shared_ptr<StoreSource>> StoreSource::open_store(
   return source;
 }
 
-Result<SourceFile> StoreSource::open(const std::string& name) const {
+Result<SourceFile> StoreSource::open(const std::string& name,
+                                     const Reserve& reserve) const {
   const std::unique_lock lock(mutex_);
   const auto wanted = parse_version(name);
   auto found =
       wanted ? store_.find(wanted->name, wanted->version) : store_.active(name);
   if (!found.ok()) return found.status();
+  FT_TRY_STATUS(reserve(found->bytes));
   FT_TRY(fieldtune::AdapterBytes loaded, store_.load(*found));
   auto owner =
       std::make_shared<const fieldtune::AdapterBytes>(std::move(loaded));

@@ -23,7 +23,8 @@ class StoreSource : public AdapterSource {
   static Result<std::shared_ptr<StoreSource>> open_store(
       const std::string& folder, const fieldtune::StoreKey& key = {});
 
-  Result<SourceFile> open(const std::string& name) const override;
+  Result<SourceFile> open(const std::string& name,
+                          const Reserve& reserve) const override;
   // Of the confirmed version where another one is on trial: neither a rollback
   // nor a version that is named is a downgrade.
   Result<std::optional<uint64_t>> current_version(

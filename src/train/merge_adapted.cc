@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "formats/tflite/import.h"
 
 namespace ft {
@@ -49,10 +50,18 @@ Result<MergeInput> merge_input(std::span<const LoadedAdapter> adapters) {
   return input;
 }
 
-Result<std::vector<std::byte>> merged_tflite_file(const std::string& path,
-                                                  const MergeInput& input) {
+Result<std::vector<std::byte>> merged_tflite_file(
+    const std::string& path, const MergeInput& input,
+    const std::string& base_sha256) {
   FT_TRY(const MappedFile original, MappedFile::open(path));
-  FT_TRY(const TfliteModel deployed, import_tflite(path, {.batch = 1}));
+  if (const std::string now = sha256_hex(original.bytes());
+      !base_sha256.empty() && now != base_sha256)
+    return invalid_input(
+        fmt::format("the base model '{}' has changed since it was loaded "
+                    "(sha256 {}, now {})",
+                    path, base_sha256, now));
+  FT_TRY(const TfliteModel deployed,
+         import_tflite(original.bytes(), {.batch = 1}));
   return merged_tflite(original.bytes(), deployed, input);
 }
 

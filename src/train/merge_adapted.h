@@ -18,8 +18,10 @@ namespace ft {
 Result<MergeInput> merge_input(std::span<const LoadedAdapter> adapters);
 
 // The .tflite file `path` with the adapters folded in, rewritten from its own
-// arithmetic, whatever precision they were trained in.
-Result<std::vector<std::byte>> merged_tflite_file(const std::string& path,
-                                                  const MergeInput& input);
+// arithmetic, whatever precision they were trained in. Refuses a file that is
+// not the one of `base_sha256`, where that is given.
+Result<std::vector<std::byte>> merged_tflite_file(
+    const std::string& path, const MergeInput& input,
+    const std::string& base_sha256 = {});
 
 }  // namespace ft
