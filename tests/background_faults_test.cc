@@ -1,6 +1,7 @@
 // Power cuts and failing calls at every write of a training in the background:
 // its versions are whole and signed whenever they are there, in the folder and
-// in the store, and it goes on from its checkpoint to the same adapter.
+// in the store, and it goes on from its checkpoint to the same adapters: none
+// is lost, and none is there twice.
 #include <gtest/gtest.h>
 
 #include "tests/faults/fault_run.h"
@@ -11,16 +12,13 @@ namespace {
 class BackgroundFaults : public FaultTest {};
 
 TEST_F(BackgroundFaults, PublishingAndPromoting) {
-  shell(
-      "{here}fieldtune keys generate {in}/key && mkdir {in}/whole && "
-      "{here}background_fault_script train {in}/whole {in}/key");
-  const std::string train =
-      "{here}background_fault_script train {root} {in}/key";
+  const std::string script = "{here}background_fault_script ";
+  shell("{here}fieldtune keys generate {in}/key && " + script +
+        "model {in}/model.tflite && mkdir {in}/whole && " + script +
+        "train {in}/whole {in}");
   explore({.name = "background training",
-           .command = train,
-           .retry = train +
-                    " && {here}background_fault_script check {root} {in}/key "
-                    "{in}/whole/mine-v3.safetensors",
+           .command = script + "train {root} {in}",
+           .retry = script + "finish {root} {in} {in}/whole",
            .same_files = false,
            .in_place = "store/"});
 }

@@ -26,7 +26,8 @@
 // metadata say `name`, `version` and, of all but the first, `parent_sha256`.
 //
 // All functions may be called by any number of threads at once. The runtime
-// must outlive the training.
+// must outlive the training and stay where it is: it must not be moved from.
+// `on_published` must not call stop(), which waits for it.
 #pragma once
 
 #include <cstddef>
@@ -54,7 +55,9 @@ struct BackgroundOptions {
   std::string signing_key;
   bool activate = false;  // a published version becomes the active one
   // Called with each version's file when the runtime has it, by a thread of the
-  // ordinary class; where it fails, training ends. Empty: nothing is.
+  // ordinary class; where it fails, training ends. Where the process dies
+  // between the call and the checkpoint, the next one calls it with the same
+  // file again. Empty: nothing is.
   std::function<Status(const std::string& file)> on_published = {};
   int versions_before = 0;  // the first version is above this
 

@@ -131,7 +131,9 @@ Result<std::string> StoreShelf::publish(const std::string& name,
     return fmt::format("{}@{} is staged, not in use: {}", name, version,
                        used.status().message());
   FT_TRY_STATUS(used.status());
-  if (confirm) FT_TRY_STATUS(store.confirm(name, version).status());
+  // Told of a second time after a crash, it may be confirmed already.
+  if (confirm && used->slot == fieldtune::Slot::kTrial)
+    FT_TRY_STATUS(store.confirm(name, version).status());
   return std::string();
 }
 

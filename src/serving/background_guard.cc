@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
+#include "adapters/adapter_file.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "serving/background_impl.h"
@@ -95,18 +97,38 @@ Status BackgroundTraining::Impl::consider() {
   return ft::ok_status();
 }
 
-Status BackgroundTraining::Impl::write_version(const std::string& file) {
+Result<std::vector<std::byte>> BackgroundTraining::Impl::version_bytes(
+    int v, const std::string& parent) {
   std::map<std::string, std::string> metadata = {
-      {"name", options.name}, {"version", fmt::format("{}", version + 1)}};
-  if (!parent_sha256.empty()) metadata["parent_sha256"] = parent_sha256;
+      {"name", options.name}, {"version", fmt::format("{}", v)}};
+  if (!parent.empty()) metadata["parent_sha256"] = parent;
   FT_TRY(std::vector<std::byte> bytes, training.adapter_bytes(metadata));
-  if (signing_key) {
-    FT_TRY(bytes, ft::sign_adapter(bytes, *signing_key));
-  }
+  if (!signing_key) return bytes;
+  return ft::sign_adapter(bytes, *signing_key);
+}
+
+// A process that died after it had written a version left it behind, known to
+// nobody or to some; what goes on from its checkpoint comes to the same bytes.
+Result<bool> BackgroundTraining::Impl::is_the_newest() {
+  const std::vector<std::byte> file = std::exchange(newest, {});
+  if (file.empty()) return false;
+  const auto adapter = ft::decode_adapter(file, file_of(version));
+  if (!adapter.ok()) return false;
+  FT_TRY(const auto bytes,
+         version_bytes(version, adapter->get("parent_sha256")));
+  return bytes == file;
+}
+
+// Where the newest version is this one already nothing is written.
+Result<std::string> BackgroundTraining::Impl::write_version() {
+  FT_TRY(const bool is_there, is_the_newest());
+  if (is_there) return file_of(version);
+  const std::string file = file_of(version + 1);
+  FT_TRY(const auto bytes, version_bytes(version + 1, parent_sha256));
   FT_TRY_STATUS(ft::write_new_file(file, bytes));
   parent_sha256 = ft::sha256_hex(bytes);
   ++version;
-  return ft::ok_status();
+  return file;
 }
 
 // Loads it under a name of its own: what the runtime refuses takes nobody's
@@ -123,8 +145,7 @@ Status BackgroundTraining::Impl::try_out(const std::string& file) {
 // The file is whole and signed before it has its name, and the runtime learns
 // of it afterwards; it is never written again, by another process neither.
 Status BackgroundTraining::Impl::publish() {
-  const std::string file = file_of(version + 1);
-  FT_TRY_STATUS(write_version(file));
+  FT_TRY(const std::string file, write_version());
   FT_TRY_STATUS(caller.run([&]() -> Status {
     FT_TRY_STATUS(try_out(file));
     FT_TRY_STATUS(runtime.add(options.name, file));

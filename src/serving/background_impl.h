@@ -58,7 +58,10 @@ struct BackgroundTraining::Impl {
   Result<size_t> served_answer(std::span<const float> sample);
   Status try_out(const std::string& file);
   Status publish();
-  Status write_version(const std::string& file);
+  Result<std::vector<std::byte>> version_bytes(int v,
+                                               const std::string& parent);
+  Result<bool> is_the_newest();
+  Result<std::string> write_version();
   template <class Change>
   void change(const Change& make);
 
@@ -74,6 +77,9 @@ struct BackgroundTraining::Impl {
   size_t classes = 0;
   int version = 0;
   std::string parent_sha256;  // of the version before
+  // The file of `version` that was there at the start, until the first
+  // publication: maybe of a process that did not live to publish it.
+  std::vector<std::byte> newest;
   std::optional<ft::SigningKey> signing_key;
   // Of the samples held back, in their order: which ones the version that
   // serves is right about.

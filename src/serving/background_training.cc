@@ -81,6 +81,8 @@ Status BackgroundTraining::Impl::prepare() {
   if (version > 0) {
     FT_TRY(const ft::MappedFile last, ft::MappedFile::open(file_of(version)));
     parent_sha256 = ft::sha256_hex(last.bytes());
+    if (version >= options.versions_before)
+      newest.assign(last.bytes().begin(), last.bytes().end());
   }
   version = std::max(version, options.versions_before);
   if (!options.signing_key.empty()) {

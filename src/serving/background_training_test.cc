@@ -173,6 +173,38 @@ TEST(BackgroundTraining, GoesOnFromItsCheckpointAndCountsVersionsOn) {
   EXPECT_EQ(other.status().code(), Code::kInvalidInput);
 }
 
+// Died between the version's file and its owner's hearing of it: the same file
+// is told of again, and no second one is made of the same values.
+TEST(BackgroundTraining, PublishesTheVersionThatItLeftBehindAndNoSecondOne) {
+  for (const bool is_signed : {false, true}) {
+    Fixture f("left behind");
+    f.options.least_gain = -1;
+    f.options.checkpoint = f.folder + "/state";
+    if (is_signed) {
+      f.options.signing_key = f.folder + "/key";
+      ASSERT_TRUE(create_signing_key(f.options.signing_key).ok());
+    }
+    std::vector<std::string> told;
+    size_t fails_at = 2;
+    f.options.on_published = [&](const std::string& file) -> Status {
+      told.push_back(std::filesystem::path(file).filename());
+      return told.size() == fails_at ? io_error("no place") : ok_status();
+    };
+    for (int i = 0; i < 2; ++i) {
+      BackgroundTraining training = f.start();
+      training.pause();
+      f.teach(training, 24);
+      training.resume();
+      training.wait();
+      EXPECT_EQ(training.progress().state,
+                i == 0 ? State::kFailed : State::kFinished);
+    }
+    EXPECT_EQ(told, (std::vector<std::string>{
+                        "mine-v1.safetensors", "mine-v2.safetensors",
+                        "mine-v2.safetensors", "mine-v3.safetensors"}));
+  }
+}
+
 TEST(BackgroundTraining, SignedVersionsPassAPolicyThatAsksForIt) {
   Fixture f("signed");
   const std::string key = f.folder + "/key", policy = f.folder + "/trust.toml";
