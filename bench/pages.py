@@ -4,6 +4,7 @@ head that says who made them on which machine.
 
 import json
 import platform
+import re
 
 import session
 
@@ -20,7 +21,7 @@ def cell(value):
         return f"{value:.3e}" if 0 < abs(value) < 1e-3 else f"{value:g}"
     if isinstance(value, int) and abs(value) >= 10000:
         return f"{value:,}"
-    if isinstance(value, str) and len(value) == 64:
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):  # a hash
         return value[:12]
     return str(value)
 
