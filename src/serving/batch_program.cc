@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
-#include "kernels/fully_connected/fully_connected.h"
+#include "kernels/fully_connected/grouped.h"
 #include "kernels/side_conv2d/side_conv2d.h"
 
 namespace ft {
 namespace {
 
-constexpr size_t kLoraB = 4, kGain = 5;   // inputs of a linear layer
+constexpr size_t kWeight = 1, kLoraB = 4, kGain = 5;  // of a linear layer
 constexpr size_t kSideA = 3, kSideB = 5;  // of one with a side in integers
 
 const Node& node_of(const Program& program, size_t c) {
@@ -24,24 +24,52 @@ struct GroupedRow {
   size_t first = 0, last = 0, rows = 0;
 };
 
-GroupedRow grouped_row([[maybe_unused]] const KernelCall& call) {
+[[maybe_unused]] bool has_input(const KernelCall& call, size_t i) {
+  return call.in.size() > i && call.in[i].space != Space::kNone;
+}
+
 #if defined(__x86_64__)
-  if (call.kernel->run == &ft_fully_connected_s8_avx512vnni) {
-    const auto& p =
-        *reinterpret_cast<const ft_fully_connected_params*>(call.params.data());
-    const bool has_gain =
-        call.in.size() > kGain && call.in[kGain].space != Space::kNone;
-    if (p.rank == 0 || has_gain) return {};
-    return {&ft_fully_connected_grouped_s8_avx512vnni, kLoraB, kLoraB,
-            static_cast<size_t>(p.rows)};
-  }
-  if (call.kernel->run == &ft_side_conv2d_s8_avx512vnni) {
-    const auto& p =
-        *reinterpret_cast<const ft_side_conv2d_params*>(call.params.data());
-    if (p.round_once == 0) return {};  // a convolution
-    return {&ft_side_conv2d_grouped_s8_avx512vnni, kSideA, kSideB,
-            static_cast<size_t>(p.conv.batch)};
-  }
+// h = A x: the bits of the C99 row, whatever row the batch has.
+GroupedRow grouped_down_projection(const KernelCall& call) {
+  const auto& p =
+      *reinterpret_cast<const ft_fully_connected_params*>(call.params.data());
+  bool is_plain = p.act == FT_ACT_NONE && p.rank == 0;
+  for (size_t i = kWeight + 1; i < call.in.size(); ++i)
+    is_plain = is_plain && !has_input(call, i);
+  if (!is_plain || ft_fully_connected_s8_avx512vnni_available() == 0) return {};
+  return {&ft_fully_connected_grouped_s8f32_avx512vnni, kWeight, kWeight,
+          static_cast<size_t>(p.rows)};
+}
+
+GroupedRow grouped_linear(const KernelCall& call) {
+  const auto& p =
+      *reinterpret_cast<const ft_fully_connected_params*>(call.params.data());
+  if (p.rank == 0 || has_input(call, kGain)) return {};
+  return {&ft_fully_connected_grouped_s8_avx512vnni, kLoraB, kLoraB,
+          static_cast<size_t>(p.rows)};
+}
+
+GroupedRow grouped_side(const KernelCall& call) {
+  const auto& p =
+      *reinterpret_cast<const ft_side_conv2d_params*>(call.params.data());
+  if (p.round_once == 0) return {};  // a convolution
+  return {&ft_side_conv2d_grouped_s8_avx512vnni, kSideA, kSideB,
+          static_cast<size_t>(p.conv.batch)};
+}
+#endif
+
+// Of call `c` of both programs.
+GroupedRow grouped_row([[maybe_unused]] const Program& one,
+                       [[maybe_unused]] const Program& many,
+                       [[maybe_unused]] size_t c) {
+#if defined(__x86_64__)
+  const KernelCall& call = many.calls[c];
+  if (one.calls[c].kernel->run == &ft_fully_connected_s8f32_c99)
+    return grouped_down_projection(call);
+  if (call.kernel->run == &ft_fully_connected_s8_avx512vnni)
+    return grouped_linear(call);
+  if (call.kernel->run == &ft_side_conv2d_s8_avx512vnni)
+    return grouped_side(call);
 #endif
   return {};
 }
@@ -154,7 +182,7 @@ void BatchProgram::add_shared_step(size_t c) {
 // Sample r / rows of a row's pointers is patched for each run.
 bool BatchProgram::add_grouped_step(size_t c) {
   const KernelCall& call = many_.program.calls[c];
-  const GroupedRow row = grouped_row(call);
+  const GroupedRow row = grouped_row(one_.program, many_.program, c);
   if (row.run == nullptr || row.rows % size_ != 0) return false;
   for (size_t i = 0; i < call.in.size(); ++i)
     if ((call.in[i].space == Space::kPersistent) !=

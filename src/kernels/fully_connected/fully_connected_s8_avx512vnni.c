@@ -86,6 +86,48 @@ void ft_fully_connected_s8_avx512vnni(const void* params, const ft_args* args) {
   }
 }
 
+/* Sums of 16 channels over their four ranks, from `left` of them. Each lane
+ * multiplies four channels' ranks; the transposed lanes are added in order. */
+static inline __m512 four_ranks(const float* b, const float* h, int32_t left) {
+  const __m512 four = _mm512_broadcast_f32x4(_mm_loadu_ps(h));
+  /* Channels 4 i + lane lie at lane i of each: back to one order. */
+  const __m512i order =
+      _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+  __m512 t[4], low, high, low2, high2, sum;
+  int32_t i;
+  FT_UNROLL_C for (i = 0; i < 4; ++i) {
+    const int32_t words = 4 * left - 16 * i;
+    const __mmask16 inside =
+        (__mmask16)(words >= 16 ? 0xFFFF : (words > 0 ? (1 << words) - 1 : 0));
+    t[i] = _mm512_mul_ps(four, _mm512_maskz_loadu_ps(inside, b + 16 * i));
+  }
+  low = _mm512_unpacklo_ps(t[0], t[1]);
+  low2 = _mm512_unpacklo_ps(t[2], t[3]);
+  high = _mm512_unpackhi_ps(t[0], t[1]);
+  high2 = _mm512_unpackhi_ps(t[2], t[3]);
+  sum = _mm512_add_ps(_mm512_setzero_ps(), _mm512_shuffle_ps(low, low2, 0x44));
+  sum = _mm512_add_ps(sum, _mm512_shuffle_ps(low, low2, 0xEE));
+  sum = _mm512_add_ps(sum, _mm512_shuffle_ps(high, high2, 0x44));
+  sum = _mm512_add_ps(sum, _mm512_shuffle_ps(high, high2, 0xEE));
+  return _mm512_permutexvar_ps(order, sum);
+}
+
+/* The same over any ranks, r of them. */
+static inline __m512 all_ranks(const float* b, const float* h, int32_t r,
+                               int32_t left) {
+  __m512 sum = _mm512_setzero_ps();
+  __m512i column[4];
+  int32_t i, k, count;
+  if (r == 4) return four_ranks(b, h, left);
+  for (i = 0; i < r; i += count) {
+    count = ft_next_columns((const int32_t*)(const void*)b, left, r, i, column);
+    for (k = 0; k < count; ++k)
+      sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_set1_ps(h[i + k]),
+                                             _mm512_castsi512_ps(column[k])));
+  }
+  return sum;
+}
+
 /* What is added to row `row`, as ft_side_of(), with a lora_b [n, rank] of the
  * row's own, read where it is. */
 static inline __m512i own_side(const ft_s8_gemm* g, const float* lora_b,
@@ -93,18 +135,8 @@ static inline __m512i own_side(const ft_s8_gemm* g, const float* lora_b,
   const int32_t left = g->n - channel;
   const __mmask16 mask =
       (__mmask16)(left >= FT_S8_PANEL ? 0xFFFF : (1 << left) - 1);
-  const int32_t* b =
-      (const int32_t*)(const void*)(lora_b + (ptrdiff_t)channel * g->rank);
-  const float* h = g->h + (ptrdiff_t)row * g->rank;
-  __m512 sum = _mm512_setzero_ps();
-  __m512i column[4];
-  int32_t i, k, count;
-  for (i = 0; i < g->rank; i += count) {
-    count = ft_next_columns(b, left, g->rank, i, column);
-    for (k = 0; k < count; ++k)
-      sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_set1_ps(h[i + k]),
-                                             _mm512_castsi512_ps(column[k])));
-  }
+  __m512 sum = all_ranks(lora_b + (ptrdiff_t)channel * g->rank,
+                         g->h + (ptrdiff_t)row * g->rank, g->rank, left);
   sum = _mm512_mul_ps(_mm512_set1_ps(g->lora_scaling), sum);
   sum = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, g->inv_acc_scale + channel),
                       sum);

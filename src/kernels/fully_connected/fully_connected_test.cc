@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/fully_connected/grouped.h"
 #include "kernels/quant/naive_s8.h"
 
 namespace ft {
@@ -36,7 +37,8 @@ Case random_case(uint64_t stream) {
           between(low, high)));
   };
   Case c;
-  c.p = {.rows = between(0, 1) ? 1 : between(2, 60),
+  const int most = between(0, 1) ? 9 : 60;  // a batch of requests, or more
+  c.p = {.rows = between(0, 1) ? 1 : between(2, most),
          .n = between(1, 150),
          .k = between(1, 90),
          .rank = between(0, 1) ? between(1, 4) : 0,
@@ -179,6 +181,54 @@ TEST(FullyConnectedS8, GroupedRowsEqualRowsAlone) {
     void* out[] = {y.data()};
     const ft_args args{in, with_packed.data(), out, scratch.data(), nullptr};
     ft_fully_connected_grouped_s8_avx512vnni(&c.p, &args);
+    ASSERT_EQ(y, want);
+  }
+}
+
+// h = A x, each row with an A of its own, against that row alone: same order of
+// sums, same bits.
+TEST(FullyConnectedS8F32, GroupedRowsEqualRowsAlone) {
+  if (!ft_fully_connected_s8_avx512vnni_available()) GTEST_SKIP() << "no VNNI";
+  for (uint64_t stream = 0; stream < 100; ++stream) {
+    SCOPED_TRACE(testing::Message() << "seed " << kSeed << " case " << stream);
+    const Random random(kSeed, 1000 + stream);
+    const auto below = [&](uint64_t i, uint32_t n) {
+      return static_cast<int32_t>(random.below(i, n));
+    };
+    ft_fully_connected_params p{};
+    p.rows = 1 + below(0, 18);
+    p.n = 1 + below(1, 9);
+    p.k = 1 + below(2, 90);
+    p.x_zero_point = below(3, 256) - 128;
+    p.x_scale = 0.037f;
+    const auto rows = static_cast<size_t>(p.rows), n = static_cast<size_t>(p.n),
+               k = static_cast<size_t>(p.k);
+    std::vector<int8_t> x(rows * k);
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = static_cast<int8_t>(below(10 + i, 256) - 128);
+    std::vector<std::vector<float>> own(rows);
+    std::vector<float> want(rows * n), y(rows * n);
+    std::vector<const void*> list;
+    for (size_t row = 0; row < rows; ++row) {
+      for (size_t i = 0; i < n * k; ++i)
+        own[row].push_back(random.normal(10000 + row * n * k + i));
+      list.push_back(own[row].data());
+      ft_fully_connected_params alone = p;
+      alone.rows = 1;
+      void* in[] = {x.data() + row * k,
+                    own[row].data(),
+                    nullptr,
+                    nullptr,
+                    nullptr,
+                    nullptr};
+      void* out[] = {want.data() + row * n};
+      const ft_args args{in, nullptr, out, nullptr, nullptr};
+      ft_fully_connected_s8f32_c99(&alone, &args);
+    }
+    void* in[] = {x.data(), list.data(), nullptr, nullptr, nullptr, nullptr};
+    void* out[] = {y.data()};
+    const ft_args args{in, nullptr, out, nullptr, nullptr};
+    ft_fully_connected_grouped_s8f32_avx512vnni(&p, &args);
     ASSERT_EQ(y, want);
   }
 }

@@ -83,12 +83,26 @@ static inline void ft_s8_set_side_start(const ft_s8_side* s, int32_t window) {
   }
 }
 
-/* b [n][pairs] -> [pairs][padded n], of pairs of int16 */
-static inline void ft_s8_pack_side_b(const int16_t* b, int32_t n, int32_t pairs,
-                                     int32_t* out) {
+/* Columns 0 and 1 of 16 rows of two words, or of `left`. */
+static inline void ft_s8_two_columns(const int16_t* b, int32_t left,
+                                     __m512i column[2]) {
   const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12,
                                         10, 8, 6, 4, 2, 0);
   const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  const int32_t words = 2 * left;
+  const __mmask16 low = (__mmask16)(words >= 16 ? 0xFFFF : (1 << words) - 1);
+  const __mmask16 high =
+      (__mmask16)(words >= 32 ? 0xFFFF
+                              : (words > 16 ? (1 << (words - 16)) - 1 : 0));
+  const __m512i x = _mm512_maskz_loadu_epi32(low, b);
+  const __m512i y = _mm512_maskz_loadu_epi32(high, b + 32);
+  column[0] = _mm512_permutex2var_epi32(x, even, y);
+  column[1] = _mm512_permutex2var_epi32(x, odd, y);
+}
+
+/* b [n][pairs] -> [pairs][padded n], of pairs of int16 */
+static inline void ft_s8_pack_side_b(const int16_t* b, int32_t n, int32_t pairs,
+                                     int32_t* out) {
   const int32_t padded = ft_s8_padded(n);
   int32_t c;
   if (pairs != 2) {
@@ -96,15 +110,10 @@ static inline void ft_s8_pack_side_b(const int16_t* b, int32_t n, int32_t pairs,
     return;
   }
   for (c = 0; c < n; c += FT_S8_PANEL) {
-    const int32_t left = 2 * (n - c);
-    const __mmask16 low = (__mmask16)(left >= 16 ? 0xFFFF : (1 << left) - 1);
-    const __mmask16 high =
-        (__mmask16)(left >= 32 ? 0xFFFF
-                               : (left > 16 ? (1 << (left - 16)) - 1 : 0));
-    const __m512i x = _mm512_maskz_loadu_epi32(low, b + 4 * c);
-    const __m512i y = _mm512_maskz_loadu_epi32(high, b + 4 * c + 32);
-    _mm512_storeu_si512(out + c, _mm512_permutex2var_epi32(x, even, y));
-    _mm512_storeu_si512(out + padded + c, _mm512_permutex2var_epi32(x, odd, y));
+    __m512i column[2];
+    ft_s8_two_columns(b + 4 * (ptrdiff_t)c, n - c, column);
+    _mm512_storeu_si512(out + c, column[0]);
+    _mm512_storeu_si512(out + padded + c, column[1]);
   }
 }
 
@@ -243,8 +252,13 @@ static inline __m512i ft_s8_own_pairs(const int16_t* b, int32_t left,
   __m512i sum = _mm512_setzero_si512(), column[4];
   int32_t i, k, count;
   for (i = 0; i < pairs; i += count) {
-    count =
-        ft_next_columns((const int32_t*)(const void*)b, left, pairs, i, column);
+    if (pairs == 2) {
+      ft_s8_two_columns(b, left, column);
+      count = 2;
+    } else {
+      count = ft_next_columns((const int32_t*)(const void*)b, left, pairs, i,
+                              column);
+    }
     for (k = 0; k < count; ++k) {
       int32_t two;
       memcpy(&two, h + 2 * (i + k), 4);

@@ -67,7 +67,7 @@ Case random_case(uint64_t stream, bool dense) {
   Draw draw(stream);
   Case c;
   ft_conv_params& p = c.p.conv;
-  p.batch = draw.between(1, dense ? 60 : 2);
+  p.batch = draw.between(1, dense ? (draw.between(0, 1) ? 9 : 60) : 2);
   p.k_h = dense ? 1 : draw.between(1, 3);
   p.k_w = dense ? 1 : draw.between(1, 3);
   p.in_h = dense ? 1 : draw.between(p.k_h, 9);
