@@ -15,6 +15,23 @@ std::span<const T> persistent_as(Session& session, const std::string& name) {
   return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
+// In runs, as quantize_all() of samples.cc.
+void dequantize_all(std::span<const int8_t> q, float scale, int32_t zero_point,
+                    float* real) {
+  constexpr size_t kRun = 64;
+  int8_t from[kRun] = {};
+  float to[kRun];
+  for (; !q.empty(); real += kRun) {
+    const size_t count = std::min(kRun, q.size());
+    std::copy_n(q.data(), count, from);
+    for (size_t i = 0; i < kRun; ++i)
+      to[i] = scale * static_cast<float>(from[i] - zero_point);
+    std::copy_n(to, count, real);
+    q = q.subspan(count);
+    if (count < kRun) return;
+  }
+}
+
 bool is_integer(const Value& param) { return param.type.dtype == DType::kS16; }
 
 }  // namespace
@@ -28,9 +45,8 @@ void read_real(const TensorType& type, std::span<const std::byte> bytes,
   }
   FT_CHECK(type.dtype == DType::kS8);
   const float scale = type.quant.scale[0];
-  const auto* q = reinterpret_cast<const int8_t*>(bytes.data());
-  for (size_t i = 0; i < real.size(); ++i)
-    real[i] = scale * static_cast<float>(q[i] - type.quant.zero_point[0]);
+  dequantize_all({reinterpret_cast<const int8_t*>(bytes.data()), real.size()},
+                 scale, type.quant.zero_point[0], real.data());
 }
 
 void read_real(Session& session, size_t output, std::span<float> real) {
