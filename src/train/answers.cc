@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "ir/bfp.h"
 #include "passes/integerize.h"
@@ -16,20 +17,23 @@ std::span<const T> persistent_as(Session& session, const std::string& name) {
 }
 
 // In runs, as quantize_all() of samples.cc.
+constexpr size_t kRun = 64;
+
+void dequantize_run(const int8_t* q, float scale, int32_t zero_point,
+                    float* real) {
+  int8_t from[kRun];
+  float to[kRun];
+  std::memcpy(from, q, sizeof(from));
+  for (size_t i = 0; i < kRun; ++i)
+    to[i] = scale * static_cast<float>(from[i] - zero_point);
+  std::memcpy(real, to, sizeof(to));
+}
+
 void dequantize_all(std::span<const int8_t> q, float scale, int32_t zero_point,
                     float* real) {
-  constexpr size_t kRun = 64;
-  int8_t from[kRun] = {};
-  float to[kRun];
-  for (; !q.empty(); real += kRun) {
-    const size_t count = std::min(kRun, q.size());
-    std::copy_n(q.data(), count, from);
-    for (size_t i = 0; i < kRun; ++i)
-      to[i] = scale * static_cast<float>(from[i] - zero_point);
-    std::copy_n(to, count, real);
-    q = q.subspan(count);
-    if (count < kRun) return;
-  }
+  for (; q.size() >= kRun; q = q.subspan(kRun), real += kRun)
+    dequantize_run(q.data(), scale, zero_point, real);
+  for (const int8_t v : q) *real++ = scale * static_cast<float>(v - zero_point);
 }
 
 bool is_integer(const Value& param) { return param.type.dtype == DType::kS16; }
@@ -39,8 +43,8 @@ bool is_integer(const Value& param) { return param.type.dtype == DType::kS16; }
 void read_real(const TensorType& type, std::span<const std::byte> bytes,
                std::span<float> real) {
   if (type.dtype == DType::kF32) {
-    std::ranges::copy(bytes.first(real.size_bytes()),
-                      std::as_writable_bytes(real).begin());
+    FT_CHECK(bytes.size() >= real.size_bytes());
+    std::memcpy(real.data(), bytes.data(), real.size_bytes());
     return;
   }
   FT_CHECK(type.dtype == DType::kS8);

@@ -44,16 +44,17 @@ void round_run(const float* x, int32_t zero_point, int8_t* q) {
 void quantize_all(std::span<const float> real, float scale, int32_t zero_point,
                   int8_t* q) {
   float x[kRun] = {};
-  int8_t rounded[kRun];
-  for (; !real.empty(); q += kRun) {
-    const size_t count = std::min(kRun, real.size());
-    std::copy_n(real.data(), count, x);
+  int8_t last[kRun];
+  // Copies of a constant length are not calls.
+  for (; real.size() >= kRun; real = real.subspan(kRun), q += kRun) {
+    std::memcpy(x, real.data(), sizeof(x));
     divide_run(x, scale);
-    round_run(x, zero_point, rounded);
-    std::copy_n(rounded, count, q);
-    real = real.subspan(count);
-    if (count < kRun) return;
+    round_run(x, zero_point, q);
   }
+  std::ranges::copy(real, x);
+  divide_run(x, scale);
+  round_run(x, zero_point, last);
+  std::copy_n(last, real.size(), q);
 }
 
 }  // namespace
