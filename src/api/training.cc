@@ -216,6 +216,8 @@ std::string Training::Impl::fingerprint() const {
                   options.seed, options.total_steps);
   for (const auto& [name, value] : ft::describe(settings.optimizer))
     text += fmt::format(" {}={}", name, value);
+  for (const auto& [name, value] : ft::to_metadata(settings.method))
+    text += fmt::format(" {}={}", name, value);
   for (const ft::Binding& b : program().persistent)
     text += ft::sha256_hex(program().graph.value(b.value).data);
   return ft::sha256_hex(std::as_bytes(std::span(text)));

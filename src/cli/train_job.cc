@@ -199,6 +199,10 @@ class Job {
                     job_.seed, o.epochs, o.patience, to_string(data_->augment));
     for (const auto& [name, value] : describe(o.settings))
       text += fmt::format(" {}={}", name, value);
+    // The plan does not tell all of them: a seed of frozen values is none of
+    // its numbers.
+    for (const auto& [name, value] : to_metadata(settings_.method))
+      text += fmt::format(" {}={}", name, value);
     if (o.in_order) text += " in order";
     text += sha256_hex(std::as_bytes(std::span(data_->set.features)));
     text += sha256_hex(std::as_bytes(std::span(data_->set.labels)));
