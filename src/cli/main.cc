@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
   add_bench(app, action);
   add_store(app, action);
   add_serve(app, action);
+  add_samples(app, action);
   add_ab(app, action);
   add_demo(app, action);
   const auto known = [&](const char* name) {

@@ -54,6 +54,8 @@ Reply use_adapter(Parts& parts, const Input& body);
 Reply rollback_adapter(Parts& parts, const Input& body);
 Reply reload_adapters(Parts& parts, const Input& body);
 Reply add_samples(Parts& parts, const Input& body);
+Reply list_samples(Parts& parts, const Input& body);
+Reply delete_samples(Parts& parts, const Input& body);
 Reply start_training(Parts& parts, const Input& body);
 Reply pause_training(Parts& parts, const Input& body);
 Reply resume_training(Parts& parts, const Input& body);

@@ -17,7 +17,9 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/use", use_adapter},
     {"POST", "/v1/rollback", rollback_adapter},
     {"POST", "/v1/reload", reload_adapters},
+    {"GET", "/v1/samples", list_samples},
     {"POST", "/v1/samples", add_samples},
+    {"POST", "/v1/samples/delete", delete_samples},
     {"GET", "/v1/train", training_now},
     {"POST", "/v1/train/start", start_training},
     {"POST", "/v1/train/pause", pause_training},
@@ -46,10 +48,13 @@ bool is_loopback(std::string_view host) {
 std::span<const Route> all_routes() { return kRoutes; }
 
 std::string allowed_methods(std::string_view path) {
-  for (const Route& route : kRoutes)
-    if (route.path == path)
-      return route.method == "GET" ? "GET, HEAD" : std::string(route.method);
-  return {};
+  std::string methods;
+  for (const Route& route : kRoutes) {
+    if (route.path != path) continue;
+    if (!methods.empty()) methods += ", ";
+    methods += route.method == "GET" ? "GET, HEAD" : route.method;
+  }
+  return methods;
 }
 
 bool is_from_here(const Call& call) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "service/routes.h"
+#include "train/base_model.h"
 
 namespace ft::service {
 
@@ -33,11 +34,23 @@ namespace {
 // Refusals before any route: one more row of the metrics.
 constexpr std::string_view kNoRoute = "(none)";
 
+// Each path once: those of one path stand together.
 std::vector<std::string_view> route_names() {
   std::vector<std::string_view> names;
-  for (const Route& route : all_routes()) names.push_back(route.path);
+  for (const Route& route : all_routes())
+    if (names.empty() || names.back() != route.path)
+      names.push_back(route.path);
   names.push_back(kNoRoute);
   return names;
+}
+
+// Where route `at` is among these.
+size_t row_of(size_t at) {
+  const auto routes = all_routes();
+  size_t row = at;
+  for (size_t i = 1; i < routes.size() && i <= at; ++i)
+    row -= routes[i].path == routes[i - 1].path ? 1 : 0;
+  return row;
 }
 
 size_t find_route(std::string_view method, std::string_view path) {
@@ -92,6 +105,11 @@ Status Service::Impl::prepare() {
   }
   FT_TRY(auto shelf, open_shelf(o));
   FT_TRY(parts.book, AdapterBook::open(parts.runtime, std::move(shelf)));
+  std::string base_sha256;
+  if (!o.work.empty()) {
+    FT_TRY(const BaseModel base, open_base_model(o.model));
+    base_sha256 = base.sha256;
+  }
   parts.desk.emplace(parts.runtime, *parts.book,
                      DeskOptions{.model = o.model,
                                  .work = o.work,
@@ -100,7 +118,10 @@ Status Service::Impl::prepare() {
                                  .ram_bytes = o.training_ram_bytes,
                                  .idle_class = o.idle_training,
                                  .features = parts.features,
-                                 .answers = parts.answers});
+                                 .answers = parts.answers,
+                                 .keep_samples = o.keep_samples,
+                                 .base_sha256 = base_sha256,
+                                 .key = o.key});
   open_experiments();
   parts.route_metrics = std::make_unique<RouteMetrics>(route_names());
   if (!o.active.empty()) FT_TRY_STATUS(parts.book->use(o.active).status());
@@ -185,7 +206,7 @@ Reply Service::handle(const Call& call) {
   }
   const std::chrono::duration<double> took =
       std::chrono::steady_clock::now() - began;
-  impl_->parts.route_metrics->record(at, reply.status, took.count());
+  impl_->parts.route_metrics->record(row_of(at), reply.status, took.count());
   return reply;
 }
 

@@ -26,6 +26,7 @@ struct ServiceOptions {
   std::string work = {};    // folder of trainings; empty: none
   std::string signing_key = {};
   size_t max_samples = 100000;
+  bool keep_samples = true;  // on disk, in `work`, encrypted with `key`
   size_t training_ram_bytes = SIZE_MAX;  // of a training's step
   bool idle_training = true;  // false: with the priority of any thread
   int watch_ms = 500;         // between two looks at the store; 0: none

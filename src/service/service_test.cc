@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "service/http_server.h"
@@ -242,15 +244,25 @@ TEST(Service, AnswersWhileATrainingThatGetsNoCoreEnds) {
 TEST(Service, EveryRouteRefusesWhatItDoesNotKnow) {
   Fixture f;
   for (const Route& route : all_routes()) {
+    const std::string path(route.path);
+    const bool has_both = allowed_methods(path) == "GET, HEAD, POST";
+    EXPECT_EQ(has_both, path == "/v1/samples");
     if (route.method == "GET") {
-      EXPECT_EQ(f.get(std::string(route.path)).status, 200) << route.path;
-      EXPECT_EQ(f.ask(std::string(route.path), Json::object()).status, 405);
+      EXPECT_EQ(f.get(path).status, 200) << path;
+      EXPECT_EQ(f.ask(path, Json::object()).status, has_both ? 400 : 405);
     } else {
-      const Reply reply = f.ask(std::string(route.path), {{"nonsense", 1}});
-      EXPECT_EQ(reply.status, 400) << route.path << reply.body;
-      EXPECT_EQ(f.get(std::string(route.path)).status, 405);
+      const Reply reply = f.ask(path, {{"nonsense", 1}});
+      EXPECT_EQ(reply.status, 400) << path << reply.body;
+      EXPECT_EQ(f.get(path).status, has_both ? 200 : 405);
     }
   }
+  // Each series once.
+  std::set<std::string> series;
+  std::istringstream lines(f.get("/metrics").body);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_TRUE(line.starts_with("#") ||
+                series.insert(line.substr(0, line.rfind(' '))).second)
+        << line;
 }
 
 TEST(Service, ServesSocketsUntilItIsStopped) {

@@ -94,6 +94,8 @@ void write_training(PrometheusText& out, const TrainingNow& now) {
      static_cast<double>(p.steps));
   of("fieldtune_training_samples", "gauge", "Samples that it has.",
      static_cast<double>(p.samples));
+  of("fieldtune_training_kept_samples", "gauge", "Those that are on disk.",
+     static_cast<double>(now.kept_samples));
   of("fieldtune_training_loss", "gauge", "Loss of its last step.", p.loss);
   of("fieldtune_training_published", "gauge", "Versions that it published.",
      p.versions);

@@ -17,15 +17,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Reply nothing_runs() {
-  return {409, "no training runs; POST /v1/train/start begins one"};
-}
-
 Json number_or_null(double value) {
   return std::isfinite(value) ? Json(value) : Json();
 }
 
 }  // namespace
+
+Reply nothing_runs() {
+  return {409, "no training runs; POST /v1/train/start begins one"};
+}
 
 const char* name_of(State state) {
   switch (state) {
@@ -49,6 +49,7 @@ Json fields_of(const TrainingNow& now) {
           {"adapter", now.adapter},
           {"samples", p.samples},
           {"held_back", p.held_back},
+          {"kept_samples", now.kept_samples},
           {"steps", p.steps},
           {"total_steps", p.total_steps},
           {"loss", number_or_null(p.loss)},
@@ -112,7 +113,6 @@ Status TrainingDesk::published(const TrainingStart& start,
 // What the guard compares with is what answers now.
 Status TrainingDesk::prepare(TrainingStart& start) {
   auto& o = start.background;
-  FT_TRY_STATUS(store::check_name(o.name));
   o.folder = options_.work;
   o.signing_key = options_.signing_key;
   o.idle_class = options_.idle_class;
@@ -149,56 +149,41 @@ Reply TrainingDesk::start(TrainingStart start) {
                                last_.adapter, now.ending ? "ends" : "runs")};
   }
   FT_TRY_STATUS(stop());  // one that has come to its end
+  FT_TRY_STATUS(store::check_name(start.background.name));
+  const std::lock_guard giving(samples_mutex_);
   const std::lock_guard lock(mutex_);
   if (training_)
     return {409, fmt::format("training of '{}' runs; stop it before",
                              last_.adapter)};
-  FT_TRY_STATUS(prepare(start));
-  auto started =
-      BackgroundTraining::start(runtime_, options_.model, start.background);
-  if (!started.ok()) {
-    (void)runtime_.remove(start.background.name);
-    return started.status();
+  const std::string name = start.background.name;
+  Reply reply = begin(std::move(start));
+  if (!training_) {
+    (void)runtime_.remove(name);
+    close_samples();
   }
-  training_ = std::make_shared<BackgroundTraining>(std::move(started).value());
-  classes_ = start.background.training.classes;
+  return reply;
+}
+
+Reply TrainingDesk::begin(TrainingStart start) {
+  const Status opened = open_samples(start);
+  const bool is_usage = opened.code() == Code::kUsage;
+  if (is_usage || opened.code() == Code::kInvalidInput)
+    return {is_usage ? 409 : 422,
+            opened.message() + "; POST /v1/samples/delete removes them"};
+  FT_TRY_STATUS(opened);
+  FT_TRY_STATUS(prepare(start));
+  // Before there is a thread that publishes.
   tell("");
   last_file_.clear();
-  last_ = {.adapter = start.background.name};
+  FT_TRY(auto started,
+         BackgroundTraining::start(runtime_, options_.model, start.background));
+  FT_TRY_STATUS(give_kept(started));
+  training_ = std::make_shared<BackgroundTraining>(std::move(started));
+  classes_ = start.background.training.classes;
+  last_ = {.adapter = start.background.name,
+           .kept_samples =
+               samples_ ? static_cast<size_t>(samples_->count()) : size_t{0}};
   return fields_of(look());
-}
-
-Status TrainingDesk::check_sample(LabeledSample& sample) const {
-  const size_t classes = classes_.empty() ? options_.answers : classes_.size();
-  if (sample.features.size() != options_.features)
-    return usage_error(fmt::format("{} features, the model takes {}",
-                                   sample.features.size(), options_.features));
-  if (!sample.word.empty()) {
-    const auto at = std::ranges::find(classes_, sample.word);
-    if (at == classes_.end())
-      return usage_error(
-          fmt::format("the training knows no class '{}'", sample.word));
-    sample.label = at - classes_.begin();
-  }
-  if (sample.label < 0 || static_cast<size_t>(sample.label) >= classes)
-    return usage_error(fmt::format("label {}: the training has {} classes",
-                                   sample.label, classes));
-  return ok_status();
-}
-
-Reply TrainingDesk::add_samples(std::vector<LabeledSample> samples) {
-  const std::lock_guard lock(mutex_);
-  if (!look().running) return nothing_runs();
-  if (training_->progress().samples + samples.size() > options_.max_samples)
-    return {409,
-            fmt::format("the training takes {} samples and has {}",
-                        options_.max_samples, training_->progress().samples)};
-  for (LabeledSample& sample : samples) FT_TRY_STATUS(check_sample(sample));
-  for (const LabeledSample& sample : samples)
-    FT_TRY_STATUS(training_->add_sample(sample.features,
-                                        static_cast<int32_t>(sample.label)));
-  const BackgroundProgress p = training_->progress();
-  return Json{{"samples", p.samples}, {"held_back", p.held_back}};
 }
 
 Reply TrainingDesk::pause() {
@@ -235,7 +220,9 @@ Status TrainingDesk::stop() {
   }
   // Without the desk's lock: this waits for a thread that may get no core.
   Status status = ending->stop();
+  const std::lock_guard giving(samples_mutex_);
   const std::lock_guard lock(mutex_);
+  close_samples();
   last_.progress = ending->progress();
   training_.reset();
   is_ending_ = false;

@@ -5,16 +5,22 @@
 // requests get it by the shelf's rules. One that the shelf does not take stays
 // a file of the work folder; `problem` says why and training goes on.
 //
+// Samples are on disk before they are answered, and given to the next training
+// of that adapter before its first step; see sample_file.h.
+//
 // Thread-safe. Runtime and book must outlive it.
 #pragma once
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "fieldtune/background_training.h"
 #include "service/adapter_book.h"
 #include "service/reply.h"
+#include "service/sample_file.h"
 
 namespace ft::service {
 
@@ -25,13 +31,9 @@ struct DeskOptions {
   size_t max_samples = 100000, ram_bytes = SIZE_MAX;
   bool idle_class = true;
   size_t features = 0, answers = 0;  // of the model
-};
-
-// The label by its number, or by its class's name.
-struct LabeledSample {
-  std::vector<float> features;
-  int64_t label = -1;
-  std::string word = {};
+  bool keep_samples = true;          // on disk; false: in memory alone
+  std::string base_sha256 = {};      // of the model
+  fieldtune::StoreKey key = {};      // encrypts what is kept
 };
 
 struct TrainingStart {
@@ -45,6 +47,7 @@ struct TrainingNow {
   bool running = false;
   bool ending = false;  // was told to; its last step and checkpoint are awaited
   std::string adapter = {}, problem = {};
+  size_t kept_samples = 0;  // of its samples, on disk
   fieldtune::BackgroundProgress progress = {};
 };
 
@@ -60,6 +63,10 @@ class TrainingDesk {
   Reply start(TrainingStart start);
   // All of them or none.
   Reply add_samples(std::vector<LabeledSample> samples);
+  // What is on disk, by adapter.
+  Result<std::vector<KeptSamples>> kept_samples() const;
+  // Not while a training has them.
+  Reply delete_samples(const std::string& adapter);
   Reply pause();
   Reply resume();
   Reply end();
@@ -70,6 +77,11 @@ class TrainingDesk {
  private:
   Status published(const TrainingStart& start, const std::string& file);
   Status prepare(TrainingStart& start);
+  // Under both locks of samples and the desk.
+  Reply begin(TrainingStart start);
+  Status open_samples(const TrainingStart& start);
+  Status give_kept(fieldtune::BackgroundTraining& training);
+  void close_samples();
   // Both under the lock.
   TrainingNow look() const;
   Status check_sample(LabeledSample& sample) const;
@@ -78,7 +90,12 @@ class TrainingDesk {
   fieldtune::Runtime& runtime_;
   AdapterBook& book_;
   const DeskOptions options_;
-  std::mutex ending_mutex_;   // of who ends the training; before the other
+  // Locked in this order.
+  std::mutex ending_mutex_;  // of who ends the training
+  // Of the file, and of the order in which samples come; held while the disk
+  // takes them, which nobody else waits for.
+  mutable std::mutex samples_mutex_;
+  std::optional<SampleFile> samples_;
   mutable std::mutex mutex_;  // of all below but the problem
   std::shared_ptr<fieldtune::BackgroundTraining> training_;
   bool is_ending_ = false;
@@ -88,6 +105,7 @@ class TrainingDesk {
   std::string problem_, last_file_;
 };
 
+Reply nothing_runs();
 Json fields_of(const TrainingNow& now);
 const char* name_of(fieldtune::BackgroundProgress::State state);
 

@@ -1,14 +1,8 @@
-// Samples, and the training that learns from them.
-#include <fmt/format.h>
-
-#include <algorithm>
-
+// The training that learns from samples.
 #include "service/parts.h"
 
 namespace ft::service {
 namespace {
-
-constexpr size_t kMostSamples = 256;  // in one request
 
 // Reads a field into `to` where it is given.
 template <class T>
@@ -101,21 +95,6 @@ Result<TrainingStart> read_start(const Input& body) {
   return start;
 }
 
-// One sample: its label is a number, or a class by its name.
-Result<LabeledSample> read_sample(const Input& body) {
-  FT_TRY(const Fields fields, Fields::of(body, {"features", "label"}));
-  LabeledSample sample;
-  FT_TRY(sample.features, fields.floats("features"));
-  if (!fields.has("label")) return usage_error("the field 'label' is missing");
-  if (body["label"].is_string()) {
-    sample.word = body["label"].get<std::string>();
-    return sample;
-  }
-  FT_TRY(const auto label, fields.whole("label", 0, INT32_MAX));
-  sample.label = *label;
-  return sample;
-}
-
 Reply without_fields(Parts& parts, const Input& body,
                      Reply (TrainingDesk::*act)()) {
   FT_TRY_STATUS(Fields::of(body, {}).status());
@@ -123,30 +102,6 @@ Reply without_fields(Parts& parts, const Input& body,
 }
 
 }  // namespace
-
-Reply add_samples(Parts& parts, const Input& body) {
-  std::vector<LabeledSample> samples;
-  if (!body.contains("samples")) {
-    FT_TRY(LabeledSample sample, read_sample(body));
-    samples.push_back(std::move(sample));
-    return parts.desk->add_samples(std::move(samples));
-  }
-  FT_TRY_STATUS(Fields::of(body, {"samples"}).status());
-  const Input& list = body["samples"];
-  if (!list.is_array() || list.empty() || list.size() > kMostSamples)
-    return {400,
-            fmt::format("field 'samples' must be a list of 1 to {} samples",
-                        kMostSamples)};
-  for (const Input& item : list) {
-    auto sample = read_sample(item);
-    if (!sample.ok()) {
-      Status status = sample.status();
-      return status.in(fmt::format("sample {}", samples.size()));
-    }
-    samples.push_back(std::move(*sample));
-  }
-  return parts.desk->add_samples(std::move(samples));
-}
 
 Reply start_training(Parts& parts, const Input& body) {
   FT_TRY(TrainingStart start, read_start(body));

@@ -44,12 +44,12 @@ def place(tmp_path, kws):
 
 
 def teach(server, speech):
-    half = len(speech) // 2
+    half, before = len(speech) // 2, server.get("/v1/train")["samples"]
     for features, word in speech[:half]:
         server.post("/v1/samples", features=features, label=word)
     told = server.post("/v1/samples", samples=[
         {"features": f, "label": WORDS.index(w)} for f, w in speech[half:]])
-    assert told["samples"] == len(speech)
+    assert told["samples"] == before + len(speech)
 
 
 def wait_until(server, done, seconds=240):
@@ -109,12 +109,14 @@ def test_pauses_and_goes_on_from_its_checkpoint(serve, place, speech, tmp_path):
     stopped = server.post("/v1/train/stop")
     assert stopped["state"] == "stopped" and not stopped["running"]
     server.refused(409, "no training runs", "/v1/train/stop", {})
-    assert server.post("/v1/train/start", **more)["steps"] == stopped["steps"]
+    on = server.post("/v1/train/start", **more)
+    assert on["steps"] >= stopped["steps"] and on["samples"] == len(speech)
     # Other settings are another training.
     server.post("/v1/train/stop")
     server.refused(422, "heckpoint", "/v1/train/start", {**more, "rank": 2})
     fresh = server.post("/v1/train/start", **{**more, "rank": 2, "fresh": True})
-    assert fresh["steps"] == 0
+    assert fresh["steps"] < stopped["steps"]
+    assert fresh["samples"] == len(speech)
     # A signal ends it with its checkpoint.
     teach(server, speech)
     before = wait_until(server, lambda t: t["steps"] > 3)["steps"]

@@ -26,10 +26,10 @@ Status error_of(sqlite3* db, int code, const std::string& where) {
     case SQLITE_READONLY:
     case SQLITE_PERM: return io_error(where + " is read-only" + system);
     case SQLITE_CANTOPEN:
-      return io_error(where + ": the index cannot be opened" + system);
+      return io_error(where + ": the database cannot be opened" + system);
     case SQLITE_IOERR:
       return io_error(
-          fmt::format("{}: the index cannot be read or written: {}{}", where,
+          fmt::format("{}: the database cannot be read or written: {}{}", where,
                       text, system));
     case SQLITE_NOMEM: return io_error(where + ": out of memory");
     case SQLITE_CORRUPT:
@@ -40,16 +40,16 @@ Status error_of(sqlite3* db, int code, const std::string& where) {
     case SQLITE_TOOBIG:
     case SQLITE_MISMATCH:
       return invalid_input(
-          fmt::format("{}: the index is damaged: {}", where, text));
+          fmt::format("{}: its database is damaged: {}", where, text));
     default:
       return internal_error(
           fmt::format("{}: SQLite error {}: {}", where, code, text));
   }
 }
 
-// An index is a file from outside: nothing in it may call functions with side
+// A database is a file from outside: nothing in it may call functions with side
 // effects, and its cells are checked.
-int harden(sqlite3* db) {
+int harden(sqlite3* db, int longest_bytes) {
   sqlite3_extended_result_codes(db, 1);
   for (const int option :
        {SQLITE_DBCONFIG_DEFENSIVE, SQLITE_DBCONFIG_ENABLE_TRIGGER,
@@ -58,8 +58,8 @@ int harden(sqlite3* db) {
     const int code = sqlite3_db_config(db, option, on, nullptr);
     if (code != SQLITE_OK) return code;
   }
-  // No text of ours is longer; a damaged length field must not allocate much.
-  sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 20);
+  // A damaged length field must not allocate much.
+  sqlite3_limit(db, SQLITE_LIMIT_LENGTH, longest_bytes);
   return SQLITE_OK;
 }
 
@@ -148,7 +148,7 @@ Database::Database(sqlite3* db, std::string where)
     : db_(db), where_(std::make_unique<std::string>(std::move(where))) {}
 
 Result<Database> Database::open(const std::string& path, Mode mode, int busy_ms,
-                                const std::string& where) {
+                                const std::string& where, int longest_bytes) {
   int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const bool read = mode == Mode::kRead || mode == Mode::kImmutable;
   flags |= read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
@@ -158,7 +158,7 @@ Result<Database> Database::open(const std::string& path, Mode mode, int busy_ms,
   sqlite3* db = nullptr;
   int code = sqlite3_open_v2(uri.c_str(), &db, flags, nullptr);
   Database database(db, where);  // closes it on every way out
-  if (code == SQLITE_OK) code = harden(db);
+  if (code == SQLITE_OK) code = harden(db, longest_bytes);
   if (code == SQLITE_OK) code = sqlite3_busy_timeout(db, busy_ms);
   // The log stays, so that its name is on disk before the first commit: SQLite
   // ignores errors when it syncs the folder of a new one.

@@ -52,9 +52,11 @@ class Statement {
 class Database {
  public:
   enum class Mode { kCreate, kWrite, kRead, kImmutable };
-  // `where` begins every sentence: "store 'folder'".
+  // `where` begins every sentence: "store 'folder'". No value is longer than
+  // `longest_bytes`.
   static Result<Database> open(const std::string& path, Mode mode, int busy_ms,
-                               const std::string& where);
+                               const std::string& where,
+                               int longest_bytes = 1 << 20);
 
   Result<Statement> prepare(std::string_view sql);
   // Statements that have neither values nor rows to look at.

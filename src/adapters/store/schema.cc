@@ -1,20 +1,13 @@
 #include "adapters/store/schema.h"
 
-#include <fmt/format.h>
+#include "adapters/store/tables.h"
 
 namespace ft::store {
 namespace {
 
-constexpr int64_t kApplicationId = 0x46745374;  // "FtSt"
-
-// What sqlite_schema must hold, in this order; `since` never goes down.
 // Constraints say what the code takes for granted: one trial, one confirmed
 // version and one running experiment a name.
-struct SchemaItem {
-  int64_t since;
-  const char *name, *sql;
-};
-constexpr SchemaItem kSchema[] = {
+constexpr TableItem kSchema[] = {
     {1, "store",
      "CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), "
      "counter INTEGER NOT NULL, highest_time INTEGER NOT NULL, "
@@ -75,51 +68,17 @@ constexpr SchemaItem kSchema[] = {
      "target INTEGER NOT NULL CHECK (target >= 1)) STRICT"},
 };
 
-Result<int64_t> pragma(Database& db, const char* name) {
-  FT_TRY(Statement statement, db.prepare(name));
-  FT_TRY(const bool row, statement.step());
-  return row ? statement.integer(0) : 0;
-}
-
-Status make_items_since(Database& db, int64_t since) {
-  for (const SchemaItem& item : kSchema)
-    if (item.since >= since) FT_TRY_STATUS(db.execute(item.sql));
-  return db.execute(
-      fmt::format("PRAGMA user_version = {}", kSchemaVersion).c_str());
-}
+constexpr Tables kTables = {.application_id = 0x46745374,  // "FtSt"
+                            .version = kSchemaVersion,
+                            .items = kSchema,
+                            .of = "a store"};
 
 }  // namespace
 
-Status create_schema(Database& db) {
-  FT_TRY_STATUS(db.execute(
-      fmt::format("PRAGMA application_id = {}", kApplicationId).c_str()));
-  return make_items_since(db, 1);
-}
+Status create_schema(Database& db) { return make_tables(db, kTables, 1); }
 
 Result<int64_t> check_schema(Database& db, const std::string& where) {
-  FT_TRY(const int64_t application, pragma(db, "PRAGMA application_id"));
-  FT_TRY(const int64_t version, pragma(db, "PRAGMA user_version"));
-  if (application != kApplicationId)
-    return invalid_input(where + ": 'index.sqlite' is not of a store");
-  if (version < 1 || version > kSchemaVersion)
-    return invalid_input(fmt::format(
-        "{}: its index has version {}; this program reads versions 1 to {}",
-        where, version, kSchemaVersion));
-  FT_TRY(Statement items, db.prepare("SELECT name, sql FROM sqlite_schema "
-                                     "ORDER BY rowid"));
-  Status damaged =
-      invalid_input(where +
-                    ": the index is damaged: its tables are not those "
-                    "of a store");
-  for (const SchemaItem& item : kSchema) {
-    if (item.since > version) break;
-    FT_TRY(const bool row, items.step());
-    if (!row || items.text(0) != item.name || items.text(1) != item.sql)
-      return damaged;
-  }
-  FT_TRY(const bool more, items.step());
-  if (more) return damaged;
-  return version;
+  return check_tables(db, kTables, where);
 }
 
 Result<int64_t> migrate_schema(Database& db, const std::string& where) {
@@ -127,7 +86,7 @@ Result<int64_t> migrate_schema(Database& db, const std::string& where) {
     FT_TRY(Transaction transaction, Transaction::begin(db));
     FT_TRY(const int64_t version, check_schema(db, where));
     if (version < kSchemaVersion) {
-      FT_TRY_STATUS(make_items_since(db, version + 1));
+      FT_TRY_STATUS(make_tables(db, kTables, version + 1));
       FT_TRY_STATUS(transaction.commit());
     }
   }

@@ -29,6 +29,7 @@ void add_run(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_ab(CLI::App& app, Action& action);
 void add_store(CLI::App& app, Action& action);
+void add_samples(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_demo(CLI::App& app, Action& action);
 void add_delta(CLI::App& app, Action& action);

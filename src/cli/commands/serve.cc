@@ -19,7 +19,8 @@ struct Serve {
   service::ServiceOptions service;
   service::ServerOptions server;
   PolicyOption policy;
-  std::string socket, address = "127.0.0.1", budget, body = "4M", ram;
+  std::string socket, address = "127.0.0.1", budget, body = "4M", ram,
+                      samples = "disk";
   int port = -1;
   bool json = false;
 
@@ -45,10 +46,18 @@ void Serve::add_to(CLI::App& app) {
   app.add_option("--work", service.work,
                  "folder of trainings: versions and checkpoints; without it "
                  "the service does not train");
+  app.add_option("--samples", samples,
+                 "where samples of trainings are kept. disk: in --work, until "
+                 "they are deleted ('fieldtune samples'), encrypted with the "
+                 "key if there is one; memory: gone with the process")
+      ->check(CLI::IsMember({"disk", "memory"}))
+      ->capture_default_str();
   app.add_option("--signing-key", service.signing_key,
                  "sign what is learned (a key of 'fieldtune keys')");
-  app.add_option("--key-file", service.key.file, "of an encrypted store");
-  app.add_option("--keyring", service.key.keyring, "of an encrypted store");
+  app.add_option("--key-file", service.key.file,
+                 "of an encrypted store, and of samples");
+  app.add_option("--keyring", service.key.keyring,
+                 "of an encrypted store, and of samples");
   policy.add_to(app);
   add_limits_to(app);
   app.add_flag("--exact", service.exact,
@@ -131,6 +140,7 @@ Status run_serve(const Serve& options) {
   service::ServiceOptions settings = options.service;
   service::ServerOptions limits = options.server;
   settings.policy = options.policy.path;
+  settings.keep_samples = options.samples == "disk";
   if (!options.budget.empty()) {
     FT_TRY(settings.adapter_budget_bytes, parse_bytes(options.budget));
   }
