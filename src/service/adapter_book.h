@@ -71,7 +71,7 @@ class AdapterBook {
 
   fieldtune::Runtime& runtime_;
   const std::shared_ptr<AdapterShelf> shelf_;
-  std::mutex changing_;  // one change at a time; never held by answers
+  std::mutex changing_;  // one change at a time; no answer waits for it
   std::atomic<int64_t> seen_mark_{-1};
 
   mutable std::mutex mutex_;  // of all below, held for copies

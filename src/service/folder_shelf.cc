@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 
 #include "adapters/adapter_file.h"
@@ -15,6 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kEnding = ".safetensors";
+// Above what any kernel takes for a step of a file's time (10 ms).
+constexpr int64_t kStepNanoseconds = 50000000;
 
 // Which file a path is now, and when it was written; empty: none.
 std::string key_of(const std::string& path) {
@@ -93,12 +96,19 @@ Result<Catalog> FolderShelf::look() {
 }
 
 // Names that come and go, and files that are put in others' places, change the
-// folder; one that is written over does not, and is seen by a reload.
+// folder; one that is written over does not, and is seen by a reload. The
+// folder's time goes in steps of a few milliseconds: while it may still get
+// another change of the same time, the mark is another than afterwards.
 Result<int64_t> FolderShelf::change_mark() {
   struct stat s {};
   if (::stat(folder_.c_str(), &s) != 0)
     return io_error(fmt::format("folder '{}' is gone", folder_));
-  return s.st_mtim.tv_sec * int64_t{1000000000} + s.st_mtim.tv_nsec;
+  const int64_t changed =
+      s.st_mtim.tv_sec * int64_t{1000000000} + s.st_mtim.tv_nsec;
+  const int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count();
+  return 2 * changed + (now - changed < kStepNanoseconds ? 1 : 0);
 }
 
 fieldtune::AdapterOpener FolderShelf::opener(const std::string& name,

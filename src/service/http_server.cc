@@ -55,6 +55,7 @@ struct HttpServer::Impl {
   void close(Connection& connection);
   void take_back();
   void close_overdue();
+  void read_last(int fd);
   void begin_to_stop();
 
   std::vector<Listener> listeners;
@@ -149,9 +150,10 @@ void HttpServer::Impl::accept_all(const Listener& listener) {
     const int fd = ::accept4(listener.fd(), nullptr, nullptr,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      // Out of files: whoever waits is heard again when some are closed, and
-      // asking at once would keep the core busy.
-      if (errno == EMFILE || errno == ENFILE)
+      // Out of files or memory: whoever waits is heard again when some are
+      // closed, and asking at once would keep the core busy.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+          errno == ENOMEM)
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
       return;
     }
@@ -252,14 +254,28 @@ void HttpServer::Impl::close_overdue() {
   }
 }
 
+// Reads what has come already; a request that is whole then is answered.
+void HttpServer::Impl::read_last(int fd) {
+  for (;;) {
+    const auto at = connections.find(fd);
+    if (at == connections.end() || at->second->is_busy) return;
+    char first = 0;
+    if (at->second->is_refused ||
+        ::recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+      return close(*at->second);
+    read_some(*at->second);
+  }
+}
+
+// Who connected before is heard; who comes later finds nobody, and does not
+// wait for requests and a training that may take a while to end.
 void HttpServer::Impl::begin_to_stop() {
+  for (const Listener& listener : listeners) accept_all(listener);
   is_stopping = true;
-  for (const Listener& listener : listeners)
-    ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, listener.fd(), nullptr);
-  std::vector<Connection*> idle;
-  for (const auto& [fd, c] : connections)
-    if (!c->is_busy) idle.push_back(c.get());
-  for (Connection* c : idle) close(*c);
+  listeners.clear();
+  std::vector<int> open;
+  for (const auto& [fd, connection] : connections) open.push_back(fd);
+  for (const int fd : open) read_last(fd);
 }
 
 }  // namespace ft::service

@@ -6,8 +6,8 @@
 // written. Limits are in ServerOptions; what exceeds one is answered (408, 413,
 // 431, 503) and closed, never waited for.
 //
-// stop() is graceful: no new connections, idle ones are closed, requests that
-// are whole are answered, and run() returns when the last one is.
+// stop() is graceful: listeners are closed, requests that have come whole are
+// answered, other connections closed, and run() returns when the last one is.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,7 @@ class HttpServer {
   HttpServer(HttpServer&&) noexcept;
   ~HttpServer();
 
-  const std::vector<Listener>& listeners() const;
+  const std::vector<Listener>& listeners() const;  // none once it stops
   // Serves until stop().
   void run();
   void stop();  // from any thread

@@ -1,15 +1,20 @@
 #include "service/listeners.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <filesystem>
+#include <thread>
 
 namespace ft::service {
 namespace {
@@ -40,6 +45,19 @@ Result<sockaddr_un> address_of(const std::string& path) {
                     sizeof(address.sun_path) - 1, path.size()));
   path.copy(address.sun_path, path.size());
   return address;
+}
+
+// Services that begin at once look one after the other: between bind() and
+// listen() a socket looks like one that was left. Whoever holds the folder for
+// long is no service, and not waited for.
+FileDescriptor lock_folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::absolute(path).parent_path();
+  FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; i < 500 && fd.get() >= 0; ++i) {
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return fd;
 }
 
 // Removes the file of a service that was killed.
@@ -109,6 +127,7 @@ FileDescriptor::~FileDescriptor() {
 
 Result<Listener> Listener::on_path(const std::string& path) {
   FT_TRY(const sockaddr_un address, address_of(path));
+  const FileDescriptor lock = lock_folder_of(path);
   FT_TRY_STATUS(make_way(path, address));
   Listener made;
   made.socket_ = FileDescriptor(stream_socket(AF_UNIX));

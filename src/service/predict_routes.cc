@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "service/parts.h"
 
@@ -9,6 +10,7 @@ namespace ft::service {
 namespace {
 
 constexpr size_t kLargestBatch = 256;
+constexpr int kMostChoices = 8;  // after the first
 
 struct Asked {
   bool names_adapter = false;
@@ -52,7 +54,8 @@ Result<Chosen> choose(const Parts& parts, Asked& asked) {
   return parts.book->choose(asked.adapter, asked.version);
 }
 
-Status run(Parts& parts, Asked& asked) {
+Status run_one(Parts& parts, std::span<Asked> one) {
+  Asked& asked = one.front();
   const auto began = std::chrono::steady_clock::now();
   FT_TRY_STATUS(parts.runtime.run_with(asked.chosen.in_runtime, asked.features,
                                        asked.answer));
@@ -63,34 +66,45 @@ Status run(Parts& parts, Asked& asked) {
                             {.requests = 1, .latency_ms = took.count()});
 }
 
-// A version may go between its choice and the run; then another one is chosen.
-Reply answer_one(Parts& parts, Asked& asked) {
-  for (bool again = false;; again = true) {
-    auto chosen = choose(parts, asked);
-    if (!chosen.ok()) return {404, chosen.status().message()};
-    if (again && chosen->in_runtime == asked.chosen.in_runtime) break;
-    asked.chosen = std::move(*chosen);
-    const Status status = run(parts, asked);
-    if (status.ok()) return {};
-    if (again || asked.features.size() != parts.features) return status;
+// Looks again at what there is: false where all would be answered as before.
+Result<bool> choose_all(const Parts& parts, std::span<Asked> all) {
+  bool changed = false;
+  for (Asked& asked : all) {
+    FT_TRY(Chosen chosen, choose(parts, asked));
+    changed |= chosen.in_runtime != asked.chosen.in_runtime;
+    asked.chosen = std::move(chosen);
   }
-  return run(parts, asked);
+  return changed;
 }
 
-Reply answer_all(Parts& parts, std::vector<Asked>& all) {
+Status run_all(Parts& parts, std::span<Asked> all) {
   std::vector<fieldtune::Request> requests;
-  for (Asked& asked : all) {
-    auto chosen = choose(parts, asked);
-    if (!chosen.ok()) return {404, chosen.status().message()};
-    asked.chosen = std::move(*chosen);
+  for (Asked& asked : all)
     requests.push_back(
         {asked.chosen.in_runtime, asked.features, &asked.answer});
-  }
   FT_TRY_STATUS(parts.runtime.run_batch(requests));
   for (const Asked& asked : all)  // without a time of its own
     if (asked.arm)
       FT_TRY_STATUS(parts.live->record(*asked.arm, {.requests = 1}));
-  return {};
+  return ok_status();
+}
+
+// A version may go between its choice and the run, and its file be replaced
+// before anybody has looked; then another one is chosen.
+Reply answer(Parts& parts, std::span<Asked> all,
+             Status (*run)(Parts&, std::span<Asked>)) {
+  const auto chosen = choose_all(parts, all);
+  if (!chosen.ok()) return {404, chosen.status().message()};
+  for (int more = kMostChoices;; --more) {
+    const Status status = run(parts, all);
+    if (status.ok()) return {};
+    // A file that is not what was looked at may not show in the folder's time.
+    if (parts.book->shelf() != nullptr)
+      (void)parts.book->reload(status.code() != Code::kIo).ok();
+    const auto changed = choose_all(parts, all);
+    if (!changed.ok()) return {404, changed.status().message()};
+    if (!*changed || more == 0) return status;
+  }
 }
 
 Json fields_of(Parts& parts, const Asked& asked) {
@@ -133,7 +147,7 @@ Reply predict_batch(Parts& parts, const Input& body) {
     FT_TRY_STATUS(check_size(parts, asked));
     all.push_back(std::move(asked));
   }
-  Reply reply = answer_all(parts, all);
+  Reply reply = answer(parts, all, run_all);
   if (reply.status != 200) return reply;
   Json answers = Json::array();
   for (const Asked& asked : all) answers.push_back(fields_of(parts, asked));
@@ -146,7 +160,7 @@ Reply predict(Parts& parts, const Input& body) {
   if (body.contains("requests")) return predict_batch(parts, body);
   FT_TRY(Asked asked, read_request(body));
   FT_TRY_STATUS(check_size(parts, asked));
-  Reply reply = answer_one(parts, asked);
+  Reply reply = answer(parts, {&asked, 1}, run_one);
   if (reply.status != 200) return reply;
   return fields_of(parts, asked);
 }

@@ -285,6 +285,61 @@ TEST(Service, ServesSocketsUntilItIsStopped) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+// Files are replaced under requests that name the adapter.
+TEST(Service, BatchesAreAnsweredWhileFilesAreReplaced) {
+  Fixture f;
+  const auto folder = f.folder / "files";
+  std::filesystem::create_directories(folder);
+  const auto replace = [&](int seed) {
+    std::filesystem::copy_file(
+        f.folder / fmt::format("{}.safetensors", 1 + seed % 2), folder / "new");
+    std::filesystem::rename(folder / "new", folder / "me.safetensors");
+  };
+  replace(0);
+  auto opened = Service::open(
+      {.model = kBase, .store = {}, .adapters = folder, .watch_ms = 1});
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  f.service = std::move(opened).value();
+  const std::vector<float> x(
+      Json::parse(f.get("/v1/status").body)["features"].get<size_t>(), 5);
+  const Json one = {{"adapter", "me"}, {"features", x}};
+  std::atomic<bool> ends{false};
+  std::thread replacing([&] {
+    for (int i = 0; !ends; ++i) {
+      replace(i);
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    }
+  });
+  for (int i = 0; i < 400; ++i) {
+    const Reply all =
+        f.ask("/v1/predict", {{"requests", Json::array({one, one, one})}});
+    EXPECT_EQ(all.status, 200) << all.body;
+    const Reply single = f.ask("/v1/predict", one);
+    EXPECT_EQ(single.status, 200) << single.body;
+  }
+  ends = true;
+  replacing.join();
+}
+
+TEST(Service, ARefusedStartLeavesTheCheckpoint) {
+  const Fixture f;
+  const auto checkpoint = f.folder / "work" / "mine.checkpoint";
+  const Json start = {{"adapter", "mine"}, {"total_steps", 50}};
+  ASSERT_EQ(f.ask("/v1/train/start", start).status, 200);
+  ASSERT_EQ(f.ask("/v1/train/stop", Json::object()).status, 200);
+  ASSERT_TRUE(std::filesystem::exists(checkpoint));
+  Json wrong = start;
+  wrong["fresh"] = true;
+  wrong["method"] = "magic";
+  EXPECT_EQ(f.ask("/v1/train/start", wrong).status, 400);
+  EXPECT_TRUE(std::filesystem::exists(checkpoint));
+  wrong.erase("method");
+  EXPECT_EQ(f.ask("/v1/train/start", wrong).status, 200);
+  EXPECT_FALSE(std::filesystem::exists(checkpoint));
+  EXPECT_FALSE(
+      std::filesystem::exists(f.folder / "work" / "mine.checkpoint.before"));
+}
+
 TEST(Routes, KnowWhoAsks) {
   const auto from = [](const std::string& host, const std::string& origin,
                        bool network) {

@@ -42,10 +42,12 @@ const char* name_of(State state) {
 Json fields_of(const TrainingNow& now) {
   if (now.adapter.empty()) return {{"running", false}, {"state", "none"}};
   const BackgroundProgress& p = now.progress;
+  const bool has_ended =
+      p.state == State::kFinished || p.state == State::kFailed;
   return {{"running", now.running},
-          {"state", now.ending    ? "ending"
-                    : now.running ? name_of(p.state)
-                                  : "stopped"},
+          {"state", now.ending                 ? "ending"
+                    : now.running || has_ended ? name_of(p.state)
+                                               : "stopped"},
           {"adapter", now.adapter},
           {"samples", p.samples},
           {"held_back", p.held_back},
@@ -118,8 +120,6 @@ Status TrainingDesk::prepare(TrainingStart& start) {
   o.idle_class = options_.idle_class;
   o.training.ram_bytes = options_.ram_bytes;
   o.checkpoint = options_.work + "/" + o.name + ".checkpoint";
-  std::error_code ignored;
-  if (start.fresh) fs::remove(o.checkpoint, ignored);
   const auto catalog = book_.catalog();
   const auto at = catalog->find(o.name);
   if (at != catalog->end() && !at->second.versions.empty())
@@ -164,19 +164,35 @@ Reply TrainingDesk::start(TrainingStart start) {
   return reply;
 }
 
+// A checkpoint is gone when another training has begun in its place, not when
+// one was refused.
+Result<BackgroundTraining> TrainingDesk::start_afresh_or_on(
+    const TrainingStart& start) {
+  const auto& o = start.background;
+  const std::string aside = o.checkpoint + ".before";
+  std::error_code ignored;
+  if (start.fresh) fs::rename(o.checkpoint, aside, ignored);
+  auto started = BackgroundTraining::start(runtime_, options_.model, o);
+  if (!start.fresh) return started;
+  if (started.ok())
+    fs::remove(aside, ignored);
+  else
+    fs::rename(aside, o.checkpoint, ignored);
+  return started;
+}
+
 Reply TrainingDesk::begin(TrainingStart start) {
   const Status opened = open_samples(start);
   const bool is_usage = opened.code() == Code::kUsage;
   if (is_usage || opened.code() == Code::kInvalidInput)
     return {is_usage ? 409 : 422,
             opened.message() + "; POST /v1/samples/delete removes them"};
-  FT_TRY_STATUS(opened);
+  if (!opened.ok()) return opened;
   FT_TRY_STATUS(prepare(start));
   // Before there is a thread that publishes.
   tell("");
   last_file_.clear();
-  FT_TRY(auto started,
-         BackgroundTraining::start(runtime_, options_.model, start.background));
+  FT_TRY(auto started, start_afresh_or_on(start));
   FT_TRY_STATUS(give_kept(started));
   training_ = std::make_shared<BackgroundTraining>(std::move(started));
   classes_ = start.background.training.classes;

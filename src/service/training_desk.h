@@ -80,6 +80,8 @@ class TrainingDesk {
   // Under both locks of samples and the desk.
   Reply begin(TrainingStart start);
   Status open_samples(const TrainingStart& start);
+  Result<fieldtune::BackgroundTraining> start_afresh_or_on(
+      const TrainingStart& start);
   Status give_kept(fieldtune::BackgroundTraining& training);
   void close_samples();
   // Both under the lock.

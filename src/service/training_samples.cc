@@ -119,7 +119,7 @@ Reply TrainingDesk::delete_samples(const std::string& adapter) {
   }
   const Status gone = service::delete_samples(options_.work, adapter);
   if (gone.code() == Code::kUsage) return {404, gone.message()};
-  FT_TRY_STATUS(gone);
+  if (!gone.ok()) return gone;
   return Json{{"deleted", adapter}};
 }
 
