@@ -76,7 +76,8 @@ def test_killed_it_goes_on_to_the_same_bits(samples, tmp_path, method, optimizer
     command = train(samples, "--method", method, "--optimizer", optimizer,
                     "--precision", precision, *OPTIONS.get(method, []))  # fmt: skip
     whole = run(*command, "--out", tmp_path / "whole.safetensors", "--json")
-    if whole.returncode == 2:  # not of this model, or not in this arithmetic
+    refused = "integer training knows no" in whole.stderr  # some op of the step
+    if whole.returncode == 2 or refused:  # or not of this model
         pytest.skip(whole.stderr.strip().splitlines()[-1])
     assert whole.returncode == 0, whole.stderr
     seed = time.time_ns() % 2**32
