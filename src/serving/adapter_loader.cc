@@ -110,21 +110,6 @@ Result<LoadRules> AdapterLoader::rules_of(const RecipePart& part) const {
   return rules;
 }
 
-namespace {
-
-// Who can write to a store must not make one adapter another.
-Status check_own_name(const Adapter& adapter, const std::string& stored,
-                      const std::string& origin) {
-  const std::string own = adapter.get("name");
-  if (own.empty() || stored.empty() || own == stored) return ok_status();
-  return invalid_input(
-      fmt::format("{}: the file says that it is adapter '{}': under a policy "
-                  "it is not taken as '{}'",
-                  origin, own, stored));
-}
-
-}  // namespace
-
 // What was verified must be what is read: bytes of others may change.
 Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
                                                const RecipePart& part) const {
@@ -136,8 +121,11 @@ Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
   FT_TRY(LoadedAdapter loaded,
          read_adapter(found.is_private ? found.bytes : std::span(copy),
                       found.origin, rules, part.weight));
-  FT_TRY_STATUS(check_own_name(loaded.adapter, source_.stored_name(part.name),
-                               found.origin));
+  // Who can write to a store must not make one adapter another.
+  const std::string stored = source_.stored_name(part.name);
+  if (!stored.empty())
+    FT_TRY_STATUS(
+        check_own_name(loaded.adapter, stored, rules.policy, found.origin));
   FT_TRY(const uint64_t version, adapter_version(loaded.adapter.metadata));
   const std::unique_lock lock(loaded_mutex_);
   uint64_t& highest = loaded_[part.name];

@@ -154,6 +154,18 @@ TEST(Runtime, UnderAPolicyAStoreIsNotTrustedBlindly) {
   f.refuses("hall", "says that it is adapter 'bath'");
   ASSERT_TRUE(store.rollback("k").ok());
   EXPECT_EQ(f.answer("k"), f.oracle({{lora_file(0)}}));
+  // A file without a name stands under any, unless the policy asks for it.
+  ASSERT_TRUE(store.add(lora_file(3), {.name = "attic"}).ok());
+  ASSERT_TRUE(store.use("attic").ok());
+  ASSERT_TRUE(f.runtime.add_store(folder).ok());
+  EXPECT_EQ(f.answer("attic"), f.oracle({{lora_file(3)}}));
+  ASSERT_TRUE(
+      write_file_atomically(
+          f.policy, std::string_view("format = 1\nrequire_name = true\n"))
+          .ok());
+  f.runtime = Runtime::open(kBase, {.policy = f.policy}).value();
+  ASSERT_TRUE(f.runtime.add_store(folder).ok());
+  f.refuses("attic", "does not say which adapter it is");
 }
 
 }  // namespace

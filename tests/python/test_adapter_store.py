@@ -100,8 +100,22 @@ def test_takes_only_what_the_policy_allows(store, adapters, tmp_path):
     run_json("keys", "trust", "release", f"{key}.pub", "--policy", policy)
     refused(3, "signature check", "add", store, adapters[0], "--name", "me",
             "--policy", policy)  # fmt: skip
-    run_json("sign", adapters[0], "--key", key, "--adapter-version", 4,
-             "--out", signed)  # fmt: skip
+    done = run("sign", adapters[0], "--key", key, "--adapter-version", 4,
+               "--out", signed)  # fmt: skip
+    assert done.returncode == 0 and "give --adapter-name" in done.stderr
+    # Signed for nothing in particular: not for the garage, nor for me.
+    refused(3, "does not say which adapter it is", "add", store, signed,
+            "--name", "garage", "--policy", policy)
+    text = policy.read_text()
+    policy.write_text("require_name = false\n" + text)
+    assert run_json("keys", "list", "--policy", policy)["require_name"] is False
+    run_json("store", "add", store, signed, "--name", "garage", "--policy",
+             policy)
+    policy.write_text(text)
+    assert run_json("keys", "list", "--policy", policy)["require_name"] is True
+    done = run("sign", adapters[0], "--key", key, "--adapter-version", 4,
+               "--adapter-name", "me", "--out", signed)  # fmt: skip
+    assert done.returncode == 0 and done.stderr == ""
     added = run_json("store", "add", store, signed, "--name", "me",
                      "--policy", policy)  # fmt: skip
     assert (added["version"], added["signature"]) == (4, "trusted")
@@ -191,6 +205,8 @@ def test_one_line_for_a_change(store, adapters):
         (("use", store, "me", "--confirm"), "me@1 is confirmed\n"),
         (("use", store, "me@2", "--boots", 3),
          "me@2 is on trial, for 3 starts\n"),
+        (("use", store, "me@1"), "me@1 is confirmed\n"),
+        (("use", store, "me@2"), "me@2 is on trial\n"),
         (("rollback", store, "me"), "me@1 is confirmed and active\n"),
         (("use", store, "me@2", "--pin"), "me@2 is pinned\n"),
     ):

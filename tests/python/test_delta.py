@@ -135,6 +135,11 @@ def test_refusals_leave_what_is_there(made, versions, tmp_path):
     assert "quantizer" in refused(3, "make", v1, other, "-o", out)
     refused(3, "make", v1, delta, "-o", out)
     assert "an input" in refused(2, "apply", v1, delta, "-o", v1)
+    # The same file by another path is one, too.
+    assert "an input" in refused(2, "apply", v1, delta, "-o",
+                                 v1.parent / ".." / v1.parent.name / v1.name)
+    assert "above the limit of 1024" in refused(
+        4, "apply", v1, delta, "-o", out, "--max-bytes", "1K")
     assert "--result" in refused(2, "make", v1, v2, "--bits", 8, "-o", out)
     assert run("delta", "make", v1, v2, "--bits", 5, "-o", out).returncode == 2
     refused(5, "apply", v1, delta, "-o", tmp_path / "no" / "folder")
@@ -157,6 +162,17 @@ def test_the_result_must_satisfy_the_policy(made, tmp_path):
     run_json("delta", "make", v1, signed, "-o", delta)
     run_json("delta", *apply)
     assert out.read_bytes() == signed.read_bytes()
+    # What is known as one adapter does not become another, or none.
+    bath, kitchen = (tmp_path / f"{n}.safetensors" for n in ("bath", "kitchen"))
+    for name, file in (("bath", bath), ("kitchen", kitchen)):
+        run_json("sign", v2, "--key", key, "--adapter-name", name, "--out", file)
+    for other in (bath, signed):
+        run_json("delta", "make", kitchen, other, "-o", delta)
+        refused(3, "apply", kitchen, delta, "-o", out, "--policy", policy)
+        run_json("delta", "apply", kitchen, delta, "-o", out)
+    policy.write_text("max_bytes = 1000\n" + policy.read_text())
+    assert "above the limit of 1000" in refused(
+        4, "apply", kitchen, delta, "-o", out, "--policy", policy)
     # Nobody could have signed what a lossy delta gives.
     assert "signed" in refused(2, "make", v1, signed, "--bits", 8, "-o", delta,
                                "--result", out)

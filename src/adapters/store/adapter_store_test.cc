@@ -11,6 +11,7 @@
 
 #include "adapters/delta/delta_file.h"
 #include "adapters/store/database.h"
+#include "adapters/store/index.h"
 #include "adapters/store/store_folder.h"
 #include "adapters/store/test_adapters.h"
 #include "adapters/trust/policy.h"
@@ -125,6 +126,34 @@ TEST_F(Store, RefusesWhatDoesNotBelong) {
   EXPECT_TRUE(store.verify().value().empty());
 }
 
+// What the index could not give back would make the whole store unreadable.
+TEST_F(Store, RefusesWhatItCouldNotReadBack) {
+  AdapterStore store = open();
+  const int64_t most = ft::store::kHighestVersion;
+  ASSERT_TRUE(
+      store.add(test_adapter(1), "'x'", {.name = "me", .version = most}).ok());
+  expect_says(store.add(test_adapter(2), "'x'", {.name = "me"}).status(),
+              Code::kUsage, "there is no version above me@");
+  expect_says(
+      store
+          .add(test_adapter(2, 64, {{"version", std::to_string(most + 1)}}),
+               "'x'", {.name = "me"})
+          .status(),
+      Code::kInvalidInput, std::to_string(most + 1));
+  EXPECT_EQ(store.list().value().size(), 1u);
+  const std::string longest(2 << 20, 'x');
+  for (const auto& [key, value] : ft::Metadata{
+           {"method", longest}, {"method", "a b"}, {"base_sha256", longest}})
+    expect_says(store
+                    .add(test_adapter(3, 64, {{key, value}}), "'x'",
+                         {.name = "me", .version = 1})
+                    .status(),
+                Code::kInvalidInput, "metadata '" + key + "' is not");
+  expect_says(store.find(longest, 1).status(), Code::kUsage, "longer than");
+  expect_says(store.use(longest).status(), Code::kUsage, "longer than");
+  EXPECT_TRUE(open().verify().value().empty());
+}
+
 TEST_F(Store, MayBelongToOneBase) {
   const std::string other = folder_ + "/of_base";
   fs::create_directory(folder_ + "/of_base");
@@ -169,7 +198,17 @@ TEST_F(Store, AsksThePolicy) {
   expect_says(
       store.add(other, "'x'", {.name = "bath", .policy = policy}).status(),
       Code::kInvalidInput, "says that it is adapter 'me'");
+  // Nor is what does not say where it belongs, unless the policy allows it.
+  const auto nameless = ft::sign_adapter(test_adapter(7), key, {}).value();
+  const StoreAdd garage{.name = "garage", .policy = policy};
+  expect_says(store.add(nameless, "'x'", garage).status(), Code::kInvalidInput,
+              "does not say which adapter it is");
   EXPECT_EQ(store.info().value().names, 1);
+  ASSERT_TRUE(
+      ft::write_file_atomically(policy, "require_name = false\n" + *text).ok());
+  EXPECT_EQ(store.add(nameless, "'x'", garage).value().adapter.name, "garage");
+  ASSERT_TRUE(ft::write_file_atomically(policy, *text).ok());
+  EXPECT_EQ(store.info().value().names, 2);
   const auto taken = store.add(other, "'x'", {.name = "bath"}).value();
   EXPECT_EQ(taken.adapter.name, "bath");
   EXPECT_NE(taken.note.find("stored as 'bath'"), std::string::npos);

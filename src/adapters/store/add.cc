@@ -32,6 +32,35 @@ std::map<std::string, double> recorded_metrics(const ft::Adapter& adapter) {
   return metrics;
 }
 
+// What the file says of itself and the index repeats: it is shown, and must be
+// what a later program can read.
+Status check_told(const StoredAdapter& row, const std::string& origin) {
+  constexpr size_t kLongestMethod = 64;
+  const bool plain = std::ranges::all_of(
+      row.method, [](char c) { return c > ' ' && c <= '~'; });
+  if (!plain || row.method.size() > kLongestMethod)
+    return invalid_input(fmt::format(
+        "{}: metadata 'method' is not up to {} printable characters", origin,
+        kLongestMethod));
+  if (!ft::store::is_sha256(row.base_sha256))
+    return invalid_input(origin + ": metadata 'base_sha256' is not one");
+  if (!row.parent_sha256.empty() && !ft::store::is_sha256(row.parent_sha256))
+    return invalid_input(origin + ": metadata 'parent_sha256' is not one");
+  return {};
+}
+
+// The version after the highest one. A row above the limit could not be read
+// back, and the store with it.
+Result<int64_t> next_version(const std::vector<StoredAdapter>& versions,
+                             const std::string& origin) {
+  const int64_t highest = versions.empty() ? 0 : versions.back().version;
+  if (highest < ft::store::kHighestVersion) return highest + 1;
+  return usage_error(fmt::format(
+      "{}: there is no version above {}, which is the highest that a store "
+      "keeps; say which one it is",
+      origin, spec_of(versions.back())));
+}
+
 // Everything but version and moment.
 Result<StoredAdapter> row_of(const ft::Adapter& adapter,
                              std::span<const std::byte> file,
@@ -50,15 +79,22 @@ Result<StoredAdapter> row_of(const ft::Adapter& adapter,
     return usage_error(origin +
                        ": the file does not name its adapter: give a name");
   FT_TRY_STATUS(ft::store::check_name(row.name));
-  if (!row.parent_sha256.empty() && !ft::store::is_sha256(row.parent_sha256))
-    return invalid_input(origin + ": metadata 'parent_sha256' is not one");
+  FT_TRY_STATUS(check_told(row, origin));
+  if (options.version != 0) {
+    if (options.version < 0 || options.version > ft::store::kHighestVersion)
+      return usage_error(fmt::format("version {} is not from 1 to {}",
+                                     options.version,
+                                     ft::store::kHighestVersion));
+    row.version = options.version;
+    return row;
+  }
   FT_TRY(const uint64_t version, ft::adapter_version(adapter.metadata));
-  row.version = static_cast<int64_t>(
-      std::min<uint64_t>(version, ft::store::kHighestVersion + 1));
-  if (options.version != 0) row.version = options.version;
-  if (row.version < 0 || row.version > ft::store::kHighestVersion)
-    return usage_error(fmt::format("version {} is not from 1 to {}",
-                                   row.version, ft::store::kHighestVersion));
+  if (version > static_cast<uint64_t>(ft::store::kHighestVersion))
+    return invalid_input(
+        fmt::format("{}: its version {} is above {}, the highest that a store "
+                    "keeps",
+                    origin, version, ft::store::kHighestVersion));
+  row.version = static_cast<int64_t>(version);
   return row;
 }
 
@@ -71,22 +107,21 @@ Result<ft::LoadRules> rules_of(const StoreAdd& options,
   return rules;
 }
 
-// A file that names its adapter keeps that name under a policy: what was signed
-// for the bath must not get into the kitchen. Without one its owner may know
-// better.
+// What was signed for the bath must not get into the kitchen. Without a policy
+// its owner may know better, and is told.
 Result<std::string> check_own_name(const ft::Adapter& adapter,
                                    const std::string& name,
                                    const std::string& origin,
-                                   const StoreAdd& options) {
+                                   const StoreAdd& options,
+                                   const ft::TrustPolicy& policy) {
+  if (!options.policy.empty()) {
+    FT_TRY_STATUS(ft::check_own_name(adapter, name, policy, origin));
+    return std::string();
+  }
   const std::string own = adapter.get("name");
   if (own.empty() || own == name) return std::string();
-  if (options.policy.empty())
-    return fmt::format("{} says that it is adapter '{}'; it is stored as '{}'",
-                       origin, own, name);
-  return invalid_input(
-      fmt::format("{}: the file says that it is adapter '{}': under a policy "
-                  "it is not taken as '{}'",
-                  origin, own, name));
+  return fmt::format("{} says that it is adapter '{}'; it is stored as '{}'",
+                     origin, own, name);
 }
 
 // Who signed it; load_checked() has verified that.
@@ -160,7 +195,8 @@ Result<AdapterStore::Added> AdapterStore::add(std::span<const std::byte> file,
   FT_TRY(ft::LoadRules rules, rules_of(options, impl_->row.base_sha256));
   FT_TRY(const ft::Adapter adapter, ft::load_checked(file, rules, origin));
   FT_TRY(StoredAdapter row, row_of(adapter, file, origin, options));
-  FT_TRY(std::string note, check_own_name(adapter, row.name, origin, options));
+  FT_TRY(std::string note,
+         check_own_name(adapter, row.name, origin, options, rules.policy));
   FT_TRY_STATUS(note_signer(adapter, file, rules.policy, row));
   FT_TRY(Change change, Change::begin(*impl_));
   if (rules.policy.refuse_downgrade) {
@@ -170,8 +206,9 @@ Result<AdapterStore::Added> AdapterStore::add(std::span<const std::byte> file,
   FT_TRY(const auto versions, impl_->index.of_name(row.name));
   FT_TRY_STATUS(check_same_base(row, versions, origin));
   FT_TRY(const StoredAdapter* same, find_same(row, versions, options, origin));
-  if (same == nullptr && row.version == 0)
-    row.version = versions.empty() ? 1 : versions.back().version + 1;
+  if (same == nullptr && row.version == 0) {
+    FT_TRY(row.version, next_version(versions, origin));
+  }
   FT_TRY(const auto holders, impl_->index.of_sha256(row.sha256));
   if (holders.empty() || !impl_->objects.is_whole(row.sha256))
     FT_TRY_STATUS(impl_->objects.write(row.sha256, file));

@@ -78,33 +78,40 @@ Statement::Statement(Statement&& other) noexcept
     : db_(other.db_),
       handle_(std::exchange(other.handle_, nullptr)),
       where_(other.where_),
-      bound_(other.bound_) {}
+      bound_(other.bound_),
+      failed_(other.failed_) {}
 
 Statement::~Statement() { sqlite3_finalize(handle_); }
 
-Statement& Statement::bind(int64_t value) {
-  FT_CHECK(sqlite3_bind_int64(handle_, ++bound_, value) == SQLITE_OK);
+Statement& Statement::bound(int code) {
+  if (failed_ == SQLITE_OK) failed_ = code;
   return *this;
+}
+
+Statement& Statement::bind(int64_t value) {
+  return bound(sqlite3_bind_int64(handle_, ++bound_, value));
 }
 
 Statement& Statement::bind(double value) {
-  FT_CHECK(sqlite3_bind_double(handle_, ++bound_, value) == SQLITE_OK);
-  return *this;
+  return bound(sqlite3_bind_double(handle_, ++bound_, value));
 }
 
 Statement& Statement::bind(std::string_view text) {
-  FT_CHECK(sqlite3_bind_text64(handle_, ++bound_, text.data(), text.size(),
-                               SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK);
-  return *this;
+  return bound(sqlite3_bind_text64(handle_, ++bound_, text.data(), text.size(),
+                                   SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
 Statement& Statement::bind(std::span<const uint8_t> blob) {
-  FT_CHECK(sqlite3_bind_blob64(handle_, ++bound_, blob.data(), blob.size(),
-                               SQLITE_TRANSIENT) == SQLITE_OK);
-  return *this;
+  return bound(sqlite3_bind_blob64(handle_, ++bound_, blob.data(), blob.size(),
+                                   SQLITE_TRANSIENT));
 }
 
 Result<bool> Statement::step() {
+  if (failed_ == SQLITE_TOOBIG)
+    return usage_error(fmt::format(
+        "{}: a name or text is longer than the {} bytes that the index takes",
+        *where_, sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, -1)));
+  if (failed_ != SQLITE_OK) return error_of(db_, failed_, *where_);
   const int code = sqlite3_step(handle_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;

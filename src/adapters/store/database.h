@@ -29,7 +29,8 @@ class Statement {
   Statement& bind(double value);
   Statement& bind(std::string_view text);
   Statement& bind(std::span<const uint8_t> blob);
-  // True while there is a row.
+  // True while there is a row. Fails, too, where a value could not be bound: a
+  // text is longer than the index takes.
   Result<bool> step();
   // For statements without rows.
   Status run();
@@ -41,12 +42,14 @@ class Statement {
 
  private:
   friend class Database;
+  Statement& bound(int code);
   Statement(sqlite3* db, sqlite3_stmt* handle, const std::string* where)
       : db_(db), handle_(handle), where_(where) {}
   sqlite3* db_;
   sqlite3_stmt* handle_;
   const std::string* where_;
   int bound_ = 0;
+  int failed_ = 0;  // of the first bind() that did
 };
 
 class Database {

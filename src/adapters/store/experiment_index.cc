@@ -270,6 +270,20 @@ Result<Tally> ExperimentIndex::tally(int64_t experiment, Arm arm) {
 
 Status ExperimentIndex::set_tally(int64_t experiment, Arm arm,
                                   const Tally& tally) {
+  // What could not be read back would lock the experiment, and its slots.
+  const auto too_much = [](uint64_t count) {
+    return count > static_cast<uint64_t>(kMostOutcomes);
+  };
+  bool sane = tally.requests >= 0 && tally.requests <= kMostOutcomes &&
+              !too_much(tally.latency.count()) &&
+              std::ranges::none_of(tally.latency.counts, too_much);
+  for (const auto& [metric, moments] : tally.metrics)
+    sane = sane && is_sane(metric, moments);
+  if (!sane)
+    return usage_error(fmt::format(
+        "{}: outcomes that cannot be counted: above {}, or sums of metrics "
+        "that are not finite",
+        where_, kMostOutcomes));
   const auto set = [&](const std::string& metric, const Moments& m) -> Status {
     const std::string classes =
         metric == "latency_ms" ? bytes_of(tally.latency) : std::string();

@@ -157,12 +157,16 @@ namespace {
 constexpr const char* kReserved[] = {"requests", "accuracy", "latency_ms",
                                      "latency_p99_ms"};
 
+// Above, squares of distances would not be finite.
+constexpr double kLargestValue = 1e100;
+
 Status check(const Outcome& outcome) {
-  if (outcome.requests < 0)
+  if (outcome.requests < 0 || outcome.requests > ft::store::kMostOutcomes)
     return usage_error(
-        fmt::format("an outcome of {} requests", outcome.requests));
+        fmt::format("an outcome of {} requests, not from 0 to {}",
+                    outcome.requests, ft::store::kMostOutcomes));
   if (outcome.latency_ms &&
-      !(*outcome.latency_ms >= 0 && std::isfinite(*outcome.latency_ms)))
+      !(*outcome.latency_ms >= 0 && *outcome.latency_ms <= kLargestValue))
     return usage_error(fmt::format("a latency of {} ms", *outcome.latency_ms));
   for (const auto& [name, value] : outcome.metrics) {
     if (std::ranges::find(kReserved, name) != std::end(kReserved))
@@ -173,8 +177,7 @@ Status check(const Outcome& outcome) {
           "'{}' is not a name of a metric: a letter a-z, then up to 63 of a-z, "
           "0-9 and '_'",
           name.substr(0, 64)));
-    // Above, squares of distances would not be finite.
-    if (!(std::abs(value) <= 1e100))
+    if (!(std::abs(value) <= kLargestValue))
       return usage_error(fmt::format(
           "metric '{}' is {}: not a number from -1e100 to 1e100", name, value));
   }
@@ -191,6 +194,9 @@ Status Tally::add(const Outcome& outcome) {
   if (metrics.size() + fresh > ft::store::kMostMetrics)
     return usage_error(
         fmt::format("more than {} metrics", ft::store::kMostMetrics));
+  if (outcome.requests > ft::store::kMostOutcomes - requests)
+    return usage_error(fmt::format("more than {} requests are not counted",
+                                   ft::store::kMostOutcomes));
   requests += outcome.requests;
   if (outcome.right) metrics["accuracy"].add(*outcome.right ? 1 : 0);
   if (outcome.latency_ms) {

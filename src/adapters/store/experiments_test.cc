@@ -187,6 +187,7 @@ TEST_F(Ab, OutcomesAreChecked) {
   for (const Outcome& wrong :
        {Outcome{.requests = -1}, Outcome{.latency_ms = -1.0},
         Outcome{.latency_ms = inf}, Outcome{.metrics = {{"clicks", inf}}},
+        Outcome{.latency_ms = 1e300}, Outcome{.requests = int64_t{1} << 62},
         Outcome{.metrics = {{"Clicks", 1}}}, Outcome{.metrics = {{"", 1}}},
         Outcome{.metrics = {{"accuracy", 1}}}})
     EXPECT_EQ(tally.add(wrong).code(), Code::kUsage);
@@ -316,6 +317,25 @@ TEST_F(Ab, RefusesDamagedRows) {
   expect_says(ab.list().status(), Code::kInvalidInput, "'share'");
   sql("UPDATE experiments SET share = 0.5, promote_if = 'x'");
   expect_says(ab.list().status(), Code::kInvalidInput, "'rules'");
+}
+
+// What could not be read back would lock the experiment, and its slots.
+TEST_F(Ab, TooMuchIsNotCounted) {
+  AdapterStore store = open();
+  Experiments ab(store);
+  const Experiment e = ab.start({.name = "me", .rules = rules_}).value();
+  Tally many;
+  const int64_t most = int64_t{1} << 48;
+  ASSERT_TRUE(many.add(Outcome{.requests = most}).ok());
+  expect_says(many.add(Outcome{.requests = 1}), Code::kUsage, "more than");
+  ASSERT_TRUE(ab.record(e, Arm::kControl, many).ok());
+  expect_says(ab.record(e, Arm::kControl, many), Code::kUsage, "above");
+  Tally wrong;
+  wrong.metrics["clicks"] = {
+      .count = 2, .mean = 1, .m2 = std::numeric_limits<double>::infinity()};
+  expect_says(ab.record(e, Arm::kTreatment, wrong), Code::kUsage, "finite");
+  EXPECT_EQ(ab.report("me").value().arms[0].requests, most);
+  EXPECT_TRUE(ab.stop("me").ok());
 }
 
 TEST_F(Ab, TrialsEndAfterSoManyStarts) {

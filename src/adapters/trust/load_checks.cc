@@ -253,6 +253,21 @@ Result<Adapter> load_foreign(std::span<const std::byte> file, LoadRules rules,
   return load_checked(file, rules, origin);
 }
 
+Status check_own_name(const Adapter& adapter, const std::string& name,
+                      const TrustPolicy& policy, const std::string& origin) {
+  const std::string own = adapter.get("name");
+  if (own == name || (own.empty() && !policy.require_name)) return ok_status();
+  if (own.empty())
+    return invalid_input(fmt::format(
+        "{}: the file does not say which adapter it is, and the policy "
+        "requires that of what stands as '{}': sign it with --adapter-name {}",
+        origin, name, name));
+  return invalid_input(
+      fmt::format("{}: the file says that it is adapter '{}': under a policy "
+                  "it is not taken as '{}'",
+                  origin, own, name));
+}
+
 std::vector<LoadFinding> check_all(std::span<const std::byte> file,
                                    const LoadRules& rules) {
   using Outcome = LoadFinding::Outcome;

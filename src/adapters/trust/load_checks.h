@@ -78,6 +78,12 @@ Result<Adapter> load_checked(std::span<const std::byte> file,
 Result<Adapter> load_foreign(std::span<const std::byte> file, LoadRules rules,
                              const std::string& origin);
 
+// Whether a policy lets this adapter stand under a name, in a store or of one:
+// another than its own never, and without one of its own only where names are
+// not required. The sentence names `origin`. Who has no policy does not ask.
+Status check_own_name(const Adapter& adapter, const std::string& name,
+                      const TrustPolicy& policy, const std::string& origin);
+
 struct LoadFinding {
   LoadCheck check = LoadCheck::kSize;
   enum class Outcome { kPassed, kFailed, kNotRun } outcome = Outcome::kNotRun;

@@ -29,6 +29,8 @@ class PolicyReader {
     if (!root_.has("format") || root_.whole("format") != 1)
       root_.fail("format", "1: that is what this program reads");
     root_.read("require_signature", policy_.require_signature);
+    policy_.require_name = policy_.require_signature;
+    root_.read("require_name", policy_.require_name);
     root_.read("refuse_downgrade", policy_.refuse_downgrade);
     if (root_.has("max_bytes"))
       policy_.max_bytes = static_cast<uint64_t>(root_.whole("max_bytes", 1));

@@ -2,6 +2,7 @@
 //
 //   format = 1
 //   require_signature = true    # default false
+//   require_name = true         # default: as require_signature
 //   refuse_downgrade = true     # default false
 //   max_bytes = 16777216        # of an adapter file; default: any size
 //   bases = ["5a0c..."]         # SHA-256 of base models; default: any
@@ -41,6 +42,9 @@ struct TrustPolicy {
   // unsigned files and those of unknown signers are taken too; a signature that
   // does not verify and one of a revoked key are refused in any case.
   bool require_signature = false;
+  // Under a name takes only a file that says this name itself: otherwise what
+  // was signed for one place could be put into any other.
+  bool require_name = false;
   // Takes no lower version than that of the adapter whose place it takes.
   bool refuse_downgrade = false;
   uint64_t max_bytes = UINT64_MAX;

@@ -45,8 +45,20 @@ TEST(Policy, ReadsEveryKey) {
 TEST(Policy, AsksForNothingByDefault) {
   const TrustPolicy policy = parse_policy("format = 1", "p").value();
   EXPECT_FALSE(policy.require_signature || policy.refuse_downgrade);
+  EXPECT_FALSE(policy.require_name);
   EXPECT_EQ(policy.max_bytes, UINT64_MAX);
   EXPECT_TRUE(policy.bases.empty() && policy.keys.empty());
+}
+
+// Whoever wants signatures wants to know what was signed, too.
+TEST(Policy, RequiresNamesWithSignatures) {
+  const auto require_name = [](const std::string& text) {
+    return parse_policy("format = 1\n" + text, "p").value().require_name;
+  };
+  EXPECT_TRUE(require_name("require_signature = true"));
+  EXPECT_FALSE(require_name("require_signature = false"));
+  EXPECT_FALSE(require_name("require_signature = true\nrequire_name = false"));
+  EXPECT_TRUE(require_name("require_name = true"));
 }
 
 TEST(Policy, RefusesWhatIsWrongWithItsLine) {

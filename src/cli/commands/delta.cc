@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "adapters/delta/delta_file.h"
 #include "adapters/device_image.h"
@@ -13,6 +14,7 @@
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/policy_option.h"
+#include "fieldtune/adapter_store.h"
 #include "formats/safetensors/safetensors.h"
 
 namespace ft::cli {
@@ -39,7 +41,11 @@ std::string hex_digest(const uint8_t* digest) {
 // Whatever is written must not be what is read.
 Status check_out(const std::string& out,
                  std::initializer_list<std::string> inputs) {
-  if (std::ranges::find(inputs, out) != inputs.end())
+  const auto is_out = [&](const std::string& input) {
+    std::error_code none;  // where one of them is not there they differ
+    return input == out || std::filesystem::equivalent(input, out, none);
+  };
+  if (std::ranges::any_of(inputs, is_out))
     return usage_error(fmt::format("'{}' is an input, too", out));
   return check_writable(out);
 }
@@ -96,7 +102,7 @@ Status run_make(const MakeOptions& options) {
 }
 
 struct ApplyOptions {
-  std::string before, delta, out;
+  std::string before, delta, out, max_bytes;
   PolicyOption policy;
   bool json = false;
 
@@ -108,22 +114,42 @@ struct ApplyOptions {
         ->required();
     app.add_option("--out,-o", out, "result to write; whole or not at all")
         ->required();
+    app.add_option("--max-bytes", max_bytes,
+                   "largest result, or less by the policy (default: 64M)");
     policy.add_to(app);
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
 
+// Before anything is decoded: a small delta may promise a result of 4 GB.
+Status check_size(const ApplyOptions& options, const TrustPolicy& policy,
+                  const ft_delta_head& head) {
+  uint64_t most = fieldtune::AdapterStore::kMostDeltaBytes;
+  if (!options.max_bytes.empty()) {
+    FT_TRY(most, parse_bytes(options.max_bytes));
+  }
+  most = std::min(most, policy.max_bytes);
+  if (head.new_bytes <= most) return ok_status();
+  return does_not_fit(fmt::format(
+      "'{}': its result would have {} bytes, above the limit of {}; nothing "
+      "was written",
+      options.delta, head.new_bytes, most));
+}
+
 // The result passes the checks of any adapter that comes from outside, and
-// where the policy says so its version must not be below that of OLD.
-Status check_result(const ApplyOptions& options,
+// where the policy says so its version must not be below that of OLD. Under a
+// policy it is the adapter that OLD is, too.
+Status check_result(const ApplyOptions& options, LoadRules rules,
                     std::span<const std::byte> before,
                     std::span<const std::byte> result) {
   if (is_device_image(result)) return ok_status();  // has a key of its own
-  FT_TRY(LoadRules rules, options.policy.rules());
   FT_TRY(const Adapter old_adapter, decode_adapter(before, options.before));
   FT_TRY(rules.current_version, adapter_version(old_adapter.metadata));
   const std::string origin = "the result of '" + options.delta + "'";
-  return load_checked(result, rules, origin).status();
+  FT_TRY(const Adapter adapter, load_checked(result, rules, origin));
+  const std::string name = old_adapter.get("name");
+  if (options.policy.path.empty() || name.empty()) return ok_status();
+  return check_own_name(adapter, name, rules.policy, origin);
 }
 
 Status run_apply(const ApplyOptions& options) {
@@ -132,8 +158,10 @@ Status run_apply(const ApplyOptions& options) {
   FT_TRY(const MappedFile delta, MappedFile::open(options.delta));
   const std::string origin = "'" + options.delta + "'";
   FT_TRY(const ft_delta_head head, delta_head(delta.bytes(), origin));
+  FT_TRY(const LoadRules rules, options.policy.rules());
+  FT_TRY_STATUS(check_size(options, rules.policy, head));
   FT_TRY(const auto result, apply_delta(before.bytes(), delta.bytes(), origin));
-  FT_TRY_STATUS(check_result(options, before.bytes(), result));
+  FT_TRY_STATUS(check_result(options, rules, before.bytes(), result));
   FT_TRY_STATUS(write_file_atomically(options.out, result));
   print_result({{"result", options.out},
                 {"mode", name_of(head.mode)},

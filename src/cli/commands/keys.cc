@@ -108,6 +108,7 @@ Status list(const PolicyOptions& options) {
   Json result = {
       {"policy", options.policy.path},
       {"require_signature", policy.require_signature},
+      {"require_name", policy.require_name},
       {"refuse_downgrade", policy.refuse_downgrade},
       {"max_bytes",
        policy.max_bytes == UINT64_MAX ? Json() : Json(policy.max_bytes)},

@@ -31,7 +31,9 @@ struct Options {
                    "the adapter's base model; needed for folders, which do not "
                    "say it, refused where the adapter is for another");
     app.add_option("--adapter-name", name,
-                   "written as the adapter's name (default: as it is)");
+                   "written as the adapter's name (default: as it is); "
+                   "stores under a policy that requires signatures take no "
+                   "file without one");
     app.add_option("--adapter-version", version,
                    "written as its version: policies that refuse downgrades "
                    "compare it (default: as it is)")
@@ -84,6 +86,11 @@ Status run(const Options& options) {
   FT_TRY(const uint64_t version, adapter_version(adapter.metadata));
   FT_TRY_STATUS(write_file_atomically(options.out, out));
   const std::string name = adapter.get("name");
+  if (name.empty())
+    warn(fmt::format(
+        "'{}' does not say which adapter it is: a store whose policy requires "
+        "signatures will not take it; give --adapter-name",
+        options.out));
   print_result({{"out", options.out},
                 {"signature_key", to_hex(key.public_key())},
                 {"name", name.empty() ? Json() : Json(name)},

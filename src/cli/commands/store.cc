@@ -239,8 +239,9 @@ Status run_use(const Use& options) {
     row = store.confirm(spec.name, spec.version);
   } else {
     row = store.use(spec.name, spec.version, options.boots);
-    if (row.ok() && row->slot == Slot::kTrial) what = "is on trial";
-    if (options.boots > 0)
+    const bool on_trial = row.ok() && row->slot == Slot::kTrial;
+    if (on_trial) what = "is on trial";
+    if (on_trial && options.boots > 0)
       what += fmt::format(", for {} starts", options.boots);
   }
   if (!row.ok()) return row.status();
