@@ -40,18 +40,19 @@ Result<Split> make_split(const DataFlags& flags, const Dataset& set,
     return split_per_class(set.labels, set.classes.size(),
                            flags.train_per_class, flags.validation, seed);
   }
-  if (!flags.split.empty()) {
+  const bool in_order =
+      set.front_end.kind == FrontEnd::Kind::kWindows || !flags.text.empty();
+  const auto order = in_order ? SplitOrder::kInOrder : SplitOrder::kShuffled;
+  Split split;
+  if (flags.split.empty()) {
+    split.train.resize(set.size());
+    std::iota(split.train.begin(), split.train.end(), 0u);
+  } else {
     FT_TRY(const auto fractions, parse_fractions(flags.split));
-    const bool in_order =
-        set.front_end.kind == FrontEnd::Kind::kWindows || !flags.text.empty();
-    return split_fractions(
-        set.size(), fractions,
-        in_order ? SplitOrder::kInOrder : SplitOrder::kShuffled, seed);
+    FT_TRY(split, split_fractions(set.size(), fractions, order, seed));
   }
-  Split all;
-  all.train.resize(set.size());
-  std::iota(all.train.begin(), all.train.end(), 0u);
-  return all;
+  FT_TRY_STATUS(hold_out(split, flags.validation, order, seed));
+  return split;
 }
 
 // The leading part of the samples that may tell mean and spread of windows.
@@ -205,7 +206,7 @@ void DataFlags::add_training_to(CLI::App& app) {
   add_split_to(app);
   app.add_option("--validation", validation,
                  "part of the training samples held out to choose the best "
-                 "epoch")
+                 "epoch (of each class with --train-per-class)")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 0.9));
   app.add_option("--augment", augment,

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/random.h"
 
@@ -76,6 +77,32 @@ Result<Split> split_fractions(size_t samples,
   };
   return Split{part(0, train_end), part(train_end, test_begin),
                part(test_begin, samples)};
+}
+
+Status hold_out(Split& split, double validation, SplitOrder order,
+                uint64_t seed) {
+  if (validation == 0) return ok_status();
+  if (!split.validation.empty())
+    return usage_error(
+        "--validation and a split with a validation part contradict each "
+        "other");
+  const size_t n = split.train.size();
+  const auto held_out =
+      static_cast<size_t>(validation * static_cast<double>(n) + 1e-9);
+  if (!(validation > 0 && validation < 1) || held_out == 0)
+    return usage_error(fmt::format(
+        "validation fraction {} of {} training samples holds none out, or all",
+        validation, n));
+  std::vector<uint32_t> drawn(n);
+  std::iota(drawn.begin(), drawn.end(), 0u);
+  if (order == SplitOrder::kShuffled) drawn = shuffled(n, seed, "validation");
+  const std::vector<uint32_t> all = std::exchange(split.train, {});
+  for (size_t i = 0; i < n; ++i)
+    (i < n - held_out ? split.train : split.validation)
+        .push_back(all[drawn[i]]);
+  std::ranges::sort(split.train);
+  std::ranges::sort(split.validation);
+  return ok_status();
 }
 
 Result<std::array<double, 3>> parse_fractions(std::string_view text) {

@@ -39,6 +39,12 @@ Result<Split> split_fractions(size_t samples,
                               const std::array<double, 3>& fractions,
                               SplitOrder order, uint64_t seed);
 
+// Moves the fraction `validation` of the training samples (rounded down), drawn
+// by seed or the last ones in order, to the validation part; nothing for 0.
+// kUsage where that part has samples already, or would get none.
+Status hold_out(Split& split, double validation, SplitOrder order,
+                uint64_t seed);
+
 // "12/4/4" or "0.6/0.2/0.2": parts of any common unit. "80/20" has no
 // validation part.
 Result<std::array<double, 3>> parse_fractions(std::string_view text);

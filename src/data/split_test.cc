@@ -85,6 +85,31 @@ TEST(Split, FractionsInOrderAndShuffled) {
                    "too few");
 }
 
+TEST(Split, HoldsOutAPartOfWhatTrains) {
+  const auto whole =
+      split_fractions(100, {0.8, 0, 0.2}, SplitOrder::kShuffled, 1);
+  Split mixed = *whole, again = *whole, none = *whole;
+  ASSERT_TRUE(hold_out(mixed, 0.25, SplitOrder::kShuffled, 1).ok());
+  ASSERT_TRUE(hold_out(again, 0.25, SplitOrder::kShuffled, 1).ok());
+  ASSERT_TRUE(hold_out(none, 0, SplitOrder::kShuffled, 1).ok());
+  expect_partition(mixed, 100);
+  EXPECT_EQ(mixed.train.size(), 60u);
+  EXPECT_EQ(mixed.validation.size(), 20u);
+  EXPECT_EQ(mixed.test, whole->test);
+  EXPECT_EQ(mixed.validation, again.validation);
+  EXPECT_EQ(none.train, whole->train);
+  const auto said = [](const Status& status) { return status.message(); };
+  EXPECT_NE(
+      said(hold_out(mixed, 0.25, SplitOrder::kShuffled, 1)).find("contradict"),
+      std::string::npos);
+  Split series = *split_fractions(10, {1, 0, 0}, SplitOrder::kInOrder, 1);
+  EXPECT_NE(said(hold_out(series, 0.05, SplitOrder::kInOrder, 1))
+                .find("0.05 of 10 training samples"),
+            std::string::npos);
+  ASSERT_TRUE(hold_out(series, 0.2, SplitOrder::kInOrder, 1).ok());
+  EXPECT_EQ(series.validation, (std::vector<uint32_t>{8, 9}));
+}
+
 TEST(Split, ParsesFractions) {
   EXPECT_EQ(*parse_fractions("80/20"), (std::array{0.8, 0.0, 0.2}));
   EXPECT_EQ(*parse_fractions("1/0/0"), (std::array{1.0, 0.0, 0.0}));

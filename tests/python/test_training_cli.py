@@ -114,6 +114,14 @@ def test_threads_do_not_change_a_run_on_recordings(tmp_path):
     assert one["accuracy_after"] == two["accuracy_after"]
 
 
+def test_validation_without_a_number_per_class(small, tmp_path):
+    out = ["--epochs", 3, "--out", tmp_path / "a.safetensors"]
+    assert "/36 " in run(*small, *out).stderr
+    assert "/27 " in run(*small, *out, "--validation", 0.25).stderr
+    expect(run(*small, *out, "--validation", 0.25, "--split", "60/20/20"), 2,
+           "--validation", "contradict")  # fmt: skip
+
+
 def test_stopped_and_resumed_equals_uninterrupted(small, tmp_path):
     """Stopped inside an epoch, between epochs, and after the best epoch."""
     whole = tmp_path / "whole.safetensors"
