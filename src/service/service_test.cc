@@ -304,18 +304,25 @@ TEST(Service, BatchesAreAnsweredWhileFilesAreReplaced) {
       Json::parse(f.get("/v1/status").body)["features"].get<size_t>(), 5);
   const Json one = {{"adapter", "me"}, {"features", x}};
   std::atomic<bool> ends{false};
+  std::atomic<int> answered{0};
+  // Not faster than answers come: a service that is slow, as under a sanitizer,
+  // looks a few times and then says so.
   std::thread replacing([&] {
     for (int i = 0; !ends; ++i) {
+      const int before = answered;
       replace(i);
-      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      do std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      while (!ends && answered == before);
     }
   });
   for (int i = 0; i < 400; ++i) {
     const Reply all =
         f.ask("/v1/predict", {{"requests", Json::array({one, one, one})}});
     EXPECT_EQ(all.status, 200) << all.body;
+    ++answered;
     const Reply single = f.ask("/v1/predict", one);
     EXPECT_EQ(single.status, 200) << single.body;
+    ++answered;
   }
   ends = true;
   replacing.join();
