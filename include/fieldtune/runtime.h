@@ -15,7 +15,7 @@
 //   0.5}})); FT_TRY_STATUS(runtime.merge("kitchen for long", "kitchen"));
 //
 // Adapters are files (fieldtune's own, see adapter files in ARCHITECTURE.md);
-// one is mapped, checked and turned into a block of parameters when it is first
+// one is read, checked and turned into a block of parameters when it is first
 // asked for, and evicted when others are worth more. The budget counts these
 // blocks, models that merge() makes, and files while they are read, to the
 // byte. What is pinned, active or in use by a run is never evicted, and a swap

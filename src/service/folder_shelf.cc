@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <span>
 
 #include "adapters/adapter_file.h"
 #include "base/file.h"
+#include "base/whole_file.h"
 #include "formats/safetensors/safetensors.h"
 #include "service/adapter_shelf.h"
 
@@ -27,10 +29,15 @@ std::string key_of(const std::string& path) {
                      s.st_mtim.tv_nsec);
 }
 
+// Files here are replaced and cut by others at any time: none is mapped.
+Result<std::vector<std::byte>> bytes_of(const std::string& path) {
+  return read_whole_file(path, [](size_t) { return ok_status(); });
+}
+
 // What the file says of itself. One that says nothing readable is refused when
 // it is loaded, with the reason.
-int64_t version_of(const MappedFile& file, std::string& method) {
-  const auto parsed = parse_safetensors(file.bytes());
+int64_t version_of(std::span<const std::byte> file, std::string& method) {
+  const auto parsed = parse_safetensors(file);
   if (!parsed.ok()) return 0;
   const Metadata metadata(parsed->metadata.begin(), parsed->metadata.end());
   if (const auto at = metadata.find("method"); at != metadata.end())
@@ -81,8 +88,8 @@ Result<Catalog> FolderShelf::look() {
     const std::string key = key_of(path);
     if (path.extension() != kEnding || key.empty()) continue;
     CatalogVersion found{.key = key};
-    if (const auto file = MappedFile::open(path); file.ok()) {
-      found.bytes = file->bytes().size();
+    if (const auto file = bytes_of(path); file.ok()) {
+      found.bytes = file->size();
       found.version = version_of(*file, found.method);
     }
     CatalogEntry& entry = catalog[path.stem()];
@@ -115,11 +122,12 @@ fieldtune::AdapterOpener FolderShelf::opener(const std::string& name,
                                              const CatalogVersion& version) {
   return [path = path_of(name),
           key = version.key]() -> Result<fieldtune::OpenedAdapter> {
-    FT_TRY(MappedFile mapped, MappedFile::open(path));
+    FT_TRY(std::vector<std::byte> bytes, bytes_of(path));
     if (key_of(path) != key)
       return io_error(fmt::format("'{}' is another file now; ask again", path));
-    auto owner = std::make_shared<const MappedFile>(std::move(mapped));
-    return fieldtune::OpenedAdapter{.bytes = owner->bytes(),
+    auto owner =
+        std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+    return fieldtune::OpenedAdapter{.bytes = *owner,
                                     .owner = owner,
                                     .origin = "'" + path + "'",
                                     .sha256 = {}};

@@ -8,7 +8,7 @@
 // inference), is never evicted.
 //
 // Invariant: bytes that are held, by entries, by evicted adapters that an
-// inference still uses, and by files mapped for loading, never exceed the
+// inference still uses, and by files being loaded, never exceed the
 // budget; where that cannot be, the load is refused and nothing has changed.
 // Thread-safe. A name that several threads ask for is loaded once.
 #pragma once
