@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kModel =
     FT_SOURCE_DIR "/examples/demo/keyword_base.tflite";
-constexpr int kSamples = 12, kClasses = 3;
+constexpr int kSamples = 18, kClasses = 3;
 constexpr size_t kFeatures = 490;
 
 class CommandFaults : public FaultTest {
