@@ -21,9 +21,11 @@
 //
 // A part of the samples is held back. Every `publish_every` steps the adapter
 // answers them; if it is right at least `least_gain` more often than what
-// `name` stands for in the runtime (before the first: than untrained), it is
-// written whole and published: runs that begin from then on use it. Its
-// metadata say `name`, `version` and, of all but the first, `parent_sha256`.
+// `name` stands for in the runtime, it is written whole and published: runs
+// that begin from then on use it. Where the name stands for nothing, the base
+// alone is what serves (the adapter before its first step where the base
+// answers other classes). Its metadata say `name`, `version` and, of all but
+// the first, `parent_sha256`.
 //
 // All functions may be called by any number of threads at once. The runtime
 // must outlive the training and stay where it is: it must not be moved from.

@@ -54,45 +54,66 @@ Result<size_t> BackgroundTraining::Impl::own_answer(
   return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
-// Of what the name stands for in the runtime; one that answers other classes is
-// right about nothing.
-Result<size_t> BackgroundTraining::Impl::served_answer(
-    std::span<const float> sample) {
-  FT_TRY_STATUS(caller.run(
-      [&] { return runtime.run_with(options.name, sample, answer); }));
+// Of what the name stands for in the runtime, "": the base alone; one that
+// answers other classes is right about nothing.
+Result<size_t> BackgroundTraining::Impl::answer_of(
+    const std::string& name, std::span<const float> sample) {
+  FT_TRY_STATUS(
+      caller.run([&] { return runtime.run_with(name, sample, answer); }));
   if (answer.size() != classes) return classes;
   return static_cast<size_t>(std::ranges::max_element(answer) - answer.begin());
 }
 
-Status BackgroundTraining::Impl::consider() {
-  bool serves = false;
+// Equal options give the values that this training began with.
+Result<size_t> BackgroundTraining::Impl::untrained_answer(
+    std::span<const float> sample) {
+  if (!untrained) {
+    FT_TRY(Training first, Training::create(model_path, options.training));
+    untrained.emplace(std::move(first));
+  }
+  FT_TRY(const auto logits, untrained->predict(sample));
+  return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
+}
+
+// Of what serves now: also somebody else may have put it there, or taken it
+// away.
+Status BackgroundTraining::Impl::judge_serving() {
+  Serving now = base_has_our_classes ? Serving::kBase : Serving::kUntrained;
   FT_TRY_STATUS(caller.run([&] {
-    serves = std::ranges::count(runtime.names(), options.name) > 0;
+    if (std::ranges::count(runtime.names(), options.name) > 0)
+      now = Serving::kNamed;
     return ft::ok_status();
   }));
-  // One that somebody else put there.
-  if (serves && !has_published) serving_right.clear();
-  if (serves) {
-    FT_TRY_STATUS(
-        judge(serving_right, [this](auto x) { return served_answer(x); }));
-    has_published = true;
+  if (std::exchange(serving, now) != now) serving_right.clear();
+  if (now == Serving::kUntrained) {
+    Status status =
+        judge(serving_right, [this](auto x) { return untrained_answer(x); });
+    untrained.reset();
+    return status;
   }
+  const std::string name = now == Serving::kNamed ? options.name : "";
+  return judge(serving_right, [&](auto x) { return answer_of(name, x); });
+}
+
+Status BackgroundTraining::Impl::consider() {
+  FT_TRY_STATUS(judge_serving());
   std::vector<bool> right;
   FT_TRY_STATUS(judge(right, [this](auto x) { return own_answer(x); }));
-  const double candidate = share(right), serving = share(serving_right);
-  const bool good = candidate >= serving + options.least_gain;
+  const double candidate = share(right), before = share(serving_right);
+  const bool good = candidate >= before + options.least_gain;
   change([&] {
-    progress.serving_accuracy = serving;
+    progress.serving_accuracy = before;
     progress.candidate_accuracy = candidate;
     if (good) return;
     ++progress.refused;
     progress.message = fmt::format(
         "step {}: right about {:.1f} % of what is held back, what serves "
         "about {:.1f} %: not published",
-        training.steps_done(), 100 * candidate, 100 * serving);
+        training.steps_done(), 100 * candidate, 100 * before);
   });
   if (!good) return ft::ok_status();
   FT_TRY_STATUS(publish());
+  serving = Serving::kNamed;
   serving_right = std::move(right);
   return ft::ok_status();
 }
@@ -155,7 +176,6 @@ Status BackgroundTraining::Impl::publish() {
   }));
   if (options.on_published)
     FT_TRY_STATUS(caller.run([&] { return options.on_published(file); }));
-  has_published = true;
   if (!options.checkpoint.empty())
     FT_TRY_STATUS(training.save_checkpoint(options.checkpoint));
   change([&] {

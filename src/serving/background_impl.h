@@ -24,8 +24,9 @@
 namespace fieldtune {
 
 struct BackgroundTraining::Impl {
-  Impl(Runtime& r, BackgroundOptions o, Training t)
+  Impl(Runtime& r, std::string model, BackgroundOptions o, Training t)
       : runtime(r),
+        model_path(std::move(model)),
         options(std::move(o)),
         training(std::move(t)),
         book(training.feature_size(), options.held_back,
@@ -55,7 +56,10 @@ struct BackgroundTraining::Impl {
   using Answer = std::function<Result<size_t>(std::span<const float>)>;
   Status judge(std::vector<bool>& right, const Answer& answer_to);
   Result<size_t> own_answer(std::span<const float> sample);
-  Result<size_t> served_answer(std::span<const float> sample);
+  Result<size_t> answer_of(const std::string& name,
+                           std::span<const float> sample);
+  Result<size_t> untrained_answer(std::span<const float> sample);
+  Status judge_serving();
   Status try_out(const std::string& file);
   Status publish();
   Result<std::vector<std::byte>> version_bytes(int v,
@@ -72,6 +76,7 @@ struct BackgroundTraining::Impl {
   void enter(BackgroundProgress::State state);
 
   Runtime& runtime;
+  const std::string model_path;
   const BackgroundOptions options;
   Training training;
   size_t classes = 0;
@@ -81,10 +86,16 @@ struct BackgroundTraining::Impl {
   // publication: maybe of a process that did not live to publish it.
   std::vector<std::byte> newest;
   std::optional<ft::SigningKey> signing_key;
-  // Of the samples held back, in their order: which ones the version that
-  // serves is right about.
+  // What a candidate is compared with: what the name stands for; where it
+  // stands for nothing the base alone, or, where that answers other classes,
+  // the adapter before its first step.
+  enum class Serving : uint8_t { kUntrained, kBase, kNamed };
+  Serving serving = Serving::kUntrained;
+  bool base_has_our_classes = false;
+  // Of the samples held back, in their order: which ones that is right about.
   std::vector<bool> serving_right;
-  bool has_published = false;
+  // While one that went on from a checkpoint answers as before its first step.
+  std::optional<Training> untrained;
   std::vector<float> features, answer;  // of a step, of an inference
   std::vector<int32_t> labels;
   std::chrono::steady_clock::time_point last_look = {}, last_pressure = {};

@@ -77,6 +77,8 @@ Status BackgroundTraining::Impl::prepare() {
   const std::vector<float> nothing(training.feature_size());
   FT_TRY(const auto logits, training.predict(nothing));
   classes = logits.size();
+  FT_TRY_STATUS(runtime.run_with("", nothing, answer));
+  base_has_our_classes = answer.size() == classes;
   version = last_version(options.folder, options.name);
   if (version > 0) {
     FT_TRY(const ft::MappedFile last, ft::MappedFile::open(file_of(version)));
@@ -136,7 +138,7 @@ void BackgroundTraining::Impl::enter(State state) {
 void BackgroundTraining::Impl::work() {
   Status status = ft::ok_status();
   while (status.ok() && next_batch()) {
-    if (training.steps_done() == 0)
+    if (training.steps_done() == 0 && !base_has_our_classes)
       status = judge(serving_right, [this](auto x) { return own_answer(x); });
     if (status.ok()) status = step();
     const int64_t done = training.steps_done();
@@ -255,7 +257,8 @@ Result<BackgroundTraining> BackgroundTraining::start(
     const BackgroundOptions& options) {
   FT_TRY_STATUS(check_options(options));
   FT_TRY(Training training, Training::create(model_path, options.training));
-  auto impl = std::make_unique<Impl>(runtime, options, std::move(training));
+  auto impl =
+      std::make_unique<Impl>(runtime, model_path, options, std::move(training));
   FT_TRY_STATUS(impl->prepare());
   FT_TRY_STATUS(impl->start());
   return BackgroundTraining(std::move(impl));

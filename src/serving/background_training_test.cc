@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <random>
 #include <set>
 #include <thread>
@@ -68,14 +70,16 @@ struct Fixture {
   }
   void teach(BackgroundTraining& training, int samples) const {
     for (int i = 0; i < samples; ++i) {
-      const Status status = training.add_sample(
-          sample_of(size, i % kClasses, static_cast<uint64_t>(i)),
-          i % kClasses);
+      const auto x = sample_of(size, i % kClasses, static_cast<uint64_t>(i));
+      const Status status =
+          training.add_sample(x, label_of ? label_of(x, i) : i % kClasses);
       ASSERT_TRUE(status.ok()) << status.message();
     }
   }
 
   std::string folder;
+  // In the place of the class that a sample was made of.
+  std::function<int(const std::vector<float>& x, int i)> label_of;
   Runtime runtime;
   BackgroundOptions options;
   size_t size = fieldtune::Model::open(kBase)->input(0).size();  // int8
@@ -130,6 +134,46 @@ TEST(BackgroundTraining, TheGuardKeepsBackWhatIsNotBetterEnough) {
   EXPECT_NE(p.message.find("not published"), std::string::npos);
   EXPECT_TRUE(f.runtime.names().empty());
   EXPECT_TRUE(std::filesystem::is_empty(f.folder));
+}
+
+// The guard's first comparison after a restart, where nothing has the name: as
+// without one, and not with nothing at all.
+void expect_the_same_guard_after_a_restart(Fixture& f) {
+  f.options.least_gain = 1;
+  f.options.checkpoint = f.folder + "/state";
+  f.options.training.total_steps = 100000;
+  BackgroundProgress seen[2];
+  for (BackgroundProgress& p : seen) {
+    BackgroundTraining training = f.start();
+    const int64_t before = training.progress().steps;
+    EXPECT_EQ(before > 0, &p == &seen[1]);
+    training.pause();
+    f.teach(training, 36);
+    training.resume();
+    while (training.progress().refused + training.progress().versions == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    p = training.progress();
+    ASSERT_TRUE(training.stop().ok());
+  }
+  EXPECT_GT(seen[0].serving_accuracy, 0);
+  EXPECT_EQ(seen[1].serving_accuracy, seen[0].serving_accuracy);
+  EXPECT_EQ(seen[1].versions, 0) << seen[1].file;
+}
+
+TEST(BackgroundTraining, ComparesWithTheBaseAfterARestartToo) {
+  Fixture f("guard base");
+  f.options.training.classes = {};
+  f.label_of = [&](const std::vector<float>& x, int) {
+    std::vector<float> answer;
+    EXPECT_TRUE(f.runtime.run(x, answer).ok());
+    return static_cast<int>(std::ranges::max_element(answer) - answer.begin());
+  };
+  expect_the_same_guard_after_a_restart(f);
+}
+
+TEST(BackgroundTraining, ComparesWithTheUntrainedHeadAfterARestartToo) {
+  Fixture f("guard head");
+  expect_the_same_guard_after_a_restart(f);
 }
 
 TEST(BackgroundTraining, RestsWhilePausedAndGoesOn) {
