@@ -165,7 +165,7 @@ def main():
     rows = []
     for dtype in DTYPES:
         rows += rows_of(dtype, [measure(s, dtype) for s in args.speakers])
-    for board in "cortex-m0plus", "cortex-m4", "riscv32":
+    for board in mcu.target_names():
         rows += apply_on(board, args.speakers[0])
     report(rows)
     save("adapter_delta", rows)

@@ -10,6 +10,14 @@
  * and 30 bits). */
 enum { kStepBytes = 48 };
 
+/* Not to be inlined: what it keeps on the stack is gone when the deepest calls
+ * are made, or is not there yet. */
+#if defined(__GNUC__)
+#define FT_APART __attribute__((noinline))
+#else
+#define FT_APART
+#endif
+
 static void fail(ft_delta *d, ft_delta_status status) {
   if (d->status == FT_DELTA_OK) d->status = (uint8_t)status;
 }
@@ -24,11 +32,16 @@ static uint32_t next_byte(ft_delta *d) {
   return 0;
 }
 
-static void normalize(ft_delta *d) {
-  while (d->range < 1u << 24) {
-    d->range <<= 8;
-    d->code = d->code << 8 | next_byte(d);
-  }
+FT_APART static void take_byte(ft_delta *d) {
+  d->code = d->code << 8 | next_byte(d);
+}
+
+/* Most decisions need no byte, and no call; none needs two, since no chance is
+ * below 16 in 4096. */
+static inline void normalize(ft_delta *d) {
+  if (d->range >= 1u << 24) return;
+  d->range <<= 8;
+  take_byte(d);
 }
 
 /* The decoder of a range coder with carry (as in LZMA). */
@@ -87,7 +100,7 @@ static uint32_t read_old(ft_delta *d, uint32_t offset, uint32_t count) {
   return ft_get_u32(bytes);
 }
 
-static void read_segment(ft_delta *d) {
+FT_APART static void read_segment(ft_delta *d) {
   const ft_delta_segment none = {0};
   const ft_delta_segment *s = &d->of.model.segment;
   uint32_t each;
@@ -105,7 +118,7 @@ static void read_segment(ft_delta *d) {
     fail(d, FT_DELTA_BAD_STREAM);
 }
 
-static void read_text(ft_delta *d) {
+FT_APART static void read_text(ft_delta *d) {
   const ft_delta_text none = {FT_DELTA_SAME,
                               (uint8_t)read_old(d, d->text_at, 1), 0};
   const ft_delta_text text = ft_delta_code_text(&d->of.model, &d->coder, none);
@@ -118,7 +131,7 @@ static void read_text(ft_delta *d) {
   if (d->text_at > d->io->old_bytes) d->text_at = d->io->old_bytes;
 }
 
-static void read_element(ft_delta *d) {
+FT_APART static void read_element(ft_delta *d) {
   ft_delta_model *m = &d->of.model;
   const ft_delta_segment *s = &m->segment;
   const uint32_t each = ft_delta_element_bytes(s->kind);
@@ -145,12 +158,12 @@ static void read_element(ft_delta *d) {
 }
 
 /* As far as the bytes that are there allow, or to the end. */
-static void decode(ft_delta *d) {
+FT_APART static void decode(ft_delta *d) {
   while (d->status == FT_DELTA_OK && d->unwritten > 0 &&
          (d->coming == 0 || d->in_count - d->in_at >= kStepBytes)) {
     if (d->range == 0) {
       d->range = 0xffffffffu;
-      for (int i = 0; i < 4; ++i) d->code = d->code << 8 | next_byte(d);
+      for (int i = 0; i < 4; ++i) take_byte(d);
     }
     if (d->of.model.left == 0)
       read_segment(d);
@@ -161,7 +174,8 @@ static void decode(ft_delta *d) {
 
 /* Moves what was not read yet to the front and fills up; returns how much it
  * took. */
-static uint32_t refill(ft_delta *d, const uint8_t *bytes, uint32_t count) {
+FT_APART static uint32_t refill(ft_delta *d, const uint8_t *bytes,
+                                uint32_t count) {
   const uint32_t left = (uint32_t)d->in_count - d->in_at;
   memmove(d->in, d->in + d->in_at, left);
   d->in_at = 0;
@@ -179,7 +193,8 @@ void ft_delta_begin(ft_delta *delta, const ft_delta_io *io) {
 }
 
 /* Takes what is missing of the head; returns how much it took. */
-static uint32_t push_head(ft_delta *d, const uint8_t *bytes, uint32_t count) {
+FT_APART static uint32_t push_head(ft_delta *d, const uint8_t *bytes,
+                                   uint32_t count) {
   const uint32_t missing = FT_DELTA_HEAD_BYTES - d->head_count;
   if (count > missing) count = missing;
   memcpy(d->of.head + d->head_count, bytes, count);

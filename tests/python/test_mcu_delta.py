@@ -67,5 +67,4 @@ def test_a_board_gets_the_same_bytes(board, versions):
         print(f"{board} {name}: {state} bytes of state, {apply.stack_bytes} of "
               f"stack, {apply.instructions:,} instructions for "
               f"{(folder / 'new.bin').stat().st_size} bytes")
-        if board != "riscv64":  # whose pointers and registers are twice as long
-            assert state + apply.stack_bytes < RAM_BYTES, (name, board)
+        assert state + apply.stack_bytes < RAM_BYTES, (name, board)
