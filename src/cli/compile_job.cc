@@ -66,18 +66,32 @@ Result<std::optional<codegen::AudioFrontEnd>> chosen_front_end(
   return out;
 }
 
+// Of --init-adapter.
+Result<std::optional<LoadedAdapter>> start_adapter(
+    const CompileOptions& options, const BaseModel& base) {
+  if (options.init_adapter.empty()) return std::optional<LoadedAdapter>();
+  FT_TRY(LoadRules rules, options.adapters.policy.rules());
+  FT_TRY(LoadedAdapter start,
+         open_adapter({.path = options.init_adapter, .rules = rules}));
+  FT_TRY_STATUS(fit_to_base(base, start));
+  return std::optional(std::move(start));
+}
+
 Result<DevicePrograms> compile_both(const CompileOptions& options,
                                     const Target& target, size_t ram_bytes) {
   const PlanOptions plan = options.plan_for(target);
   DevicePrograms out;
   FT_TRY(const Precision precision, parse_precision(options.method.precision));
   out.integer = precision == Precision::kInteger;
-  FT_TRY(MethodSettings method, options.method.settings(0, options.seed));
-  fill_total_updates(method, options.steps);
   FT_TRY(BaseModel base,
          load_base(options.model, precision, options.method.batch,
                    options.method.seq_len));
   out.base_sha256 = base.sha256;
+  FT_TRY(const auto start, start_adapter(options, base));
+  FT_TRY(MethodSettings method,
+         options.method.settings(0, options.seed,
+                                 start ? &start->method : nullptr));
+  fill_total_updates(method, options.steps);
   FT_TRY_STATUS(read_init_text(base, method));
   FT_TRY(StepSettings settings,
          options.method.step(base.graph, method, options.optimizer.settings,
@@ -94,14 +108,10 @@ Result<DevicePrograms> compile_both(const CompileOptions& options,
     FT_TRY(out.features, build_program(std::move(trunk), plan));
   }
   FT_TRY(out.train, compile_training(base.graph, settings));
-  if (options.init_adapter.empty()) return out;
-  FT_TRY(LoadRules rules, options.adapters.policy.rules());
-  FT_TRY(LoadedAdapter start,
-         open_adapter({.path = options.init_adapter, .rules = rules}));
-  FT_TRY_STATUS(fit_to_base(base, start));
-  FT_TRY_STATUS(install_adapter(start.adapter, out.train));
-  FT_TRY_STATUS(install_adapter(start.adapter, out.infer));
-  out.front_end = start.adapter.get("front_end");
+  if (!start) return out;
+  FT_TRY_STATUS(install_adapter(start->adapter, out.train));
+  FT_TRY_STATUS(install_adapter(start->adapter, out.infer));
+  out.front_end = start->adapter.get("front_end");
   return out;
 }
 

@@ -114,7 +114,9 @@ void CompileOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"side", "int8", "merged"}))
       ->capture_default_str();
   app.add_option("--init-adapter", init_adapter,
-                 "training starts from the values of this adapter");
+                 "training starts from the values of this adapter: of its "
+                 "layers, ranks and classes where no option of the method is "
+                 "given");
   add_front_end(app, *this);
   app.add_option("--seed", seed, "of everything random")->capture_default_str();
   app.add_option("--steps", steps,

@@ -86,7 +86,9 @@ Status bind_samples(LoadedData& data, uint64_t seed) {
   return ok_status();
 }
 
-Result<DataOptions> data_options(const DataFlags& flags) {
+// The front end is that of the flags, of the adapter or "raw".
+Result<DataOptions> data_options(const DataFlags& flags,
+                                 const Metadata& metadata) {
   if (flags.path.empty())
     return usage_error("no data was given; use --data FOLDER or --text FILE");
   DataOptions options{.path = flags.path,
@@ -96,8 +98,14 @@ Result<DataOptions> data_options(const DataFlags& flags) {
                       .train_fraction = 1,
                       .threads = flags.threads};
   FT_TRY(options.train_fraction, train_fraction(flags));
-  FT_TRY(options.front_end,
-         load_front_end(flags.front_end.empty() ? "raw" : flags.front_end));
+  const std::string stored = recorded(metadata, "front_end");
+  if (flags.front_end.empty() && !stored.empty()) {
+    FT_TRY(options.front_end,
+           front_end_from_toml(stored, "front end of the adapter"));
+  } else {
+    FT_TRY(options.front_end,
+           load_front_end(flags.front_end.empty() ? "raw" : flags.front_end));
+  }
   return options;
 }
 
@@ -228,20 +236,33 @@ TextReader::TextReader(const BaseModel& model)
   }
 }
 
-Result<std::unique_ptr<LoadedData>> load_training_data(
-    const DataFlags& flags, uint64_t seed, const TextReader* reader) {
+namespace {
+
+// Numbered as the flags say, else as the adapter does.
+Status number_classes(const DataFlags& flags, const Metadata& metadata,
+                      Dataset& set) {
+  std::vector<std::string> classes = flags.class_names;
+  if (classes.empty()) classes = recorded_words(metadata, "classes");
+  return classes.empty() ? ok_status() : relabel(set, classes);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
+                                                       uint64_t seed,
+                                                       const TextReader* reader,
+                                                       const Metadata& start) {
   auto data = std::make_unique<LoadedData>();
   FT_TRY(data->augment, parse_augment(flags.augment));
   if (!flags.text.empty()) {
     if (data->augment.any()) return usage_error("--augment does not vary text");
     FT_TRY(data->set, load_text(flags, reader));
   } else {
-    FT_TRY(DataOptions options, data_options(flags));
+    FT_TRY(DataOptions options, data_options(flags, start));
     options.keep_audio = data->augment.any() && options.front_end.takes_audio();
     FT_TRY(data->set, load_dataset(options));
   }
-  if (!flags.class_names.empty())
-    FT_TRY_STATUS(relabel(data->set, flags.class_names));
+  FT_TRY_STATUS(number_classes(flags, start, data->set));
   FT_TRY(data->split, make_split(flags, data->set, seed));
   FT_TRY_STATUS(bind_samples(*data, seed));
   return data;
@@ -250,17 +271,11 @@ Result<std::unique_ptr<LoadedData>> load_training_data(
 namespace {
 
 Result<Dataset> load_evaluation_set(const DataFlags& flags,
-                                    const DataFlags& given,
                                     const Metadata& metadata,
                                     const TextReader* reader) {
   if (!flags.text.empty()) return load_text(flags, reader);
-  FT_TRY(DataOptions options, data_options(flags));
+  FT_TRY(DataOptions options, data_options(flags, metadata));
   options.min_samples_per_class = 1;
-  const std::string stored = recorded(metadata, "front_end");
-  if (given.front_end.empty() && !stored.empty()) {
-    FT_TRY(options.front_end,
-           front_end_from_toml(stored, "front end of the adapter"));
-  }
   return load_dataset(options);
 }
 
@@ -272,11 +287,9 @@ Result<EvaluationData> load_evaluation_data(const DataFlags& given,
   const DataFlags flags = completed(given, metadata);
   EvaluationData result{
       .data = std::make_unique<LoadedData>(), .indices = {}, .part = "all"};
-  FT_TRY(result.data->set, load_evaluation_set(flags, given, metadata, reader));
+  FT_TRY(result.data->set, load_evaluation_set(flags, metadata, reader));
   Dataset& set = result.data->set;
-  std::vector<std::string> classes = given.class_names;
-  if (classes.empty()) classes = recorded_words(metadata, "classes");
-  if (!classes.empty()) FT_TRY_STATUS(relabel(set, classes));
+  FT_TRY_STATUS(number_classes(given, metadata, set));
   const bool same_data =
       recorded(metadata, "data_fingerprint") == data_fingerprint(set);
   const bool has_split = flags.train_per_class > 0 || !flags.split.empty();

@@ -59,10 +59,12 @@ struct TextReader {
 };
 
 // For training. Without a split option everything trains and is evaluated,
-// which the caller should say. `need` is empty or the classes to number by.
-// `reader` (of --text) may be null.
+// which the caller should say. `reader` (of --text) may be null. `start` is the
+// metadata of an adapter to go on from: its front end and the order of its
+// classes hold where no flag says another.
 Result<std::unique_ptr<LoadedData>> load_training_data(
-    const DataFlags& flags, uint64_t seed, const TextReader* reader = nullptr);
+    const DataFlags& flags, uint64_t seed, const TextReader* reader = nullptr,
+    const Metadata& start = {});
 
 // What the adapter's metadata records, or "".
 std::string recorded(const Metadata& metadata, const char* key);

@@ -128,7 +128,9 @@ Status LayoutOptions::check(
       patches));
 }
 
-void MethodOptions::add_to(CLI::App& app) {
+// Those that say what is trained; an adapter to go on from says it, too.
+void MethodOptions::add_deciding_options(CLI::App& app) {
+  const std::vector<CLI::Option*> before = app.get_options();
   std::string methods;
   for (const MethodDef* m : all_methods())
     methods += fmt::format("{}{}", methods.empty() ? "" : ", ", m->name);
@@ -157,6 +159,13 @@ void MethodOptions::add_to(CLI::App& app) {
                  "new classification head with this many classes");
   app.add_flag("--new-head", new_head,
                "new classification head, one class for each label of the data");
+  for (const CLI::Option* option : app.get_options())
+    if (std::ranges::find(before, option) == before.end())
+      deciding_.push_back(option);
+}
+
+void MethodOptions::add_to(CLI::App& app) {
+  add_deciding_options(app);
   app.add_option("--precision", precision,
                  "mixed: int8 forward as deployed, float gradients; f32: all "
                  "float; integer: an int8 model without any float")
@@ -295,9 +304,13 @@ Result<std::vector<std::pair<std::string, double>>> parse_patterns(
   return patterns;
 }
 
-Result<MethodSettings> MethodOptions::settings(int num_classes,
-                                               uint64_t seed) const {
-  FT_TRY(const MethodDef* def, find_method(method));
+bool MethodOptions::is_decided() const {
+  return decided || std::ranges::any_of(deciding_, [](const auto* option) {
+           return option->count() > 0;
+         });
+}
+
+Status MethodOptions::check_sizes(int num_classes) const {
   if (classes < 0)
     return usage_error(fmt::format("--classes {}: must be positive", classes));
   if (new_head && classes > 0 && classes != num_classes)
@@ -307,6 +320,14 @@ Result<MethodSettings> MethodOptions::settings(int num_classes,
   if (batch < 1 || batch > 4096)
     return usage_error(
         fmt::format("--batch {}: must lie between 1 and 4096", batch));
+  return ok_status();
+}
+
+Result<MethodSettings> MethodOptions::settings(
+    int num_classes, uint64_t seed, const MethodSettings* start) const {
+  FT_TRY_STATUS(check_sizes(num_classes));
+  if (start != nullptr && !is_decided()) return *start;
+  FT_TRY(const MethodDef* def, find_method(method));
   MethodSettings s;
   s.method = def->name;
   if (def->default_rank == 0 &&

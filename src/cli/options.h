@@ -82,9 +82,13 @@ struct MethodOptions {
   StorageOptions storage;
   // Settings that only some methods have, by PEFT's word; empty: not given.
   std::map<std::string, std::string, std::less<>> own;
+  // Decided otherwise than by options: by a plan.
+  bool decided = false;
   void add_to(CLI::App& app);
-  // `num_classes` is of the data, used by --new-head.
-  Result<MethodSettings> settings(int num_classes, uint64_t seed) const;
+  // `num_classes` is of the data, used by --new-head. Where no option says what
+  // to train, all of it is as in `start`: an adapter to go on from, or null.
+  Result<MethodSettings> settings(int num_classes, uint64_t seed,
+                                  const MethodSettings* start = nullptr) const;
   // Everything that decides the step.
   Result<StepSettings> step(const Graph& base, MethodSettings settings,
                             const OptimizerSettings& optimizer,
@@ -93,7 +97,12 @@ struct MethodOptions {
   Result<size_t> ram_bytes() const;
 
  private:
+  std::vector<const CLI::Option*> deciding_;
+
+  bool is_decided() const;
+  Status check_sizes(int num_classes) const;
   Status check_recompute_limit() const;
+  void add_deciding_options(CLI::App& app);
   void add_own_settings(CLI::App& app);
 };
 

@@ -56,6 +56,7 @@ Status apply_schedule(const TrainingPlan& plan, int64_t& stop_after) {
 
 Status apply_plan(const TrainingPlan& plan, bool on_device,
                   MethodOptions& method, OptimizerOptions& optimizer) {
+  method.decided = true;
   method.method = plan.method;
   method.classes = plan.num_classes;
   for (const LayerChoice& layer : plan.layers) {

@@ -41,6 +41,7 @@ class Job {
 
   Result<TrainOutcome> run() {
     FT_TRY_STATUS(check_options());
+    FT_TRY_STATUS(open_start());
     FT_TRY_STATUS(load_data());
     FT_TRY_STATUS(compile());
     FT_TRY_STATUS(open_sessions());
@@ -68,9 +69,19 @@ class Job {
     return find_method(job_.method.method).status();
   }
 
+  Status open_start() {
+    if (job_.init_adapter.empty()) return ok_status();
+    FT_TRY(const LoadRules rules, job_.policy.rules());
+    FT_TRY(start_, open_adapter({.path = job_.init_adapter, .rules = rules}));
+    if (job_.method.seq_len == 0)
+      job_.method.seq_len = recorded_seq_len(start_->adapter);
+    return ok_status();
+  }
+
   Status load_data() {
+    const Metadata start = start_ ? start_->adapter.metadata : Metadata();
     if (job_.data.text.empty()) {
-      FT_TRY(data_, load_training_data(job_.data, job_.seed));
+      FT_TRY(data_, load_training_data(job_.data, job_.seed, nullptr, start));
       return ok_status();
     }
     FT_TRY(const BaseModel base,
@@ -84,16 +95,19 @@ class Job {
     const auto classes = static_cast<int>(data_->set.classes.size());
     if (job_.method.new_head && classes == 0)
       return usage_error("--new-head needs data with classes");
-    FT_TRY(MethodSettings method, job_.method.settings(classes, job_.seed));
+    FT_TRY(BaseModel base, load_base(job_.model, precision_, job_.method.batch,
+                                     job_.method.seq_len));
+    base_sha256_ = base.sha256;
+    if (start_) FT_TRY_STATUS(fit_to_base(base, *start_));
+    FT_TRY(MethodSettings method,
+           job_.method.settings(classes, job_.seed,
+                                start_ ? &start_->method : nullptr));
     fill_total_updates(method,
                        count_updates(data_->split.train.size(),
                                      static_cast<size_t>(job_.method.batch),
                                      job_.optimizer.settings.accumulate,
                                      job_.optimizer.epochs));
-    FT_TRY(BaseModel base, load_base(job_.model, precision_, job_.method.batch,
-                                     job_.method.seq_len));
-    base_sha256_ = base.sha256;
-    FT_TRY_STATUS(open_adapters_of(base));
+    FT_TRY_STATUS(open_adapters_below(base));
     FT_TRY_STATUS(read_init_text(base, method));
     FT_TRY(StepSettings settings,
            job_.method.step(base.graph, method, job_.optimizer.settings,
@@ -116,15 +130,12 @@ class Job {
                              precision_, settings_.storage));
     FT_TRY_STATUS(
         job_.kernels.layout.check({&step_.program, &inference_.program}));
-    return init_values(base);
+    return init_values();
   }
 
-  // What training starts from and what lies below it, as the policy wants them.
-  Status open_adapters_of(const BaseModel& base) {
+  // What lies below, as the policy wants it.
+  Status open_adapters_below(const BaseModel& base) {
     FT_TRY(const LoadRules rules, job_.policy.rules());
-    if (!job_.init_adapter.empty()) {
-      FT_TRY(start_, open_adapter({.path = job_.init_adapter, .rules = rules}));
-    }
     std::vector<AdapterChoice> choices;
     for (const std::string& path : job_.on_top_of)
       choices.push_back({.path = path, .rules = rules});
@@ -151,11 +162,11 @@ class Job {
     return ok_status();
   }
 
-  Status init_values(const BaseModel& base) {
+  Status init_values() {
     FT_TRY_STATUS(below_.install(step_));
     if (!start_) return ok_status();
-    FT_TRY_STATUS(fit_to_base(base, *start_));
-    return install_adapter(start_->adapter, step_, below_.size());
+    return install_adapter(start_->adapter, step_, below_.size())
+        .in("--init-adapter");
   }
 
   Status open_sessions() {
@@ -407,7 +418,7 @@ class Job {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::minutes kCheckpointAge{1};
 
-  const TrainJob& job_;
+  TrainJob job_;
   TrainOutcome outcome_;
   std::unique_ptr<LoadedData> data_;
   Precision precision_ = Precision::kMixed;

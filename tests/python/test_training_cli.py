@@ -215,6 +215,43 @@ def test_adapter_of_another_base_is_refused(small, tmp_path):
     expect(done, 3, "another base model")
 
 
+def words_of(folder, words):
+    """Recordings of theo's digits as folders of their own words."""
+    for word in words:
+        (folder / word).mkdir(parents=True)
+        for take in range(6):
+            wav = FSDD / "theo" / f"{word}_theo_{take}.wav"
+            (folder / word / wav.name).symlink_to(wav)
+    return folder
+
+
+def test_an_adapter_is_gone_on_from_as_it_was_made(tmp_path):
+    first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    data = words_of(tmp_path / "all", "0123")
+    run_json("train", KWS, "--data", data, "--front-end", "mlperf-kws",
+             "--new-head", "--method", "lora", "--rank", 3, "--target-modules",
+             "conv2d_4", "--rank-pattern", "conv2d_4=5", "--epochs", 6, "--lr",
+             0.01, "--out", first)  # fmt: skip
+    # Layers, ranks, head and front end are the adapter's; class 0 of the new
+    # data is its class 1.
+    few = words_of(tmp_path / "few", "13")
+    begun = ["train", KWS, "--data", few, "--init-adapter", first]
+    on = run_json(*begun, "--epochs", 1, "--out", second)
+    assert on["accuracy_before"] == pytest.approx(
+        run_json("eval", KWS, "--adapter", first, "--data", few)["accuracy"])
+    assert on["accuracy_before"] > 0.8
+    old, new = load_file(first), load_file(second)
+    assert {k: v.shape for k, v in old.items()} == {
+        k: v.shape for k, v in new.items()}  # fmt: skip
+    # What an option says contradicts the file, and is refused.
+    done = run(*begun, "--rank", 2, "--out", tmp_path / "3.safetensors")
+    expect(done, 3, "--init-adapter", "tensor")
+    # A word that the adapter does not know has no place in its head.
+    more = words_of(tmp_path / "more", "07")
+    done = run(*begun[:3], more, *begun[4:], "--out", tmp_path / "3.safetensors")
+    expect(done, 3, "class '7'", "0, 1, 2, 3")
+
+
 def test_small_budget_names_what_would_work(small, tmp_path):
     out = ["--epochs", 1, "--out", tmp_path / "a.safetensors"]
     done = run(*small, *out, "--ram", "20K")

@@ -26,8 +26,11 @@ struct Options {
     job.kernels.add_to(app);
     app.add_option("--seed", job.seed, "of everything random")
         ->capture_default_str();
-    app.add_option("--init-adapter", job.init_adapter,
-                   "start from the values of this adapter");
+    app.add_option(
+        "--init-adapter", job.init_adapter,
+        "start from the values of this adapter: of its layers, ranks "
+        "and classes where no option of the method is given, with "
+        "its front end");
     app.add_option("--on-top-of", job.on_top_of,
                    "train beside this adapter, which stays as it is; give both "
                    "to eval, run and merge (may be repeated)")
