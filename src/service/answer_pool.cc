@@ -1,17 +1,17 @@
 #include "service/answer_pool.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <chrono>
 
 namespace ft::service {
 
-AnswerPool::AnswerPool(HttpEngine& engine, int wake, int threads,
-                       int answer_seconds)
-    : engine_(engine), wake_(wake), answer_seconds_(answer_seconds) {
+AnswerPool::AnswerPool(HttpEngine& engine, int wake, int threads)
+    : engine_(engine),
+      wake_(wake),
+      most_waiting_(static_cast<size_t>(std::max(1, threads / 2))) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -24,11 +24,10 @@ AnswerPool::~AnswerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void AnswerPool::add(Job job, bool is_last) {
-  job.is_last = is_last;
+void AnswerPool::add(Job job) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
+    jobs_[job.may_wait ? 1 : 0].push_back({added_jobs_++, std::move(job)});
   }
   added_.notify_one();
 }
@@ -38,47 +37,55 @@ std::vector<AnswerPool::Done> AnswerPool::take_done() {
   return std::exchange(done_, {});
 }
 
+std::deque<AnswerPool::Numbered>* AnswerPool::next() {
+  auto& [prompt, others] = jobs_;
+  const bool may = !others.empty() && waiting_ < most_waiting_;
+  if (may && (prompt.empty() || others.front().number < prompt.front().number))
+    return &others;
+  return prompt.empty() ? nullptr : &prompt;
+}
+
 void AnswerPool::work() {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    Job job;
-    {
-      std::unique_lock lock(mutex_);
-      added_.wait(lock, [this] { return ended_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
-    const EngineAnswer answer =
-        engine_.answer(job.request, job.is_network, job.is_last);
-    const bool written = write_all(job.fd, answer.text);
-    {
-      const std::lock_guard lock(mutex_);
-      done_.push_back({job.fd, answer.close || !written});
-    }
+    std::deque<Numbered>* from = nullptr;
+    added_.wait(lock, [&] {
+      from = next();
+      return from != nullptr || (ended_ && jobs_[1].empty());
+    });
+    if (from == nullptr) return;
+    const Job job = std::move(from->front().job);
+    from->pop_front();
+    waiting_ += job.may_wait ? 1 : 0;
+    lock.unlock();
+    Done done = answer(job);
+    lock.lock();
+    waiting_ -= job.may_wait ? 1 : 0;
+    done_.push_back(std::move(done));
     ::eventfd_write(wake_, 1);
+    // One that was not to begin may begin now, and those that end wait for it.
+    if (job.may_wait) added_.notify_all();
   }
 }
 
-// False where the client is gone or does not read.
-bool AnswerPool::write_all(int fd, std::string_view text) const {
-  using Clock = std::chrono::steady_clock;
-  const auto until = Clock::now() + std::chrono::seconds(answer_seconds_);
-  while (!text.empty()) {
-    const ssize_t count = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+AnswerPool::Done AnswerPool::answer(const Job& job) const {
+  EngineAnswer made = engine_.answer(job.request, job.is_network, job.is_last);
+  Done done{.fd = job.fd, .close = made.close};
+  size_t sent = 0;
+  while (sent < made.text.size() && !done.is_gone) {
+    const ssize_t count =
+        ::send(job.fd, made.text.data() + sent, made.text.size() - sent,
+               MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count > 0) {
-      text.remove_prefix(static_cast<size_t>(count));
+      sent += static_cast<size_t>(count);
     } else if (errno == EAGAIN) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-          until - Clock::now());
-      pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
-      if (left.count() <= 0 ||
-          ::poll(&wait, 1, static_cast<int>(left.count())) < 0)
-        return false;
-    } else if (errno != EINTR) {
-      return false;
+      done.unsent = made.text.substr(sent);
+      break;
+    } else {
+      done.is_gone = errno != EINTR;
     }
   }
-  return true;
+  return done;
 }
 
 }  // namespace ft::service

@@ -149,9 +149,9 @@ std::string refusal_text(const RefusedRequest& refused) {
   const Reply reply(refused.status, refused.why);
   return fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
-      "Connection: close\r\n\r\n{}",
+      "{}Connection: close\r\n\r\n{}",
       reply.status, reason_of(reply.status), reply.type, reply.body.size(),
-      reply.body);
+      reply.status == 503 ? "Retry-After: 1\r\n" : "", reply.body);
 }
 
 }  // namespace ft::service

@@ -1,58 +1,67 @@
 #include "service/http_server.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <map>
-#include <thread>
+#include <vector>
 
 #include "service/answer_pool.h"
 
 namespace ft::service {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::seconds;
+using Clock = Connection::Clock;
+using State = Connection::State;
 
-struct Connection {
-  Connection(int fd, bool network, const RequestLimits& limits)
-      : socket(fd), is_network(network), requests(limits) {}
-  FileDescriptor socket;
-  const bool is_network;
-  RequestBuffer requests;
-  bool is_busy = false;  // its request is with the pool, so is the socket
-  // Refused: what it still sends is dropped until it ends or the time is up,
-  // as closing with bytes unread would take the refusal from the client.
-  bool is_refused = false;
-  Clock::time_point since = Clock::now();  // idle, or the request's first byte
-};
+// Between two looks for who is late.
+constexpr std::chrono::milliseconds kPeriod{250};
 
-constexpr seconds kRefusedStay{2};
+// Of a connection that has to make room.
+constexpr std::chrono::seconds kLeastIdle{1};
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// "POST /v1/predict?x HTTP/1.1..." -> "/v1/predict".
+std::string_view path_of(std::string_view request) {
+  const size_t from = request.find(' ') + 1;
+  return request.substr(from, request.find_first_of(" ?", from) - from);
+}
 
 }  // namespace
 
 struct HttpServer::Impl {
   Impl(std::vector<Listener> l, Handler handler, const ServerOptions& o)
-      : listeners(std::move(l)), options(o), engine(std::move(handler)) {}
+      : listeners(std::move(l)),
+        options(o),
+        load(o.load ? o.load : std::make_shared<ServerLoad>()),
+        engine(std::move(handler)) {}
 
   Status prepare();
   void run();
   void handle(const epoll_event& event);
-  bool watch(int fd, int operation) const;
+  bool watch(int fd, uint32_t what, int operation = EPOLL_CTL_MOD) const;
+  void listen_again();
   void accept_all(const Listener& listener);
+  bool make_room();
   void read_some(Connection& connection);
   void go_on(Connection& connection);
-  void refuse(Connection& connection, const RefusedRequest& why);
+  void give_to_pool(Connection& connection, WholeRequest request);
+  void write_some(Connection& connection);
+  void refuse(Connection& connection, ServerLoad::Reason reason,
+              const RefusedRequest& why);
   void close(Connection& connection);
+  void count(Connection& connection);
+  void free_memory();
   void take_back();
   void close_overdue();
   void read_last(int fd);
@@ -60,12 +69,15 @@ struct HttpServer::Impl {
 
   std::vector<Listener> listeners;
   const ServerOptions options;
+  const std::shared_ptr<ServerLoad> load;
   HttpEngine engine;
   FileDescriptor epoll, wake;
   std::atomic<bool> stopping{false};
   bool is_stopping = false;  // of run()
-  size_t busy = 0;
+  bool is_deaf = false;      // no file was left for another connection
+  size_t busy = 0;           // that are answered, or take their answer
   std::map<int, std::unique_ptr<Connection>> connections;
+  Clock::time_point looked = {};
   std::optional<AnswerPool> pool;  // last: its threads use the engine
 };
 
@@ -107,7 +119,7 @@ Status HttpServer::Impl::prepare() {
   if (!good)
     return io_error(std::string("cannot wait for connections: ") +
                     std::strerror(errno));
-  pool.emplace(engine, wake.get(), options.threads, options.answer_seconds);
+  pool.emplace(engine, wake.get(), options.threads);
   return ok_status();
 }
 
@@ -115,9 +127,11 @@ void HttpServer::Impl::run() {
   std::array<epoll_event, 64> events;
   while (!is_stopping || busy > 0) {
     const int count = ::epoll_wait(epoll.get(), events.data(),
-                                   static_cast<int>(events.size()), 1000);
+                                   static_cast<int>(events.size()),
+                                   static_cast<int>(kPeriod.count()));
     for (int i = 0; i < count; ++i) handle(events[static_cast<size_t>(i)]);
     take_back();
+    free_memory();
     close_overdue();
     if (stopping && !is_stopping) begin_to_stop();
   }
@@ -133,56 +147,89 @@ void HttpServer::Impl::handle(const epoll_event& event) {
   for (const Listener& listener : listeners)
     if (listener.fd() == fd) return accept_all(listener);
   // One that an earlier event closed is not there any more.
-  if (const auto at = connections.find(fd); at != connections.end())
-    read_some(*at->second);
+  const auto at = connections.find(fd);
+  if (at == connections.end()) return;
+  Connection& connection = *at->second;
+  if (connection.state == State::kWriting) return write_some(connection);
+  if (connection.state != State::kAnswering) read_some(connection);
 }
 
 // Once: whoever has the connection asks again.
-bool HttpServer::Impl::watch(int fd, int operation) const {
-  epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-                    .data = {.fd = fd}};
+bool HttpServer::Impl::watch(int fd, uint32_t what, int operation) const {
+  epoll_event event{.events = what | EPOLLONESHOT, .data = {.fd = fd}};
   return ::epoll_ctl(epoll.get(), operation, fd, &event) == 0;
 }
 
+// Level-triggered: those who wait are seen at once.
+void HttpServer::Impl::listen_again() {
+  is_deaf = false;
+  for (const Listener& listener : listeners) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = listener.fd()}};
+    (void)::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, listener.fd(), &event);
+  }
+}
+
 void HttpServer::Impl::accept_all(const Listener& listener) {
-  if (is_stopping) return;
-  for (;;) {
+  while (!is_stopping) {
     const int fd = ::accept4(listener.fd(), nullptr, nullptr,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == ECONNABORTED || errno == EINTR)) continue;
     if (fd < 0) {
-      // Out of files or memory: whoever waits is heard again when some are
-      // closed, and asking at once would keep the core busy.
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-          errno == ENOMEM)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      // Out of files or memory: asking at once would keep the core busy.
+      is_deaf = errno != EAGAIN;
+      epoll_event none{.events = 0, .data = {.fd = listener.fd()}};
+      if (is_deaf)
+        (void)::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, listener.fd(), &none);
       return;
     }
     auto made =
         std::make_unique<Connection>(fd, listener.is_network(), options.limits);
+    const bool has_room =
+        connections.size() < options.max_connections || make_room();
     // Those beyond twice the limit are closed without a word.
-    const size_t open = connections.size();
-    if (open >= 2 * options.max_connections) continue;
+    if (connections.size() >= 2 * options.max_connections) {
+      ++load->refused[ServerLoad::kTooMany];
+      continue;
+    }
     Connection& added = *connections.emplace(fd, std::move(made)).first->second;
-    if (!watch(fd, EPOLL_CTL_ADD))
+    ++load->connections;
+    if (!watch(fd, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD))
       close(added);
-    else if (open >= options.max_connections)
-      refuse(added, {503, "too many connections"});
+    else if (!has_room)
+      refuse(added, ServerLoad::kTooMany, {503, "too many connections"});
   }
+}
+
+// The connection that has been idle longest is closed, as it may be at any time
+// (RFC 9112, 9.5); not one that has just come, or whose request has.
+bool HttpServer::Impl::make_room() {
+  Connection* oldest = nullptr;
+  const auto before = Clock::now() - kLeastIdle;
+  for (const auto& [fd, c] : connections) {
+    char first = 0;
+    if (c->is_idle() && c->since < before &&
+        (oldest == nullptr || c->since < oldest->since) &&
+        ::recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+      oldest = c.get();
+  }
+  if (oldest == nullptr) return false;
+  close(*oldest);
+  return true;
 }
 
 void HttpServer::Impl::read_some(Connection& connection) {
   std::array<char, 16384> bytes;
   const int fd = connection.socket.get();
-  const ssize_t count = ::recv(fd, bytes.data(), bytes.size(), 0);
-  if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
+  const ssize_t got = ::recv(fd, bytes.data(), bytes.size(), 0);
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
     return close(connection);
-  if (connection.is_refused) {
-    if (!watch(fd, EPOLL_CTL_MOD)) close(connection);
+  if (connection.state == State::kRefused) {
+    if (!watch(fd, EPOLLIN | EPOLLRDHUP)) close(connection);
     return;
   }
-  if (count > 0) {
-    if (!connection.requests.has_begun()) connection.since = Clock::now();
-    connection.requests.add({bytes.data(), static_cast<size_t>(count)});
+  if (got > 0) {
+    if (connection.is_idle()) connection.enter(State::kReading);
+    connection.requests.add({bytes.data(), static_cast<size_t>(got)});
   }
   go_on(connection);
 }
@@ -190,67 +237,132 @@ void HttpServer::Impl::read_some(Connection& connection) {
 // Hands a request that is whole to the pool, or waits for more of it.
 void HttpServer::Impl::go_on(Connection& connection) {
   const int fd = connection.socket.get();
-  if (auto request = connection.requests.take()) {
-    connection.is_busy = true;
-    ++busy;
-    pool->add({fd, connection.is_network, std::move(*request)}, is_stopping);
-    return;
-  }
+  if (auto request = connection.requests.take())
+    return give_to_pool(connection, std::move(*request));
   if (connection.requests.refused())
-    return refuse(connection, *connection.requests.refused());
-  if (connection.requests.wants_continue()) {
-    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    return refuse(connection, ServerLoad::kNotHttp,
+                  *connection.requests.refused());
+  if (connection.requests.wants_continue())
     (void)::send(fd, kContinue.data(), kContinue.size(),
                  MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (connection.requests.has_head() && !connection.has_head) {
+    connection.enter(State::kReading);
+    connection.has_head = true;
   }
-  if (!watch(fd, EPOLL_CTL_MOD)) close(connection);
+  count(connection);
+  if (!watch(fd, EPOLLIN | EPOLLRDHUP)) close(connection);
 }
 
-void HttpServer::Impl::refuse(Connection& connection,
+void HttpServer::Impl::give_to_pool(Connection& connection,
+                                    WholeRequest request) {
+  ++busy;
+  connection.enter(State::kAnswering);
+  connection.has_head = false;
+  connection.answering_bytes = request.text.size();
+  count(connection);
+  const bool may_wait =
+      options.may_wait && options.may_wait(path_of(request.text));
+  pool->add({.fd = connection.socket.get(),
+             .is_network = connection.is_network,
+             .request = std::move(request),
+             .is_last = is_stopping,
+             .may_wait = may_wait});
+}
+
+void HttpServer::Impl::write_some(Connection& connection) {
+  if (!connection.send_some()) return close(connection);
+  count(connection);
+  if (!connection.unsent.empty()) {
+    if (!watch(connection.socket.get(), EPOLLOUT)) close(connection);
+    return;
+  }
+  if (connection.ends_when_sent ||
+      (is_stopping && !connection.requests.has_begun()))
+    return close(connection);
+  --busy;
+  connection.enter(State::kReading);
+  go_on(connection);
+}
+
+void HttpServer::Impl::refuse(Connection& connection, ServerLoad::Reason reason,
                               const RefusedRequest& why) {
+  ++load->refused[reason];
   const std::string text = refusal_text(why);
   const int fd = connection.socket.get();
   (void)::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   ::shutdown(fd, SHUT_WR);
-  connection.is_refused = true;
-  connection.since = Clock::now();
-  if (!watch(fd, EPOLL_CTL_MOD)) close(connection);
+  connection.requests.forget();
+  connection.enter(State::kRefused);
+  count(connection);
+  if (!watch(fd, EPOLLIN | EPOLLRDHUP)) close(connection);
 }
 
 void HttpServer::Impl::close(Connection& connection) {
+  if (connection.state == State::kAnswering ||
+      connection.state == State::kWriting)
+    --busy;
+  load->held_bytes -= connection.counted_bytes;
+  --load->connections;
   connections.erase(connection.socket.get());
 }
 
+void HttpServer::Impl::count(Connection& connection) {
+  const size_t before = connection.counted_bytes;
+  connection.counted_bytes = connection.held_bytes();
+  load->held_bytes += connection.counted_bytes - before;
+}
+
+// Whoever holds most goes first: those with small requests are not made to pay.
+void HttpServer::Impl::free_memory() {
+  while (load->held_bytes > options.held_bytes) {
+    Connection* most = nullptr;
+    for (const auto& [fd, c] : connections)
+      if (c->may_go() &&
+          (most == nullptr || c->counted_bytes > most->counted_bytes))
+        most = c.get();
+    if (most == nullptr || most->counted_bytes == 0) return;
+    if (most->state == State::kReading) {
+      refuse(*most, ServerLoad::kTooMuch,
+             {503, "too many bytes of requests and answers are held"});
+    } else {
+      ++load->refused[ServerLoad::kTooMuch];
+      close(*most);
+    }
+  }
+}
+
 void HttpServer::Impl::take_back() {
-  for (const AnswerPool::Done& done : pool->take_done()) {
-    --busy;
-    const auto at = connections.find(done.fd);
-    if (at == connections.end()) continue;
-    Connection& connection = *at->second;
-    connection.is_busy = false;
-    connection.since = Clock::now();
-    if (done.close || (is_stopping && !connection.requests.has_begun()))
+  for (AnswerPool::Done& done : pool->take_done()) {
+    Connection& connection = *connections.at(done.fd);
+    if (done.is_gone) {
       close(connection);
-    else
-      go_on(connection);
+      continue;
+    }
+    connection.answering_bytes = 0;
+    connection.unsent = std::move(done.unsent);
+    connection.sent = 0;
+    connection.ends_when_sent = done.close;
+    connection.enter(State::kWriting);
+    write_some(connection);
   }
 }
 
 void HttpServer::Impl::close_overdue() {
   const auto now = Clock::now();
+  if (now - looked < kPeriod) return;
+  looked = now;
+  if (is_deaf) listen_again();
   std::vector<Connection*> late;
-  for (const auto& [fd, c] : connections) {
-    const seconds limit = c->is_refused ? kRefusedStay
-                          : c->requests.has_begun()
-                              ? seconds(options.request_seconds)
-                              : seconds(options.idle_seconds);
-    if (!c->is_busy && now - c->since > limit) late.push_back(c.get());
-  }
+  for (const auto& [fd, c] : connections)
+    if (c->is_overdue(now, options.times)) late.push_back(c.get());
   for (Connection* c : late) {
-    if (!c->is_refused && c->requests.has_begun())
-      refuse(*c, {408, "the request did not come in time"});
-    else
+    if (c->state == State::kReading && !c->is_idle()) {
+      refuse(*c, ServerLoad::kSlowRequest,
+             {408, "the request did not come in time"});
+    } else {
+      if (c->state == State::kWriting) ++load->refused[ServerLoad::kSlowReader];
       close(*c);
+    }
   }
 }
 
@@ -258,9 +370,11 @@ void HttpServer::Impl::close_overdue() {
 void HttpServer::Impl::read_last(int fd) {
   for (;;) {
     const auto at = connections.find(fd);
-    if (at == connections.end() || at->second->is_busy) return;
+    if (at == connections.end()) return;
+    const State state = at->second->state;
+    if (state == State::kAnswering || state == State::kWriting) return;
     char first = 0;
-    if (at->second->is_refused ||
+    if (state == State::kRefused ||
         ::recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
       return close(*at->second);
     read_some(*at->second);

@@ -46,7 +46,11 @@ bool is_text(std::string_view line) {
 
 void RequestBuffer::refuse(int status, std::string why) {
   refused_ = RefusedRequest{status, std::move(why)};
-  in_.clear();
+  forget();
+}
+
+void RequestBuffer::forget() {
+  std::string().swap(in_);
   head_.reset();
 }
 
@@ -153,6 +157,8 @@ std::optional<WholeRequest> RequestBuffer::take() {
                        .keep_alive = head_->keep_alive};
   request.text.append(in_, head_->bytes, head_->body_bytes);
   in_.erase(0, head_->bytes + head_->body_bytes);
+  // A large request's memory is not the connection's for ever.
+  if (in_.size() < in_.capacity() / 4) in_.shrink_to_fit();
   head_.reset();
   searched_ = 0;
   if (!in_.empty()) look_for_head();

@@ -40,10 +40,14 @@ class RequestBuffer {
 
   // Anything of a request that is not whole.
   bool has_begun() const { return !in_.empty(); }
+  bool has_head() const { return head_.has_value(); }
+  size_t held_bytes() const { return in_.capacity(); }
   // The next request, if all of it is there.
   std::optional<WholeRequest> take();
   // Why no request comes any more; the connection is to be closed.
   const std::optional<RefusedRequest>& refused() const { return refused_; }
+  // What has come is dropped; nothing more is to be added.
+  void forget();
   // Once for each request whose sender waits for "100 Continue".
   bool wants_continue();
 

@@ -1,5 +1,8 @@
 #include "service/routes.h"
 
+#include <algorithm>
+#include <array>
+
 namespace ft::service {
 namespace {
 
@@ -46,6 +49,16 @@ bool is_loopback(std::string_view host) {
 }  // namespace
 
 std::span<const Route> all_routes() { return kRoutes; }
+
+// A path that is written in another way ("/v1/%75se") is not known here.
+bool may_wait(std::string_view path) {
+  constexpr std::array kPrompt = {
+      std::string_view("/"),           std::string_view("/healthz"),
+      std::string_view("/metrics"),    std::string_view("/v1/status"),
+      std::string_view("/v1/predict"), std::string_view("/v1/feedback"),
+      std::string_view("/v1/train")};
+  return std::ranges::find(kPrompt, path) == kPrompt.end();
+}
 
 std::string allowed_methods(std::string_view path) {
   std::string methods;

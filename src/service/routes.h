@@ -17,6 +17,10 @@ struct Route {
 
 std::span<const Route> all_routes();
 
+// Whether a request of this path may wait for a disk, another process or a
+// training: all but those that look at memory, and predictions.
+bool may_wait(std::string_view path);
+
 // Where a path is asked by another method: the methods that it has, else "".
 std::string allowed_methods(std::string_view path);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "adapters/store/index.h"
 #include "base/file.h"
@@ -15,6 +16,27 @@ namespace fs = std::filesystem;
 
 constexpr const char* kEnding = ".samples";
 constexpr const char* kBeside[] = {"-wal", "-shm", "-journal"};
+
+// Of the file first, then of what SQLite keeps beside it, and of one that was
+// never finished.
+std::vector<std::string> all_names(const std::string& path) {
+  std::vector<std::string> names;
+  for (const std::string& file : {path, path + ".new"}) {
+    names.push_back(file);
+    for (const char* ending : kBeside) names.push_back(file + ending);
+  }
+  return names;
+}
+
+// Also of a deletion that was interrupted: a log has samples, too.
+std::vector<std::string> all_that_is_left(const std::string& path) {
+  std::vector<std::string> names = all_names(path);
+  std::erase_if(names, [](const std::string& name) {
+    std::error_code error;
+    return !fs::exists(name, error) && !error;
+  });
+  return names;
+}
 
 // So that nobody else has it open. Reads only: a full disk is why samples are
 // deleted.
@@ -81,14 +103,18 @@ Result<std::vector<KeptSamples>> list_samples(const std::string& folder,
 Status delete_samples(const std::string& folder, const std::string& adapter) {
   FT_TRY_STATUS(store::check_name(adapter));
   const std::string path = sample_file_of(folder, adapter);
-  std::error_code error;
-  if (!fs::exists(path, error) && !error)
+  const std::vector<std::string> there = all_that_is_left(path);
+  if (there.empty())
     return usage_error(
         fmt::format("there are no samples of '{}' in '{}'", adapter, folder));
-  const auto held = hold(path);
-  if (!held.ok() && held.status().code() == Code::kIo) return held.status();
-  FT_TRY_STATUS(remove_file(path));
-  for (const char* ending : kBeside) FT_TRY_STATUS(remove_file(path + ending));
+  std::optional<Result<store::Database>> held;
+  if (there.front() == path) {
+    held.emplace(hold(path));
+    if (!held->ok() && held->status().code() == Code::kIo)
+      return held->status();
+  }
+  for (const std::string& name : all_names(path))
+    FT_TRY_STATUS(remove_file(name));
   return ok_status();
 }
 

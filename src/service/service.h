@@ -10,6 +10,7 @@
 
 #include "fieldtune/adapter_store.h"
 #include "service/http_engine.h"
+#include "service/server_load.h"
 
 namespace ft::service {
 
@@ -31,6 +32,7 @@ struct ServiceOptions {
   bool idle_training = true;  // false: with the priority of any thread
   int watch_ms = 500;         // between two looks at the store; 0: none
   int mark_ms = 60000;  // between telling the store which versions answered
+  std::shared_ptr<const ServerLoad> load = {};  // of the server, to be shown
 };
 
 class Service {

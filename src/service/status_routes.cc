@@ -37,6 +37,15 @@ Json cache_fields(const fieldtune::RuntimeStats& s) {
           {"swaps", s.swaps}};
 }
 
+Json connection_fields(const ServerLoad& load) {
+  Json refused = Json::object();
+  for (size_t i = 0; i < ServerLoad::kReasons.size(); ++i)
+    refused[ServerLoad::kReasons[i]] = load.refused[i].load();
+  return {{"open", load.connections.load()},
+          {"held_bytes", load.held_bytes.load()},
+          {"refused", refused}};
+}
+
 Json answer_fields(const AnswerCounts& counts) {
   Json list = Json::array();
   for (const auto& [key, count] : counts.counts())
@@ -79,6 +88,21 @@ void write_runtime(PrometheusText& out, const fieldtune::RuntimeStats& s) {
         resident_bytes());
 }
 
+void write_connections(PrometheusText& out, const ServerLoad& load) {
+  out.single("fieldtune_http_connections", "gauge",
+             "Connections that are open.",
+             static_cast<double>(load.connections));
+  out.single("fieldtune_http_held_bytes", "gauge",
+             "Bytes of requests that are not answered, and of answers that "
+             "clients have not taken.",
+             static_cast<double>(load.held_bytes));
+  out.family("fieldtune_http_refused_connections_total", "counter",
+             "Connections that were ended before an answer, by reason.");
+  for (size_t i = 0; i < ServerLoad::kReasons.size(); ++i)
+    out.sample({{"reason", ServerLoad::kReasons[i]}},
+               static_cast<double>(load.refused[i]));
+}
+
 void write_training(PrometheusText& out, const TrainingNow& now) {
   const auto& p = now.progress;
   out.single("fieldtune_training_running", "gauge",
@@ -118,7 +142,7 @@ Reply status(Parts& parts, const Input&) {
   const auto stats = parts.runtime.stats();
   const Chosen active = parts.book->active();
   const ServiceOptions& o = parts.options;
-  return Json{{"service", "fieldtune"},
+  Json fields{{"service", "fieldtune"},
               {"pid", ::getpid()},
               {"uptime_seconds", seconds_since(parts.began)},
               {"model", o.model},
@@ -137,6 +161,8 @@ Reply status(Parts& parts, const Input&) {
               {"answers_by_adapter", answer_fields(parts.answer_counts)},
               {"experiments", experiment_fields(parts)},
               {"training", fields_of(parts.desk->now())}};
+  if (o.load) fields["connections"] = connection_fields(*o.load);
+  return fields;
 }
 
 Reply metrics(Parts& parts, const Input&) {
@@ -144,6 +170,7 @@ Reply metrics(Parts& parts, const Input&) {
   out.single("fieldtune_uptime_seconds", "gauge", "Since the service began.",
              seconds_since(parts.began));
   parts.route_metrics->write(out);
+  if (parts.options.load) write_connections(out, *parts.options.load);
   parts.answer_counts.write(out);
   write_runtime(out, parts.runtime.stats());
   write_training(out, parts.desk->now());

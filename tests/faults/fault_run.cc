@@ -17,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kKilled = 86;  // exit status that the recorder gives
-
 std::string replaced(std::string text, const std::string& from,
                      const std::string& to) {
   for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size())

@@ -28,6 +28,8 @@ inline constexpr const char* kFailures[] = {
     "enospc FT_FAULT_FOR=1", "enospc FT_FAULT_FOR=0", "eio FT_FAULT_FOR=1",
     "eio FT_FAULT_FOR=3", "exit"};
 
+inline constexpr int kKilled = 86;  // exit status that the recorder gives
+
 struct Figures {
   std::string subject;
   long calls = 0;          // of the command

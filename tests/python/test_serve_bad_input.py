@@ -207,13 +207,21 @@ def test_too_many_connections_are_told(serve, store, kws):
     server = serve(kws, "--store", store, "--max-connections", 3)
     held = [server.connect() for _ in range(3)]
     for connection in held:
-        connection.request("GET", "/healthz")
-        assert connection.getresponse().read()
+        connection.connect()
+        connection.sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+    time.sleep(0.2)
     got = raw(server, b"")
     assert got.startswith(b"HTTP/1.1 503 ") and b"too many" in got
-    held.pop().close()
+    assert b"\r\nRetry-After: 1\r\n" in got
+    # One that is idle makes room.
+    held[0].sock.sendall(b"\r\n")
+    assert held[0].sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
     until = time.monotonic() + 10
     while server.ask("GET", "/healthz")[0] != 200:
         assert time.monotonic() < until
+        time.sleep(0.1)
+    assert held[0].sock.recv(4096) == b""
+    held[1].sock.sendall(b"\r\n")
+    assert held[1].sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
     for connection in held:
         connection.close()

@@ -2,14 +2,18 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <thread>
 
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/policy_option.h"
 #include "service/http_server.h"
+#include "service/routes.h"
 #include "service/service.h"
 
 namespace ft::cli {
@@ -19,13 +23,14 @@ struct Serve {
   service::ServiceOptions service;
   service::ServerOptions server;
   PolicyOption policy;
-  std::string socket, address = "127.0.0.1", budget, body = "4M", ram,
-                      samples = "disk";
+  std::string socket, address = "127.0.0.1", budget, body = "4M", held = "64M",
+                      ram, samples = "disk";
   int port = -1;
   bool json = false;
 
   void add_to(CLI::App& app);
   void add_limits_to(CLI::App& app);
+  void add_client_limits_to(CLI::App& app);
 };
 
 void Serve::add_to(CLI::App& app) {
@@ -60,6 +65,7 @@ void Serve::add_to(CLI::App& app) {
                  "of an encrypted store, and of samples");
   policy.add_to(app);
   add_limits_to(app);
+  add_client_limits_to(app);
   app.add_flag("--exact", service.exact,
                "the same bits on every machine, more slowly");
   app.add_option("--adapter-mode", service.adapter_mode,
@@ -76,14 +82,9 @@ void Serve::add_to(CLI::App& app) {
 void Serve::add_limits_to(CLI::App& app) {
   app.add_option("--budget", budget,
                  "bytes of adapters in memory, e.g. 64M; default: no limit");
-  app.add_option("--threads", server.threads, "that answer requests")
+  app.add_option("--threads", server.threads,
+                 "that answer requests; half of them at most wait for a disk")
       ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  app.add_option("--max-connections", server.max_connections,
-                 "at once; more are told so (503)")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  app.add_option("--max-body", body, "bytes of a request's body")
       ->capture_default_str();
   app.add_option("--train-ram", ram,
                  "bytes that a training may need, e.g. 8M; default: no limit");
@@ -94,6 +95,34 @@ void Serve::add_limits_to(CLI::App& app) {
                  "changed the store; 0: never")
       ->check(CLI::Range(0, 3600000))
       ->capture_default_str();
+}
+
+// Nobody who sends or reads slowly, or nothing, is in others' way.
+void Serve::add_client_limits_to(CLI::App& app) {
+  app.add_option("--max-connections", server.max_connections,
+                 "at once; for one more the longest idle is closed, or it is "
+                 "told so (503)")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--max-body", body, "bytes of a request's body")
+      ->capture_default_str();
+  app.add_option("--max-held", held,
+                 "bytes of requests and of answers not yet taken, of all "
+                 "connections; above it who holds most is told to go (503)")
+      ->capture_default_str();
+  const auto seconds = [&](const char* name, int& value, const char* what) {
+    app.add_option(name, value, what)
+        ->check(CLI::Range(1, 86400))
+        ->capture_default_str();
+  };
+  seconds("--header-timeout", server.times.head_seconds,
+          "seconds from a request's first byte to the end of its header");
+  seconds("--body-timeout", server.times.request_seconds,
+          "seconds from there to its last byte");
+  seconds("--answer-timeout", server.times.answer_seconds,
+          "seconds for a client to take an answer");
+  seconds("--idle-timeout", server.times.idle_seconds,
+          "seconds between two requests of a connection");
 }
 
 Result<std::vector<service::Listener>> listen(const Serve& options) {
@@ -131,6 +160,42 @@ sigset_t hold_signals() {
   return signals;
 }
 
+// A connection is a file of the process, a store and its adapters are others.
+Status allow_files(size_t connections) {
+  constexpr rlim_t kOthers = 256;
+  const rlim_t needed = 2 * connections + kOthers;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed)
+    return ok_status();
+  if (files.rlim_max < needed)
+    return usage_error(fmt::format(
+        "--max-connections {} needs {} open files, this process may have {} "
+        "(ulimit -Hn)",
+        connections, needed, files.rlim_max));
+  files.rlim_cur = needed;
+  if (::setrlimit(RLIMIT_NOFILE, &files) != 0)
+    return io_error(fmt::format("cannot have {} open files: {}", needed,
+                                std::strerror(errno)));
+  return ok_status();
+}
+
+Status read_client_limits(const Serve& options,
+                          service::ServerOptions& limits) {
+  FT_TRY(limits.limits.body_bytes, parse_bytes(options.body));
+  FT_TRY(limits.held_bytes, parse_bytes(options.held));
+  // While it grows a buffer may have twice the bytes that are in it.
+  const size_t needed =
+      2 * (limits.limits.body_bytes + limits.limits.head_bytes);
+  if (limits.held_bytes < needed)
+    return usage_error(fmt::format(
+        "--max-held {} is less than the {} bytes that one request of "
+        "--max-body {} may take",
+        options.held, needed, options.body));
+  limits.may_wait = service::may_wait;
+  limits.load = std::make_shared<service::ServerLoad>();
+  return allow_files(limits.max_connections);
+}
+
 Status run_serve(const Serve& options) {
   // glibc gives each thread an arena that only grows: with a dozen threads that
   // is memory a small board does not have. Two are enough, one would be waited
@@ -147,7 +212,8 @@ Status run_serve(const Serve& options) {
   if (!options.ram.empty()) {
     FT_TRY(settings.training_ram_bytes, parse_bytes(options.ram));
   }
-  FT_TRY(limits.limits.body_bytes, parse_bytes(options.body));
+  FT_TRY_STATUS(read_client_limits(options, limits));
+  settings.load = limits.load;
   if (settings.store.empty() && settings.adapters.empty())
     return usage_error("serve needs --store STORE or --adapters FOLDER");
   // Listening first: a second service is refused before it loads anything.
