@@ -211,6 +211,9 @@ class AdapterStore {
                             bool pinned = true);
   // Records that it was used now: what collect() goes by.
   Status mark_used(const StoredAdapter& adapter);
+  // The same of many, in one change. By name and version; those that are gone
+  // are left out.
+  Status mark_used(std::span<const StoredAdapter> adapters);
 
   // The file, checked against its SHA-256 unless the caller does that. What is
   // loaded stays whatever becomes of the store. kIo where the file is gone:

@@ -60,6 +60,9 @@ struct NamedAdapter {
   double weight = 1;
 };
 
+// Asked with the bytes that are about to be taken; fails where they do not fit.
+using AdapterRoom = std::function<Status(size_t bytes)>;
+
 // An adapter file that its owner has brought into memory.
 struct OpenedAdapter {
   std::span<const std::byte> bytes;
@@ -67,7 +70,10 @@ struct OpenedAdapter {
   std::string origin = {};                      // for errors
   std::string sha256 = {};  // of the bytes, where it is known and unchecked
 };
-using AdapterOpener = std::function<Result<OpenedAdapter>()>;
+// Asks `room` for the file's bytes before it takes memory for them, and returns
+// what that fails with; what it has not asked for is asked for afterwards.
+using AdapterOpener =
+    std::function<Result<OpenedAdapter>(const AdapterRoom& room)>;
 
 // What an adapter takes of the budget; pins: how often it was pinned.
 struct AdapterInMemory {

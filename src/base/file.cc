@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "base/whole_file.h"
@@ -28,6 +31,9 @@ struct Fd {
     if (fd >= 0) ::close(fd);
   }
 };
+
+// Opening a pipe that nobody writes to must not wait; it is refused then.
+constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
 
 // Of what open() gave, which may be an error.
 Result<size_t> size_of_regular(int fd, const std::string& path) {
@@ -76,7 +82,7 @@ void remove_leftovers(const std::string& folder) {
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
-  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Fd fd{::open(path.c_str(), kReadOnly)};
   FT_TRY(const size_t size, size_of_regular(fd.fd, path));
   MappedFile file;
   file.size_ = size;
@@ -104,22 +110,58 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+namespace {
+
+// As many as there are, `bytes` at most.
+Result<size_t> read_up_to(int fd, std::span<std::byte> bytes,
+                          const std::string& path) {
+  size_t at = 0;
+  while (at < bytes.size()) {
+    const ssize_t n = ::read(fd, bytes.data() + at, bytes.size() - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error("cannot read", path);
+    if (n == 0) break;
+    at += static_cast<size_t>(n);
+  }
+  return at;
+}
+
+}  // namespace
+
 Result<std::vector<std::byte>> read_whole_file(
     const std::string& path,
     const std::function<Status(size_t bytes)>& reserve) {
-  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Fd fd{::open(path.c_str(), kReadOnly)};
   FT_TRY(const size_t size, size_of_regular(fd.fd, path));
   FT_TRY_STATUS(reserve(size));
-  std::vector<std::byte> bytes(size);
-  for (size_t at = 0; at < size;) {
-    const ssize_t n = ::read(fd.fd, bytes.data() + at, size - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error("cannot read", path);
-    if (n == 0)
-      return invalid_input("'" + path + "' got shorter while it was read");
-    at += static_cast<size_t>(n);
+  std::vector<std::byte> bytes;
+  try {
+    bytes.resize(size);
+  } catch (const std::exception&) {
+    return does_not_fit("there is no memory for the " + std::to_string(size) +
+                        " bytes of '" + path + "'");
   }
+  FT_TRY(const size_t whole, read_up_to(fd.fd, bytes, path));
+  if (whole < size)
+    return invalid_input("'" + path + "' got shorter while it was read: " +
+                         std::to_string(whole) + " bytes of " +
+                         std::to_string(size));
+  std::byte more[1];
+  FT_TRY(const size_t behind, read_up_to(fd.fd, more, path));
+  if (behind > 0)
+    return invalid_input("'" + path + "' got longer than its " +
+                         std::to_string(size) + " bytes while it was read");
   return bytes;
+}
+
+Result<Beginning> read_beginning(const std::string& path, size_t most) {
+  const Fd fd{::open(path.c_str(), kReadOnly)};
+  FT_TRY(const size_t size, size_of_regular(fd.fd, path));
+  Beginning beginning{.bytes = std::vector<std::byte>(std::min(most, size)),
+                      .file_bytes = size};
+  FT_TRY(const size_t got, read_up_to(fd.fd, beginning.bytes, path));
+  beginning.bytes.resize(got);
+  return beginning;
 }
 
 AtomicFile::AtomicFile(int fd, std::string path, std::string temp)

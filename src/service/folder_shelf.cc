@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <span>
 
@@ -29,21 +30,37 @@ std::string key_of(const std::string& path) {
                      s.st_mtim.tv_nsec);
 }
 
-// Files here are replaced and cut by others at any time: none is mapped.
-Result<std::vector<std::byte>> bytes_of(const std::string& path) {
-  return read_whole_file(path, [](size_t) { return ok_status(); });
+// What one look reads of a file at most: a longer header says nothing here.
+constexpr size_t kQuickHeader = 64 << 10, kLongestHeader = 8 << 20;
+constexpr size_t kLengthBytes = 8;
+
+// Files here are replaced and cut by others at any time: none is mapped. Nor is
+// one read whole, as anything may lie in a folder, of any size.
+Result<SafetensorsMetadata> metadata_of(const std::string& path,
+                                        uint64_t& file_bytes) {
+  FT_TRY(Beginning file, read_beginning(path, kLengthBytes + kQuickHeader));
+  file_bytes = file.file_bytes;
+  uint64_t length = 0;
+  if (file.bytes.size() >= kLengthBytes)
+    std::memcpy(&length, file.bytes.data(), kLengthBytes);
+  if (length > kQuickHeader && length <= kLongestHeader) {
+    FT_TRY(file, read_beginning(path, kLengthBytes + length));
+  }
+  FT_TRY(const size_t header, safetensors_header_bytes(file.bytes));
+  return parse_safetensors_metadata(
+      std::span(file.bytes).subspan(kLengthBytes, header));
 }
 
 // What the file says of itself. One that says nothing readable is refused when
 // it is loaded, with the reason.
-int64_t version_of(std::span<const std::byte> file, std::string& method) {
-  const auto parsed = parse_safetensors(file);
-  if (!parsed.ok()) return 0;
-  const Metadata metadata(parsed->metadata.begin(), parsed->metadata.end());
+void read_what_it_says(const std::string& path, CatalogVersion& found) {
+  const auto read = metadata_of(path, found.bytes);
+  if (!read.ok()) return;
+  const Metadata metadata(read->begin(), read->end());
   if (const auto at = metadata.find("method"); at != metadata.end())
-    method = at->second;
+    found.method = at->second;
   const auto version = adapter_version(metadata);
-  return version.ok() ? static_cast<int64_t>(*version) : 0;
+  if (version.ok()) found.version = static_cast<int64_t>(*version);
 }
 
 class FolderShelf : public AdapterShelf {
@@ -88,10 +105,7 @@ Result<Catalog> FolderShelf::look() {
     const std::string key = key_of(path);
     if (path.extension() != kEnding || key.empty()) continue;
     CatalogVersion found{.key = key};
-    if (const auto file = bytes_of(path); file.ok()) {
-      found.bytes = file->size();
-      found.version = version_of(*file, found.method);
-    }
+    read_what_it_says(path, found);
     CatalogEntry& entry = catalog[path.stem()];
     entry.active = found.version;
     entry.versions = {std::move(found)};
@@ -121,8 +135,9 @@ Result<int64_t> FolderShelf::change_mark() {
 fieldtune::AdapterOpener FolderShelf::opener(const std::string& name,
                                              const CatalogVersion& version) {
   return [path = path_of(name),
-          key = version.key]() -> Result<fieldtune::OpenedAdapter> {
-    FT_TRY(std::vector<std::byte> bytes, bytes_of(path));
+          key = version.key](const fieldtune::AdapterRoom& room)
+             -> Result<fieldtune::OpenedAdapter> {
+    FT_TRY(std::vector<std::byte> bytes, read_whole_file(path, room));
     if (key_of(path) != key)
       return io_error(fmt::format("'{}' is another file now; ask again", path));
     auto owner =

@@ -49,9 +49,9 @@ class StoreShelf : public AdapterShelf,
   Result<AdapterStore> writer() const {
     return AdapterStore::open(options_.folder, {.key = options_.key});
   }
-  Result<fieldtune::OpenedAdapter> open(const std::string& name,
-                                        int64_t version,
-                                        const std::string& sha256);
+  Result<fieldtune::OpenedAdapter> open(const AdapterVersion& wanted,
+                                        const std::string& sha256,
+                                        const fieldtune::AdapterRoom& room);
 
   const StoreOptions options_;
   std::mutex mutex_;  // a store is one thread's at a time
@@ -89,18 +89,22 @@ Result<Catalog> StoreShelf::look() {
 fieldtune::AdapterOpener StoreShelf::opener(const std::string& name,
                                             const CatalogVersion& version) {
   return [self = shared_from_this(), name, number = version.version,
-          sha256 = version.sha256] { return self->open(name, number, sha256); };
+          sha256 = version.sha256](const fieldtune::AdapterRoom& room) {
+    return self->open({name, number}, sha256, room);
+  };
 }
 
-Result<fieldtune::OpenedAdapter> StoreShelf::open(const std::string& name,
-                                                  int64_t version,
-                                                  const std::string& sha256) {
+Result<fieldtune::OpenedAdapter> StoreShelf::open(
+    const AdapterVersion& wanted, const std::string& sha256,
+    const fieldtune::AdapterRoom& room) {
+  const auto& [name, version] = wanted;
   const std::lock_guard lock(mutex_);
   FT_TRY(const StoredAdapter row, reader_.find(name, version));
   if (row.sha256 != sha256)
     return io_error(
         fmt::format("{}@{} of store '{}' is another adapter now; ask again",
                     name, version, options_.folder));
+  FT_TRY_STATUS(room(row.bytes));
   FT_TRY(fieldtune::AdapterBytes loaded, reader_.load(row));
   auto owner =
       std::make_shared<const fieldtune::AdapterBytes>(std::move(loaded));
@@ -138,12 +142,11 @@ Result<std::string> StoreShelf::publish(const std::string& name,
 }
 
 Status StoreShelf::mark_used(const std::set<AdapterVersion>& versions) {
+  std::vector<StoredAdapter> used;
+  for (const auto& [name, version] : versions)
+    used.push_back({.name = name, .version = version});
   FT_TRY(AdapterStore store, writer());
-  for (const auto& [name, version] : versions) {
-    const auto row = store.find(name, version);
-    if (row.ok()) FT_TRY_STATUS(store.mark_used(*row));
-  }
-  return ok_status();
+  return store.mark_used(used);
 }
 
 }  // namespace

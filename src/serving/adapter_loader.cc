@@ -139,6 +139,8 @@ Result<std::vector<LoadedAdapter>> AdapterLoader::read(
   std::vector<LoadedAdapter> parts;
   for (const RecipePart& part : recipe.parts) {
     const auto reserve = [&](size_t bytes) -> Status {
+      FT_TRY_STATUS(check_before_reading(
+          bytes, rules_, fmt::format("adapter '{}'", part.name)));
       auto room = charge(bytes);
       if (!room.ok())
         return Status(room.status())

@@ -12,11 +12,16 @@ namespace ft {
 
 namespace fs = std::filesystem;
 
-// Its bytes are its owner's and there already.
 Result<SourceFile> OpenerSource::open(const std::string&,
                                       const Reserve& reserve) const {
-  FT_TRY(fieldtune::OpenedAdapter opened, open_());
-  FT_TRY_STATUS(reserve(opened.bytes.size()));
+  size_t asked = 0;
+  FT_TRY(fieldtune::OpenedAdapter opened, open_([&](size_t bytes) -> Status {
+           FT_TRY_STATUS(reserve(bytes));
+           asked += bytes;
+           return ok_status();
+         }));
+  if (opened.bytes.size() > asked)
+    FT_TRY_STATUS(reserve(opened.bytes.size() - asked));
   return SourceFile{.bytes = opened.bytes,
                     .owner = std::move(opened.owner),
                     .origin = std::move(opened.origin),

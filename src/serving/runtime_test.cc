@@ -419,7 +419,7 @@ TEST(Runtime, WhatAnOwnerOpensHasNoOtherVersions) {
   Fixture f;
   ASSERT_TRUE(f.runtime
                   .add("me",
-                       []() -> Result<fieldtune::OpenedAdapter> {
+                       [](const auto&) -> Result<fieldtune::OpenedAdapter> {
                          return io_error("not to be opened");
                        })
                   .ok());

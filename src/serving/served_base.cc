@@ -63,7 +63,7 @@ Result<ServedAdapterPtr> ServedBase::alone() {
   FT_TRY(served->block, shape->new_block());
   served->shape = shape;
   const std::unique_lock lock(mutex_);
-  shapes_[kAlone] = std::move(shape);
+  shapes_[kAlone] = {std::move(shape), 0};
   return ServedAdapterPtr(std::move(served));
 }
 
@@ -122,17 +122,9 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
   const int seq_len = seq_len_of(adapters, seq_len_);
   FT_TRY(const Precision precision, common_precision(adapters));
   const std::string key = shape_key(adapters, precision, seq_len, sides);
-  {
-    const std::unique_lock lock(mutex_);
-    if (const auto at = shapes_.find(key); at != shapes_.end())
-      return at->second;
-  }
+  if (auto shape = find_shape(key)) return shape;
   const std::unique_lock compiling(compiling_);
-  {
-    const std::unique_lock lock(mutex_);
-    if (const auto at = shapes_.find(key); at != shapes_.end())
-      return at->second;
-  }
+  if (auto shape = find_shape(key)) return shape;
   FT_TRY(const BaseModel* base, model(precision, seq_len));
   std::vector<MethodSettings> methods;
   for (LoadedAdapter& a : adapters) {
@@ -155,12 +147,15 @@ Result<std::shared_ptr<ShapeClass>> ServedBase::shape_of(
   if (sides == SideArithmetic::kInt8) {
     FT_TRY(before, before_int8(base->graph, methods, precision));
   }
+  std::vector<std::shared_ptr<ShapeClass>> gone;  // freed after the lock
   const std::unique_lock lock(mutex_);
   if (sides == SideArithmetic::kInt8) {
     const size_t bytes = held_bytes(before, &base->graph);
     before_[shape.get()] = {std::move(before), bytes};
   }
-  return shapes_[key] = std::move(shape);
+  shapes_[key] = {shape, ++uses_};
+  gone = take_idle_shapes();
+  return shape;
 }
 
 Status ServedBase::write(std::span<const LoadedAdapter> adapters,
@@ -195,6 +190,30 @@ Status write_adapters(std::span<const LoadedAdapter> adapters,
   return ok_status();
 }
 
+std::shared_ptr<ShapeClass> ServedBase::find_shape(const std::string& key) {
+  const std::unique_lock lock(mutex_);
+  const auto at = shapes_.find(key);
+  if (at == shapes_.end()) return nullptr;
+  at->second.last_use = ++uses_;
+  return at->second.shape;
+}
+
+// Copies are made under the lock or by who has one already, so a shape that
+// only the table has stays so while we look.
+std::vector<std::shared_ptr<ShapeClass>> ServedBase::take_idle_shapes() {
+  std::map<uint64_t, decltype(shapes_)::iterator> idle;
+  for (auto at = shapes_.begin(); at != shapes_.end(); ++at)
+    if (at->second.shape.use_count() == 1) idle[at->second.last_use] = at;
+  std::vector<std::shared_ptr<ShapeClass>> gone;
+  for (const auto& [last_use, at] : idle) {
+    if (idle.size() - gone.size() <= kIdleShapes) break;
+    before_.erase(at->second.shape.get());
+    gone.push_back(std::move(at->second.shape));
+    shapes_.erase(at);
+  }
+  return gone;
+}
+
 size_t ServedBase::num_shapes() const {
   const std::unique_lock lock(mutex_);
   return shapes_.size();
@@ -203,7 +222,7 @@ size_t ServedBase::num_shapes() const {
 size_t ServedBase::session_bytes() const {
   const std::unique_lock lock(mutex_);
   size_t bytes = 0;
-  for (const auto& [key, shape] : shapes_) bytes += shape->session_bytes();
+  for (const auto& [key, kept] : shapes_) bytes += kept.shape->session_bytes();
   return bytes;
 }
 
@@ -211,7 +230,7 @@ size_t ServedBase::derived_bytes() const {
   const std::unique_lock lock(mutex_);
   size_t bytes = 0;
   for (const auto& [key, model] : models_) bytes += model.bytes;
-  for (const auto& [key, shape] : shapes_) bytes += shape->derived_bytes();
+  for (const auto& [key, kept] : shapes_) bytes += kept.shape->derived_bytes();
   for (const auto& [shape, before] : before_) bytes += before.bytes;
   return bytes;
 }

@@ -1,8 +1,9 @@
 // The base model that all adapters stand beside, and the programs made of it.
 //
 // The file is mapped once for each arithmetic that adapters ask for (and each
-// length of sequence); programs share its constants. Thread-safe; compiling a
-// new shape holds up other new shapes only.
+// length of sequence); programs share its constants. Shapes that no adapter in
+// memory has stay for the next one, kIdleShapes of them, the last used.
+// Thread-safe; compiling a new shape holds up other new shapes only.
 #pragma once
 
 #include <map>
@@ -44,6 +45,9 @@ class ServedBase {
   const PlanOptions& plan() const { return plan_; }
   const std::string& sha256() const { return sha256_; }  // once alone() is ok
   size_t num_shapes() const;
+  // Each composition has a shape of its own weights, so their number has no
+  // other limit.
+  static constexpr size_t kIdleShapes = 16;
   size_t file_bytes() const { return file_bytes_; }
   // Of all shapes: sessions; and programs, graphs and constants beside the
   // mapped file (held_bytes.h).
@@ -51,6 +55,9 @@ class ServedBase {
   size_t derived_bytes() const;
 
  private:
+  // Those of mutex_; what it gives is to be freed without the lock.
+  std::shared_ptr<ShapeClass> find_shape(const std::string& key);
+  std::vector<std::shared_ptr<ShapeClass>> take_idle_shapes();
   Result<const BaseModel*> model(Precision precision, int seq_len);
   Status check_unchanged(const BaseModel& opened) const;
   Result<CompiledStep> compile(const BaseModel& base,
@@ -71,7 +78,13 @@ class ServedBase {
     size_t bytes = 0;  // beside the mapped file
   };
   std::map<std::string, Opened> models_;
-  std::map<std::string, std::shared_ptr<ShapeClass>> shapes_;
+  // Nobody but this may hold it any more: then it goes when others come.
+  struct Kept {
+    std::shared_ptr<ShapeClass> shape;
+    uint64_t last_use = 0;  // of uses_
+  };
+  std::map<std::string, Kept> shapes_;
+  uint64_t uses_ = 0;
   // Of shapes in integers: what each adapter's values are made from.
   struct Before {
     CompiledStep step;

@@ -302,12 +302,25 @@ Status AdapterStore::mark_used(const StoredAdapter& adapter) {
   return change.commit();
 }
 
+Status AdapterStore::mark_used(std::span<const StoredAdapter> adapters) {
+  if (adapters.empty()) return ft::ok_status();
+  FT_TRY(Change change, Change::begin(*impl_));
+  bool has_any = false;
+  for (const StoredAdapter& adapter : adapters) {
+    FT_TRY(const auto row, impl_->index.find(adapter.name, adapter.version));
+    if (!row) continue;
+    has_any = true;
+    FT_TRY_STATUS(impl_->index.set_used(*row, change.moment()));
+  }
+  return has_any ? change.commit() : ft::ok_status();
+}
+
 Result<AdapterBytes> AdapterStore::load(const StoredAdapter& adapter,
                                         bool check) {
   const std::string what = impl_->where + ": " + spec_of(adapter);
   if (!ft::store::is_sha256(adapter.sha256))
     return usage_error(what + " is not an adapter of the store");
-  auto object = impl_->objects.read(adapter.sha256);
+  auto object = impl_->objects.read(adapter.sha256, adapter.bytes);
   if (!object.ok()) return Status(object.status()).in(what);
   const auto bytes = object->bytes();
   if (bytes.size() != adapter.bytes)

@@ -79,6 +79,22 @@ TEST_F(Store, KeepsWhatTheFileSays) {
   EXPECT_TRUE(store.verify().value().empty());
 }
 
+TEST_F(Store, ManyUsesAreOneChange) {
+  AdapterStore store = open();
+  std::vector<StoredAdapter> used;
+  for (uint64_t i = 0; i < 3; ++i) used.push_back(add(store, "me", i));
+  const int64_t before = store.info()->counter;
+  used.push_back({.name = "gone", .version = 7});
+  ASSERT_TRUE(store.mark_used(used).ok());
+  EXPECT_EQ(store.info()->counter, before + 1);
+  const auto rows = store.list("me").value();
+  for (const StoredAdapter& row : rows) EXPECT_EQ(row.last_use, before + 1);
+  // Nothing to note is no change.
+  ASSERT_TRUE(store.mark_used(std::span(used).last(1)).ok());
+  ASSERT_TRUE(store.mark_used(std::span<const StoredAdapter>()).ok());
+  EXPECT_EQ(store.info()->counter, before + 1);
+}
+
 TEST_F(Store, AddingTwiceChangesNothing) {
   AdapterStore store = open();
   EXPECT_EQ(add(store, "me", 1).version, 1);

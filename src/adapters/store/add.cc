@@ -210,7 +210,7 @@ Result<AdapterStore::Added> AdapterStore::add(std::span<const std::byte> file,
     FT_TRY(row.version, next_version(versions, origin));
   }
   FT_TRY(const auto holders, impl_->index.of_sha256(row.sha256));
-  if (holders.empty() || !impl_->objects.is_whole(row.sha256))
+  if (holders.empty() || !impl_->objects.is_whole(row.sha256, row.bytes))
     FT_TRY_STATUS(impl_->objects.write(row.sha256, file));
   if (same == nullptr) {
     row.added = change.moment().counter;

@@ -121,12 +121,23 @@ bool Cipher::matches(const std::string& check) const {
          std::memcmp(text.data(), kCheckText, kText) == 0;
 }
 
+namespace {
+
+uint64_t pieces_of(uint64_t plain) {
+  return std::max<uint64_t>(
+      1, plain / kPieceBytes + (plain % kPieceBytes == 0 ? 0 : 1));
+}
+
+}  // namespace
+
+uint64_t Cipher::sealed_bytes(uint64_t plain) {
+  return kMagicBytes + kHeaderBytes + plain + pieces_of(plain) * kMoreBytes;
+}
+
 std::vector<std::byte> Cipher::seal(std::span<const std::byte> plain,
                                     const std::string& name) const {
-  const size_t pieces =
-      std::max<size_t>(1, (plain.size() + kPieceBytes - 1) / kPieceBytes);
-  std::vector<std::byte> sealed(kMagicBytes + kHeaderBytes + plain.size() +
-                                pieces * kMoreBytes);
+  const size_t pieces = pieces_of(plain.size());
+  std::vector<std::byte> sealed(sealed_bytes(plain.size()));
   auto* out = reinterpret_cast<uint8_t*>(sealed.data());
   std::memcpy(out, kMagic, kMagicBytes);
   out += kMagicBytes;

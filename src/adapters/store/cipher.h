@@ -34,6 +34,8 @@ class Cipher {
   std::string make_check() const;
   bool matches(const std::string& check) const;
 
+  // Of what seal() makes of so many bytes.
+  static uint64_t sealed_bytes(uint64_t plain);
   std::vector<std::byte> seal(std::span<const std::byte> plain,
                               const std::string& name) const;
   // Every error names `origin`.

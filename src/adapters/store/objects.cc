@@ -70,11 +70,19 @@ Status Objects::write(const std::string& sha256,
   return sync_folder(folder_ + "/objects");
 }
 
-Result<ObjectBytes> Objects::read(const std::string& sha256) const {
+Result<ObjectBytes> Objects::read(const std::string& sha256,
+                                  uint64_t bytes) const {
   FT_TRY_STATUS(need_key());
   const std::string path = path_of(sha256);
   ObjectBytes object;
   FT_TRY(object.mapped, MappedFile::open(path));
+  const uint64_t found = object.mapped.bytes().size();
+  const uint64_t wanted = encrypted_ ? Cipher::sealed_bytes(bytes) : bytes;
+  if (found != wanted)
+    return invalid_input(fmt::format(
+        "'{}' is damaged: it has {} bytes, for an adapter of {} bytes it "
+        "should have {}",
+        path, found, bytes, wanted));
   if (!encrypted_) return object;
   FT_TRY(object.plain, cipher_->open(object.mapped.bytes(), sha256,
                                      fmt::format("'{}'", path)));
@@ -83,8 +91,8 @@ Result<ObjectBytes> Objects::read(const std::string& sha256) const {
   return object;
 }
 
-bool Objects::is_whole(const std::string& sha256) const {
-  const auto object = read(sha256);
+bool Objects::is_whole(const std::string& sha256, uint64_t bytes) const {
+  const auto object = read(sha256, bytes);
   return object.ok() && sha256_hex(object->bytes()) == sha256;
 }
 

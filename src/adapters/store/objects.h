@@ -34,9 +34,10 @@ class Objects {
   Status write(const std::string& sha256, std::span<const std::byte> bytes);
   // Fails with kIo where there is no such file. Contents are checked by the
   // cipher, if there is one; plain ones by whoever wants that.
-  Result<ObjectBytes> read(const std::string& sha256) const;
-  // True where the file is there and its contents have that digest.
-  bool is_whole(const std::string& sha256) const;
+  // Another size than that of `bytes` is kInvalidInput before any is read.
+  Result<ObjectBytes> read(const std::string& sha256, uint64_t bytes) const;
+  // True where the file is there, of so many bytes with that digest.
+  bool is_whole(const std::string& sha256, uint64_t bytes) const;
 
   // Files that no adapter needs: `ours` a crash left behind, `others` are not
   // known to us and never removed. Paths below the store's folder.

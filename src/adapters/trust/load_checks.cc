@@ -25,12 +25,16 @@ struct Load {
 // What was found, or why the file is refused.
 using Finding = Result<std::string>;
 
+Status within_limit(size_t bytes, const LoadRules& rules) {
+  const uint64_t most = rules.policy.max_bytes;
+  if (bytes <= most) return ok_status();
+  return invalid_input(
+      fmt::format("{} bytes, where the policy takes at most {}", bytes, most));
+}
+
 Finding check_size(Load& load) {
   const size_t bytes = load.file.size();
-  const uint64_t most = load.rules.policy.max_bytes;
-  if (bytes > most)
-    return invalid_input(fmt::format(
-        "{} bytes, where the policy takes at most {}", bytes, most));
+  FT_TRY_STATUS(within_limit(bytes, load.rules));
   FT_TRY(const size_t header, safetensors_header_bytes(load.file));
   return fmt::format("{} bytes, {} of them header", bytes, header);
 }
@@ -232,6 +236,13 @@ Result<LoadRules> rules_of_policy(const std::string& path) {
   if (path.empty()) return rules;
   FT_TRY(rules.policy, load_policy(path));
   return rules;
+}
+
+Status check_before_reading(size_t bytes, const LoadRules& rules,
+                            const std::string& origin) {
+  const Status status = within_limit(bytes, rules);
+  if (status.ok()) return status;
+  return Status(status).in(origin + ": refused by the size check");
 }
 
 Result<Adapter> load_checked(std::span<const std::byte> file,

@@ -69,6 +69,11 @@ struct LoadRules {
 // Those of a policy file alone; none where the path is empty.
 Result<LoadRules> rules_of_policy(const std::string& path);
 
+// The part of the size check that needs no file, for those who would have to
+// bring it into memory first.
+Status check_before_reading(size_t bytes, const LoadRules& rules,
+                            const std::string& origin);
+
 // The adapter, if all ten checks pass. The first that fails is the error: one
 // sentence "ORIGIN: refused by the NAME check: ...".
 Result<Adapter> load_checked(std::span<const std::byte> file,

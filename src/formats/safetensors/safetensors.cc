@@ -317,17 +317,31 @@ Result<size_t> safetensors_header_bytes(std::span<const std::byte> file) {
   return static_cast<size_t>(header_bytes);
 }
 
+namespace {
+
+Result<HeaderReader> read_header(std::span<const std::byte> header) {
+  const auto* text = reinterpret_cast<const char*>(header.data());
+  if (header.empty() || text[0] != '{')
+    return invalid_input("safetensors: header does not start with '{'");
+  HeaderReader reader;
+  if (!json::sax_parse(text, text + header.size(), &reader))
+    return invalid_input("safetensors: " + reader.error);
+  return reader;
+}
+
+}  // namespace
+
+Result<SafetensorsMetadata> parse_safetensors_metadata(
+    std::span<const std::byte> header) {
+  FT_TRY(HeaderReader reader, read_header(header));
+  return std::move(reader.metadata);
+}
+
 Result<Safetensors> parse_safetensors(std::span<const std::byte> file) {
   FT_TRY(const size_t header_bytes, safetensors_header_bytes(file));
   const auto header = file.subspan(kLengthBytes, header_bytes);
   const auto buffer = file.subspan(kLengthBytes + header_bytes);
-  const auto* text = reinterpret_cast<const char*>(header.data());
-  if (header.empty() || text[0] != '{')
-    return invalid_input("safetensors: header does not start with '{'");
-
-  HeaderReader reader;
-  if (!json::sax_parse(text, text + header.size(), &reader))
-    return invalid_input("safetensors: " + reader.error);
+  FT_TRY(HeaderReader reader, read_header(header));
   Safetensors out;
   out.metadata = std::move(reader.metadata);
   out.tensors.reserve(reader.entries.size());

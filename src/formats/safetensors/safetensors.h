@@ -43,6 +43,11 @@ struct Safetensors {
 // too short to have it.
 Result<size_t> safetensors_header_bytes(std::span<const std::byte> file);
 
+// The metadata alone, of the JSON header; nothing that it says of tensors is
+// checked.
+Result<SafetensorsMetadata> parse_safetensors_metadata(
+    std::span<const std::byte> header);
+
 // The views in the result live as long as `file`.
 Result<Safetensors> parse_safetensors(std::span<const std::byte> file);
 
