@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace ft::service {
 namespace {
 
@@ -165,10 +167,44 @@ size_t AdapterBook::move_on(const Catalog& before, Catalog& now,
   return moved;
 }
 
+std::string AdapterBook::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
+}
+
+// Less is held: what did not fit may fit now. Each try that fails sets the mark
+// anew, so it is not one for every request that comes and goes.
+bool AdapterBook::is_time_to_retry() const {
+  return is_left_out_ && (std::chrono::steady_clock::now() >= retry_ ||
+                          runtime_.stats().adapter_bytes < held_then_);
+}
+
+void AdapterBook::note(const Result<Reloaded>& done, bool looked) {
+  if (done.ok() && !looked) return;
+  const std::string problem =
+      done.ok() ? done->problem : done.status().message();
+  if (done.ok()) {
+    is_left_out_ = !problem.empty();
+    if (!is_left_out_) wait_ = kFirstWait;
+    held_then_ = runtime_.stats().adapter_bytes;
+    retry_ = std::chrono::steady_clock::now() + wait_;
+    if (is_left_out_) wait_ = std::min(2 * wait_, kLongestWait);
+  }
+  const std::lock_guard lock(mutex_);
+  problem_ = problem;
+}
+
 Result<Reloaded> AdapterBook::reload(bool only_if_changed) {
   if (shelf_ == nullptr)
     return usage_error("the service has neither a store nor a folder");
   const std::lock_guard changing(changing_);
+  const auto before = catalog();
+  Result<Reloaded> done = look(only_if_changed && !is_time_to_retry());
+  note(done, catalog() != before);
+  return done;
+}
+
+Result<Reloaded> AdapterBook::look(bool only_if_changed) {
   FT_TRY(const int64_t mark, shelf_->change_mark());
   const auto before = catalog();
   Reloaded done;

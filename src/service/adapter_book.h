@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -56,13 +57,23 @@ class AdapterBook {
   Result<Chosen> unload(const std::string& name, int64_t version);
   bool is_kept(const std::string& in_runtime) const;
 
-  // Looks at the shelf; `only_if_changed` by its change mark.
+  // Looks at the shelf; `only_if_changed` by its change mark, or where the last
+  // look left a version out that could not be loaded and it is time to try
+  // again: when the runtime holds less than it did then, or after a second,
+  // two, four and so on up to kLongestWait.
   Result<Reloaded> reload(bool only_if_changed = false);
+  // Why the last look failed, or left a version out; empty: it did not.
+  std::string problem() const;
+  static constexpr std::chrono::milliseconds kFirstWait{1000},
+      kLongestWait{64000};
 
  private:
   AdapterBook(fieldtune::Runtime& runtime, std::shared_ptr<AdapterShelf> shelf)
       : runtime_(runtime), shelf_(std::move(shelf)) {}
 
+  Result<Reloaded> look(bool only_if_changed);
+  bool is_time_to_retry() const;
+  void note(const Result<Reloaded>& done, bool looked);
   Status activate(const Chosen& chosen);
   void keep(const std::string& in_runtime, bool kept);
   void register_new(const Catalog& before, const Catalog& now);
@@ -73,11 +84,17 @@ class AdapterBook {
   const std::shared_ptr<AdapterShelf> shelf_;
   std::mutex changing_;  // one change at a time; no answer waits for it
   std::atomic<int64_t> seen_mark_{-1};
+  // By who holds changing_: of a version that was left out.
+  bool is_left_out_ = false;
+  size_t held_then_ = 0;  // by the runtime
+  std::chrono::milliseconds wait_ = kFirstWait;
+  std::chrono::steady_clock::time_point retry_ = {};
 
   mutable std::mutex mutex_;  // of all below, held for copies
   std::shared_ptr<const Catalog> catalog_ = std::make_shared<const Catalog>();
   Chosen active_;
   std::set<std::string> kept_;  // names in the runtime
+  std::string problem_;
 };
 
 // What a version is called in the runtime.

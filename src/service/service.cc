@@ -152,7 +152,7 @@ void Service::Impl::watch() {
   std::unique_lock lock(mutex);
   while (!ended.wait_for(lock, period, [this] { return ends; })) {
     lock.unlock();
-    // What fails shows in /v1/reload, and is tried again.
+    // What fails shows in /v1/status, and is tried again.
     (void)parts.book->reload(true).ok();
     lock.lock();
   }

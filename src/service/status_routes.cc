@@ -157,6 +157,7 @@ Reply status(Parts& parts, const Input&) {
               {"failed_requests", parts.route_metrics->errors()},
               {"memory", memory_fields(stats)},
               {"adapters", cache_fields(stats)},
+              {"reload_problem", parts.book->problem()},
               {"use_marks_problem", parts.use_marks.problem()},
               {"answers_by_adapter", answer_fields(parts.answer_counts)},
               {"experiments", experiment_fields(parts)},
