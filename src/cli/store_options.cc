@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <climits>
 #include <ctime>
+
+#include "cli/whole_number.h"
 
 namespace ft::cli {
 
@@ -18,6 +21,7 @@ void StoreOptions::add_to(CLI::App& app) {
                  "the key is in the kernel's keyrings, of type 'user' and "
                  "this name");
   app.add_option("--wait", busy_ms, "milliseconds to wait for another writer")
+      ->check(whole_number(0, INT_MAX))
       ->capture_default_str();
   app.add_flag("--json", json, "one JSON object on stdout");
 }

@@ -9,6 +9,7 @@
 #include "cli/commands/commands.h"
 #include "cli/policy_option.h"
 #include "cli/store_options.h"
+#include "cli/whole_number.h"
 
 namespace ft::cli {
 namespace {
@@ -58,6 +59,7 @@ struct Start : StoreOptions {
     app.add_option("--least", start.rules.least,
                    "values of a rule's metrics that each arm needs before it "
                    "says anything")
+        ->check(whole_number(int64_t{0}, INT64_MAX))
         ->capture_default_str();
     app.add_option("--interval", interval,
                    "rules must hold at the worse end of the interval of the "
@@ -73,6 +75,7 @@ struct Start : StoreOptions {
                    "values in each arm at which the interval of every-look is "
                    "narrowest for their count; too few costs less than too "
                    "many")
+        ->check(whole_number(int64_t{0}, INT64_MAX))
         ->capture_default_str();
   }
 };
@@ -171,7 +174,7 @@ struct Record : OfName {
         ->check(CLI::IsMember({"control", "treatment"}));
     app.add_option("--requests", requests,
                    "that this tells of; 0: feedback on one that was counted")
-        ->check(CLI::NonNegativeNumber)
+        ->check(whole_number(int64_t{0}, INT64_MAX))
         ->capture_default_str();
     app.add_flag("--right", right, "the answer was right");
     app.add_flag("--wrong", wrong, "the answer was wrong");

@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <optional>
 
+#include "adapters/store/index.h"
 #include "adapters/trust/load_checks.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
+#include "cli/whole_number.h"
 #include "train/adapted_model.h"
 
 namespace ft::cli {
@@ -37,7 +39,7 @@ struct Options {
     app.add_option("--adapter-version", version,
                    "written as its version: policies that refuse downgrades "
                    "compare it (default: as it is)")
-        ->check(CLI::Range(uint64_t{1}, UINT64_MAX));
+        ->check(whole_number(uint64_t{1}, UINT64_MAX));
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
@@ -76,6 +78,8 @@ Result<std::vector<std::byte>> checked_file(const Options& options) {
 }
 
 Status run(const Options& options) {
+  // No store takes it under another kind of name.
+  if (!options.name.empty()) FT_TRY_STATUS(store::check_name(options.name));
   FT_TRY(const SigningKey key, load_signing_key(options.key));
   FT_TRY(const auto file, checked_file(options));
   Metadata changes;

@@ -1,11 +1,13 @@
 // fieldtune store: the adapters of this device, kept with versions.
 #include <fmt/format.h>
 
+#include "adapters/store/index.h"
 #include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/policy_option.h"
 #include "cli/store_options.h"
+#include "cli/whole_number.h"
 #include "fieldtune/adapter_store.h"
 #include "train/base_model.h"
 
@@ -108,7 +110,8 @@ struct Add : StoreOptions {
     app.add_option("--name", add.name, "default: metadata 'name' of the file");
     app.add_option("--as-version", add.version,
                    "default: metadata 'version' of the file, else the highest "
-                   "of that name and 1");
+                   "of that name and 1")
+        ->check(whole_number(int64_t{1}, store::kHighestVersion));
     policy.add_to(app);
   }
 };
@@ -218,7 +221,7 @@ struct Use : OfAdapter {
     app.add_option("--boots", boots,
                    "roll back by itself after so many starts ('store boot') "
                    "without a confirmation")
-        ->check(CLI::PositiveNumber);
+        ->check(whole_number(int64_t{1}, INT64_MAX));
   }
 };
 
@@ -338,7 +341,7 @@ struct Collect : StoreOptions {
   void add_to(CLI::App& app) {
     StoreOptions::add_to(app);
     app.add_option("--keep", keep, "versions of a name to keep, the newest")
-        ->check(CLI::NonNegativeNumber);
+        ->check(whole_number(int64_t{0}, INT64_MAX));
     app.add_option("--max-bytes", max_bytes,
                    "of all adapter files, e.g. 64M: the least recently used go "
                    "first");

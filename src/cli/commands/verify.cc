@@ -10,6 +10,7 @@
 #include "cli/commands/commands.h"
 #include "cli/output.h"
 #include "cli/policy_option.h"
+#include "cli/whole_number.h"
 #include "exchange/any_adapter.h"
 #include "train/adapted_model.h"
 #include "train/base_model.h"
@@ -37,7 +38,8 @@ struct Options {
                    "int4/asymmetric/block32 ...");
     app.add_option("--sha256", sha256, "digest that its file must have");
     app.add_option("--min-version", min_version,
-                   "refuse lower versions of the adapter");
+                   "refuse lower versions of the adapter")
+        ->check(whole_number(uint64_t{0}, UINT64_MAX));
     app.add_flag("--json", json, "one JSON object on stdout");
   }
 };
