@@ -109,6 +109,11 @@ def rows_of(dtype, found):
                         round(100 * (1 - ours / peers[best]), 1), "%",
                         INT8_BAR if dtype == "int8" else None, best,
                         peers[best]))
+        least = min(found, key=lambda f: 1 - f["delta"] / min(f["peers"].values()))
+        smallest = min(least["peers"].values())
+        rows.append(row(f"{name}_smaller_than_best_peer_least_of_speakers",
+                        round(100 * (1 - least["delta"] / smallest), 2), "%",
+                        INT8_BAR if dtype == "int8" else None, best, smallest))
     for bits in found[0]["lossy"]:
         size = mean(f["lossy"][bits][0] for f in found)
         points = max(abs(f["lossy"][bits][1]) for f in found)

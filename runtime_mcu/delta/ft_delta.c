@@ -10,14 +10,6 @@
  * and 30 bits). */
 enum { kStepBytes = 48 };
 
-/* Not to be inlined: what it keeps on the stack is gone when the deepest calls
- * are made, or is not there yet. */
-#if defined(__GNUC__)
-#define FT_APART __attribute__((noinline))
-#else
-#define FT_APART
-#endif
-
 static void fail(ft_delta *d, ft_delta_status status) {
   if (d->status == FT_DELTA_OK) d->status = (uint8_t)status;
 }
@@ -32,7 +24,7 @@ static uint32_t next_byte(ft_delta *d) {
   return 0;
 }
 
-FT_APART static void take_byte(ft_delta *d) {
+FT_DELTA_APART static void take_byte(ft_delta *d) {
   d->code = d->code << 8 | next_byte(d);
 }
 
@@ -100,7 +92,7 @@ static uint32_t read_old(ft_delta *d, uint32_t offset, uint32_t count) {
   return ft_get_u32(bytes);
 }
 
-FT_APART static void read_segment(ft_delta *d) {
+FT_DELTA_APART static void read_segment(ft_delta *d) {
   const ft_delta_segment none = {0};
   const ft_delta_segment *s = &d->of.model.segment;
   uint32_t each;
@@ -118,12 +110,36 @@ FT_APART static void read_segment(ft_delta *d) {
     fail(d, FT_DELTA_BAD_STREAM);
 }
 
-FT_APART static void read_text(ft_delta *d) {
+static void put_text(ft_delta *d, const char *text) {
+  for (; *text != 0; ++text) put(d, (uint8_t)*text, 1);
+}
+
+/* The precursor's, as text. */
+FT_DELTA_APART static void put_digest(ft_delta *d, int with_key) {
+  static const char kDigits[] = "0123456789abcdef";
+  const uint32_t count = with_key ? FT_DELTA_PARENT_TEXT : FT_DELTA_DIGEST_TEXT;
+  if (d->of.model.left < count) {
+    fail(d, FT_DELTA_BAD_STREAM);
+    return;
+  }
+  d->of.model.left -= count;
+  if (with_key) put_text(d, FT_DELTA_PARENT_KEY);
+  for (uint32_t i = 0; i < FT_DELTA_DIGEST_TEXT; ++i)
+    put(d,
+        (uint8_t)
+            kDigits[(uint32_t)d->old_sha256[i / 2] >> (i & 1u ? 0 : 4) & 15u],
+        1);
+  if (with_key) put_text(d, FT_DELTA_PARENT_END);
+}
+
+FT_DELTA_APART static void read_text(ft_delta *d) {
   const ft_delta_text none = {FT_DELTA_SAME,
                               (uint8_t)read_old(d, d->text_at, 1), 0};
   const ft_delta_text text = ft_delta_code_text(&d->of.model, &d->coder, none);
   if (text.op == FT_DELTA_MOVE) {
     d->text_at += (uint32_t)text.distance;
+  } else if (text.op >= FT_DELTA_DIGEST) {
+    put_digest(d, text.op == FT_DELTA_PARENT);
   } else {
     put(d, text.byte, 1);
     d->text_at += text.op != FT_DELTA_INSERT;
@@ -131,7 +147,7 @@ FT_APART static void read_text(ft_delta *d) {
   if (d->text_at > d->io->old_bytes) d->text_at = d->io->old_bytes;
 }
 
-FT_APART static void read_element(ft_delta *d) {
+FT_DELTA_APART static void read_element(ft_delta *d) {
   ft_delta_model *m = &d->of.model;
   const ft_delta_segment *s = &m->segment;
   const uint32_t each = ft_delta_element_bytes(s->kind);
@@ -158,7 +174,7 @@ FT_APART static void read_element(ft_delta *d) {
 }
 
 /* As far as the bytes that are there allow, or to the end. */
-FT_APART static void decode(ft_delta *d) {
+FT_DELTA_APART static void decode(ft_delta *d) {
   while (d->status == FT_DELTA_OK && d->unwritten > 0 &&
          (d->coming == 0 || d->in_count - d->in_at >= kStepBytes)) {
     if (d->range == 0) {
@@ -174,8 +190,8 @@ FT_APART static void decode(ft_delta *d) {
 
 /* Moves what was not read yet to the front and fills up; returns how much it
  * took. */
-FT_APART static uint32_t refill(ft_delta *d, const uint8_t *bytes,
-                                uint32_t count) {
+FT_DELTA_APART static uint32_t refill(ft_delta *d, const uint8_t *bytes,
+                                      uint32_t count) {
   const uint32_t left = (uint32_t)d->in_count - d->in_at;
   memmove(d->in, d->in + d->in_at, left);
   d->in_at = 0;
@@ -193,8 +209,8 @@ void ft_delta_begin(ft_delta *delta, const ft_delta_io *io) {
 }
 
 /* Takes what is missing of the head; returns how much it took. */
-FT_APART static uint32_t push_head(ft_delta *d, const uint8_t *bytes,
-                                   uint32_t count) {
+FT_DELTA_APART static uint32_t push_head(ft_delta *d, const uint8_t *bytes,
+                                         uint32_t count) {
   const uint32_t missing = FT_DELTA_HEAD_BYTES - d->head_count;
   if (count > missing) count = missing;
   memcpy(d->of.head + d->head_count, bytes, count);

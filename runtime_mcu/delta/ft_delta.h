@@ -22,6 +22,9 @@
 extern "C" {
 #endif
 
+/* Files of another format are refused: format 1, which nothing that was
+ * released wrote, had another model of integers and text. */
+#define FT_DELTA_FORMAT 2u
 #define FT_DELTA_HEAD_BYTES 96u
 #define FT_DELTA_DIGEST_BYTES 32u
 
@@ -93,6 +96,7 @@ typedef struct ft_delta {
   uint8_t head_count; /* of its bytes */
   uint8_t past_end;   /* zeros that were read after the stream's last byte */
   uint8_t out_count, in_count, in_at;
+  uint8_t old_sha256[FT_DELTA_DIGEST_BYTES];
   uint8_t in[FT_DELTA_IN_BYTES];
   uint8_t out[FT_DELTA_OUT_BYTES];
   union {

@@ -8,13 +8,13 @@
 
 static const uint8_t kMagic[4] = {'F', 'T', 'D', 'L'};
 
-enum { kFormat = 1, kOldSha = 28, kNewSha = 60, kHeadCrc = 92 };
+enum { kOldSha = 28, kNewSha = 60, kHeadCrc = 92 };
 
 void ft_delta_encode_head(const ft_delta_head *head,
                           uint8_t bytes[FT_DELTA_HEAD_BYTES]) {
   memset(bytes, 0, FT_DELTA_HEAD_BYTES);
   memcpy(bytes, kMagic, sizeof kMagic);
-  bytes[4] = kFormat;
+  bytes[4] = FT_DELTA_FORMAT;
   bytes[5] = (uint8_t)head->mode;
   ft_put_u32(bytes + 8, head->old_bytes);
   ft_put_u32(bytes + 12, head->new_bytes);
@@ -31,8 +31,8 @@ ft_delta_status ft_delta_decode_head(const uint8_t bytes[FT_DELTA_HEAD_BYTES],
   if (memcmp(bytes, kMagic, sizeof kMagic) != 0) return FT_DELTA_NOT_A_DELTA;
   if (ft_get_u32(bytes + kHeadCrc) != ft_crc32(0, bytes, kHeadCrc))
     return FT_DELTA_BAD_HEAD_CRC;
-  if (bytes[4] != kFormat || bytes[5] > FT_DELTA_FULL || bytes[6] != 0 ||
-      bytes[7] != 0)
+  if (bytes[4] != FT_DELTA_FORMAT || bytes[5] > FT_DELTA_FULL ||
+      bytes[6] != 0 || bytes[7] != 0)
     return FT_DELTA_BAD_FORMAT;
   head->mode = (ft_delta_mode)bytes[5];
   head->old_bytes = ft_get_u32(bytes + 8);
@@ -71,6 +71,7 @@ ft_delta_status ft_delta_take_head(ft_delta *d) {
   d->coming = head.stream_bytes;
   d->unwritten = head.new_bytes;
   d->new_crc32 = head.new_crc32;
+  memcpy(d->old_sha256, head.old_sha256, FT_DELTA_DIGEST_BYTES);
   return FT_DELTA_OK;
 }
 

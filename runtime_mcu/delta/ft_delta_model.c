@@ -27,7 +27,7 @@ static void fill(uint16_t *states, uint32_t count) {
 void ft_delta_model_init(ft_delta_model *model) {
   memset(model, 0, sizeof *model);
   model->segment.row = model->segment.groups = 1;
-  fill(model->of_header, 4);
+  fill(model->of_header, FT_DELTA_HEADER_STATES);
 }
 
 static uint32_t code_bit(ft_delta_coder *coder, uint16_t *state, uint32_t bit) {
@@ -56,8 +56,16 @@ static int32_t code_signed(ft_delta_coder *coder, int32_t value) {
 
 static int has_width(uint32_t kind) { return kind >= FT_DELTA_I4; }
 
+static int is_grid(uint32_t kind) {
+  return kind == FT_DELTA_I4 || kind == FT_DELTA_I8;
+}
+
 static int is_integer(uint32_t kind) {
-  return kind >= FT_DELTA_I4 && kind <= FT_DELTA_I32;
+  return kind == FT_DELTA_I16 || kind == FT_DELTA_I32;
+}
+
+static int is_float(uint32_t kind) {
+  return kind >= FT_DELTA_F16 && kind <= FT_DELTA_F32;
 }
 
 uint32_t ft_delta_element_bytes(uint32_t kind) {
@@ -67,25 +75,87 @@ uint32_t ft_delta_element_bytes(uint32_t kind) {
 }
 
 int ft_delta_may_shift(const ft_delta_segment *s) {
-  return s->kind >= FT_DELTA_F16 && s->kind <= FT_DELTA_F32 &&
+  return is_float(s->kind) &&
          s->shift + 2u <= 8u * ft_delta_element_bytes(s->kind);
 }
 
-static void code_groups(ft_delta_model *model, ft_delta_coder *coder,
-                        ft_delta_segment *s) {
-  const ft_delta_segment *before = &model->segment;
-  if (!code_bit(coder, &model->of_header[1],
-                s->row != before->row || s->groups != before->groups)) {
-    s->row = before->row;
-    s->groups = before->groups;
+/* Count, row and groups of a segment that is not a remembered one. */
+static void code_new_shape(ft_delta_model *model, ft_delta_coder *coder,
+                           ft_delta_segment *s) {
+  const uint32_t whole = s->count << (s->kind == FT_DELTA_I4);
+  s->count = code_number(coder, s->count);
+  if (!code_bit(coder, &model->of_header[FT_DELTA_OTHER_GROUPS],
+                s->groups != 1 || s->row != whole)) {
+    s->groups = 1;
+    s->row = s->count << (s->kind == FT_DELTA_I4);
     return;
   }
   s->groups = (uint8_t)(1u + coder->direct(coder, s->groups - 1u, 4));
   s->row = code_number(coder, s->row);
 }
 
+static uint32_t known_shape(const ft_delta_model *model,
+                            const ft_delta_segment *s) {
+  uint32_t i = 0;
+  for (; i < FT_DELTA_SHAPES; ++i)
+    if (model->shape[i].count == s->count && model->shape[i].row == s->row &&
+        model->shape[i].groups == s->groups)
+      break;
+  return i;
+}
+
+/* The last first; what is too large for them forgets nothing. */
+static void remember(ft_delta_model *model, const ft_delta_segment *s,
+                     uint32_t at) {
+  ft_delta_shape shape;
+  if (s->count > 65535 || s->row > 65535) return;
+  shape.count = (uint16_t)s->count;
+  shape.row = (uint16_t)s->row;
+  shape.groups = s->groups;
+  if (at == FT_DELTA_SHAPES) --at;
+  for (; at > 0; --at) model->shape[at] = model->shape[at - 1];
+  model->shape[0] = shape;
+}
+
+static FT_DELTA_APART void code_shape(ft_delta_model *model,
+                                      ft_delta_coder *coder,
+                                      ft_delta_segment *s) {
+  uint16_t *states = model->of_header;
+  uint32_t at = known_shape(model, s);
+  if (code_bit(coder, &states[FT_DELTA_KNOWN_SHAPE], at == FT_DELTA_SHAPES)) {
+    code_new_shape(model, coder, s);
+    remember(model, s, FT_DELTA_SHAPES);
+    return;
+  }
+  states += FT_DELTA_SHAPE;
+  at = code_bit(coder, states, at >> 1) << 1 | (at & 1u);
+  at = (at & 2u) | code_bit(coder, &states[1 + (at >> 1)], at & 1u);
+  s->count = model->shape[at].count;
+  s->row = model->shape[at].row;
+  s->groups = model->shape[at].groups;
+  remember(model, s, at);
+}
+
+/* A state with a chance of 0 that is as if it had been met `times` times. */
+static uint16_t state_of(uint32_t chance, uint32_t times) {
+  return (uint16_t)(chance << 4 | times);
+}
+
+/* Most of a header is the precursor's; what is not is digits and letters. */
+static void start_text(ft_delta_model *model) {
+  uint16_t *middle = model->of.text.middle;
+  for (uint32_t i = 0; i < FT_DELTA_RUNS; ++i)
+    model->of.text.run[i] = state_of(3900, 3);
+  model->of.text.high = state_of(3900, 3);
+  middle[2] = state_of(400, 2);
+  middle[3] = state_of(600, 2);
+  middle[5] = state_of(1000, 2);
+}
+
 static void start_segment(ft_delta_model *model, const ft_delta_segment *s) {
-  const uint8_t learned = s->kind == FT_DELTA_TEXT ? 1 : 2;
+  const uint8_t learned = s->kind == FT_DELTA_TEXT ? 1
+                          : is_grid(s->kind)       ? 3
+                                                   : 2;
   const uint16_t start = (uint16_t)(s->start * 8u);
   model->segment = *s;
   model->left = s->count;
@@ -96,7 +166,9 @@ static void start_segment(ft_delta_model *model, const ft_delta_segment *s) {
   if (model->learned != learned)
     fill((uint16_t *)&model->of, sizeof model->of / sizeof(uint16_t));
   model->learned = learned;
-  if (learned == 1) return;
+  if (learned == 1) start_text(model);
+  if (learned == 3) ft_delta_start_grid(model);
+  if (learned != 2) return;
   model->expected = start;
   for (uint32_t g = 0; g < FT_DELTA_MAX_GROUPS; ++g) {
     model->of.number.factor[g] = kOne;
@@ -114,37 +186,53 @@ void ft_delta_code_segment(ft_delta_model *model, ft_delta_coder *coder,
   const ft_delta_segment *before = &model->segment;
   const uint32_t next = end_in_old(before);
   ft_delta_segment s = *segment;
+  uint16_t *states = model->of_header;
   const uint32_t changes =
-      code_bit(coder, &model->of_header[0], s.kind != before->kind);
+      code_bit(coder, &states[FT_DELTA_OTHER_KIND], s.kind != before->kind);
   s.kind = changes ? (uint8_t)coder->direct(coder, s.kind, 4) : before->kind;
-  s.count = code_number(coder, s.count);
-  s.has_old = (uint8_t)code_bit(coder, &model->of_header[2], s.has_old);
-  if (s.has_old && code_bit(coder, &model->of_header[3], s.old_offset != next))
+  s.has_old = (uint8_t)code_bit(coder, &states[FT_DELTA_HAS_OLD], s.has_old);
+  if (s.has_old &&
+      code_bit(coder, &states[FT_DELTA_OTHER_PLACE], s.old_offset != next))
     s.old_offset = code_number(coder, s.old_offset);
   else
     s.old_offset = next;
-  if (!has_width(s.kind)) {
-    s.shift = 0;
-    s.start = 0;
-    s.row = before->row;
-    s.groups = before->groups;
+  if (has_width(s.kind)) {
+    code_shape(model, coder, &s);
   } else {
-    s.shift = (uint8_t)coder->direct(coder, s.shift, 5);
-    s.start = (uint16_t)(code_number(coder, s.start) & 1023u);
-    code_groups(model, coder, &s);
+    s.count = code_number(coder, s.count);
+    s.row = s.groups = 1;
   }
+  s.shift = is_float(s.kind) ? (uint8_t)coder->direct(coder, s.shift, 5) : 0;
+  s.start = 0;
+  if (has_width(s.kind) && !is_grid(s.kind))
+    s.start = (uint16_t)(code_number(coder, segment->start) & 1023u);
   start_segment(model, &s);
 }
 
-/* The upper bit of a literal, then the lower seven as a walk down a tree. */
-static uint8_t code_literal(ft_delta_model *model, ft_delta_coder *coder,
-                            uint8_t byte) {
-  uint16_t *tree = model->of.text.literal;
-  const uint32_t high = code_bit(coder, &model->of.text.high, byte >> 7);
+/* `count` bits as a walk down a tree. */
+static uint32_t code_tree(ft_delta_coder *coder, uint16_t *tree, uint32_t count,
+                          uint32_t value) {
   uint32_t node = 1;
-  for (int i = 6; i >= 0; --i)
-    node = node << 1 | code_bit(coder, &tree[node], byte >> i & 1u);
-  return (uint8_t)(high << 7 | (node & 127u));
+  while (count-- > 0)
+    node = node << 1 | code_bit(coder, &tree[node], value >> count & 1u);
+  return node;
+}
+
+/* The low half is learned of what headers are full of: marks, digits and small
+ * letters. */
+static FT_DELTA_APART uint8_t code_literal(ft_delta_model *model,
+                                           ft_delta_coder *coder,
+                                           uint8_t byte) {
+  static const uint8_t kTree[8] = {4, 4, 0, 1, 4, 4, 2, 3};
+  const uint32_t high = code_bit(coder, &model->of.text.high, byte >> 7) << 7;
+  const uint32_t middle =
+      code_tree(coder, model->of.text.middle, 3, byte >> 4 & 7u) & 7u;
+  uint32_t low;
+  if (high == 0 && kTree[middle] < 4)
+    low = code_tree(coder, model->of.text.low[kTree[middle]], 4, byte & 15u);
+  else
+    low = coder->direct(coder, byte, 4);
+  return (uint8_t)(high | middle << 4 | (low & 15u));
 }
 
 ft_delta_text ft_delta_code_text(ft_delta_model *model, ft_delta_coder *coder,
@@ -155,11 +243,15 @@ ft_delta_text ft_delta_code_text(ft_delta_model *model, ft_delta_coder *coder,
     model->text_run = 0;
     out.op = FT_DELTA_SUBSTITUTE;
     if (code_bit(coder, &model->of.text.op[0], text.op != FT_DELTA_SUBSTITUTE))
-      out.op = code_bit(coder, &model->of.text.op[1], text.op == FT_DELTA_MOVE)
+      out.op = code_bit(coder, &model->of.text.op[1], text.op >= FT_DELTA_MOVE)
                    ? FT_DELTA_MOVE
                    : FT_DELTA_INSERT;
     if (out.op == FT_DELTA_MOVE) {
       out.distance = code_signed(coder, text.distance);
+      if (out.distance == 0)
+        out.op = coder->direct(coder, text.op == FT_DELTA_PARENT, 1)
+                     ? FT_DELTA_PARENT
+                     : FT_DELTA_DIGEST;
       return out;
     }
     out.byte = code_literal(model, coder, text.byte);
@@ -210,7 +302,9 @@ static void next_element(ft_delta_model *model) {
   const ft_delta_segment *s = &model->segment;
   if (++model->in_row < s->row) return;
   model->in_row = 0;
-  if (++model->group == s->groups) model->group = 0;
+  if (++model->group < s->groups) return;
+  model->group = 0;
+  if (is_grid(s->kind)) ++model->of.grid.rounds;
 }
 
 /* The mean of magnitudes follows a new one; of those far off not far. */
@@ -270,7 +364,7 @@ static int32_t divided(int32_t value, int32_t by) {
   return (value + (value < 0 ? -by : by) / 2) / by;
 }
 
-/* The precursor's integer times the factor of its group. */
+/* The precursor's integer of 16 bits times the factor of its group. */
 static uint32_t scaled(const ft_delta_model *model, uint32_t bits,
                        uint32_t width) {
   const int32_t value = signed_of(bits, width);
@@ -279,15 +373,15 @@ static uint32_t scaled(const ft_delta_model *model, uint32_t bits,
   return (uint32_t)divided(value * factor, kOne);
 }
 
-/* Least squares, one integer after the other, as if they had 8 bits. */
+/* Least squares, one integer of 16 bits after the other, as if they had 8. */
 static void learn_factor(ft_delta_model *model, uint32_t old_bits,
                          uint32_t error, uint32_t width) {
   uint16_t *factor = &model->of.number.factor[model->group];
   uint16_t *squares = &model->of.number.squares[model->group];
   int32_t x = signed_of(old_bits, width), e = signed_of(error, width), next;
   if (width > 16) return;
-  x = width < 8 ? x * (1 << (8 - width)) : x / (1 << (width - 8));
-  e = width < 8 ? e * (1 << (8 - width)) : e / (1 << (width - 8));
+  x /= 256;
+  e /= 256;
   next = *factor + divided(x * e * (kOne / 64), *squares);
   *factor = (uint16_t)(next < kOne / 4   ? kOne / 4
                        : next > 4 * kOne ? 4 * kOne
@@ -355,23 +449,27 @@ static uint32_t code_float(ft_delta_model *model, ft_delta_coder *coder,
   return ordered((base + error) & mask, width);
 }
 
+static FT_DELTA_APART uint32_t code_classed(ft_delta_model *model,
+                                            ft_delta_coder *coder,
+                                            uint32_t old_bits,
+                                            uint32_t target) {
+  const ft_delta_segment *s = &model->segment;
+  const uint32_t width = 8 * ft_delta_element_bytes(s->kind) - s->shift;
+  if (s->kind >= FT_DELTA_STEPS_F16)
+    return code_steps(model, coder, old_bits, target);
+  if (is_integer(s->kind))
+    return code_integer(model, coder, old_bits, target, width);
+  return code_float(model, coder, old_bits >> s->shift, target >> s->shift,
+                    width)
+         << s->shift;
+}
+
 uint32_t ft_delta_code_element(ft_delta_model *model, ft_delta_coder *coder,
                                uint32_t old_bits, uint32_t target) {
-  static const uint8_t kWidth[FT_DELTA_KINDS] = {8,  8,  8,  4,  8,  16, 32,
-                                                 16, 16, 32, 16, 16, 32};
-  const ft_delta_segment *s = &model->segment;
-  const uint32_t width = kWidth[s->kind] - s->shift;
-  uint32_t coded;
-  if (s->kind >= FT_DELTA_STEPS_F16)
-    coded = code_steps(model, coder, old_bits, target);
-  else if (is_integer(s->kind))
-    coded = code_integer(model, coder, old_bits >> s->shift, target >> s->shift,
-                         width)
-            << s->shift;
-  else
-    coded = code_float(model, coder, old_bits >> s->shift, target >> s->shift,
-                       width)
-            << s->shift;
+  const uint32_t coded =
+      is_grid(model->segment.kind)
+          ? ft_delta_code_grid(model, coder, old_bits, target)
+          : code_classed(model, coder, old_bits, target);
   next_element(model);
   return coded;
 }

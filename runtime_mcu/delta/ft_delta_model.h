@@ -74,15 +74,64 @@ typedef struct ft_delta_segment {
   uint8_t groups;      /* 1 to FT_DELTA_MAX_GROUPS */
 } ft_delta_segment;
 
+/* What a function keeps on the stack is not to be there in the deepest call, or
+ * is to be gone by then. */
+#if defined(__GNUC__)
+#define FT_DELTA_APART __attribute__((noinline))
+#else
+#define FT_DELTA_APART
+#endif
+
 enum {
   FT_DELTA_SETS = 6,
   FT_DELTA_NODES = 10,
   FT_DELTA_RUNS = 16,
-  FT_DELTA_LITERALS = 128
+  FT_DELTA_SHAPES = 4, /* of segments that are remembered */
+  FT_DELTA_LINKED =
+      4, /* groups whose errors may be linked, and pairs of them */
+  FT_DELTA_LINKS = 6
 };
 
-/* Fields are private. Numbers and text never mix within a segment, so their
- * states share memory and start anew when one follows the other. */
+/* States of decisions about segments, by what is decided. */
+enum {
+  FT_DELTA_OTHER_KIND,
+  FT_DELTA_OTHER_GROUPS,
+  FT_DELTA_HAS_OLD,
+  FT_DELTA_OTHER_PLACE,
+  FT_DELTA_BEYOND,
+  FT_DELTA_SHAPE, /* two bits: itself and the two that follow it */
+  FT_DELTA_KNOWN_SHAPE = FT_DELTA_SHAPE + 3,
+  FT_DELTA_HEADER_STATES
+};
+
+/* Of integers of 4 and 8 bits (ft_delta_grid.c). */
+typedef struct ft_delta_grid {
+  uint32_t rounds; /* how often the last group was done */
+  /* Of this element: what is expected; what it may still be, [low, high), and
+   * the chances of all below. Here, since a stack would hold them twice. */
+  uint32_t steepness, at_low, at_high;
+  int16_t mean, old, low, high;
+  uint16_t met; /* groups that had a largest integer */
+  /* Of each group: factor in 4096ths, the sum of squares that it was learned
+   * from in 64ths, mean error in 128ths. */
+  uint16_t factor[FT_DELTA_MAX_GROUPS], squares[FT_DELTA_MAX_GROUPS];
+  uint16_t spread[FT_DELTA_MAX_GROUPS];
+  /* Of each linked group the last error in 16ths and the sum of squares; of
+   * each pair what one says of the other, in 4096ths. */
+  int16_t error[FT_DELTA_LINKED];
+  uint16_t power[FT_DELTA_LINKED];
+  int16_t link[FT_DELTA_LINKS];
+} ft_delta_grid;
+
+/* Of a segment, to be told again in few bits. */
+typedef struct ft_delta_shape {
+  uint16_t count, row;
+  uint8_t groups;
+} ft_delta_shape;
+
+/* Fields are private. Numbers, grids and text never mix within a segment, so
+ * what is learned of them shares memory and starts anew when one follows the
+ * other. */
 typedef struct ft_delta_model {
   ft_delta_segment segment;
   uint32_t left;   /* elements of it that are to come */
@@ -94,13 +143,19 @@ typedef struct ft_delta_model {
   uint8_t last_sign; /* of the last difference that was not 0: 1 minus, 2 plus;
                         0: there was none */
   uint8_t text_run;  /* bytes since the last that was not the precursor's */
-  uint8_t learned;   /* what the states below are of: 1 text, 2 numbers */
-  uint16_t of_header[4];
+  uint8_t learned; /* what the states below are of: 1 text, 2 numbers, 3 grid */
+  uint8_t no_extremes; /* groups of a grid need not have a largest integer */
+  uint16_t typical;    /* mean error of all grids, 128ths; 0: not known yet */
+  uint16_t of_header[FT_DELTA_HEADER_STATES];
+  ft_delta_shape shape[FT_DELTA_SHAPES]; /* the last first */
   union {
     struct {
       uint16_t run[FT_DELTA_RUNS], op[2], high;
-      uint16_t literal[FT_DELTA_LITERALS]; /* a tree; [0] is not used */
+      /* Trees, of which [0] is not used: bits 4 to 6, and the low half of
+       * marks, digits and small letters. */
+      uint16_t middle[8], low[4][16];
     } text;
+    ft_delta_grid grid;
     struct {
       uint16_t level[FT_DELTA_SETS][FT_DELTA_NODES];
       uint16_t down[8], top[9], sign[3][3], same_step;
@@ -129,8 +184,20 @@ typedef enum ft_delta_text_op {
   FT_DELTA_SAME,       /* the precursor's next byte */
   FT_DELTA_SUBSTITUTE, /* `byte` in place of it */
   FT_DELTA_INSERT,     /* `byte` in front of it */
-  FT_DELTA_MOVE        /* no byte: go `distance` from it */
+  FT_DELTA_MOVE,       /* no byte: go `distance` from it, which is not 0 */
+  FT_DELTA_DIGEST,     /* the precursor's SHA-256 in front of it, hexadecimal */
+  FT_DELTA_PARENT      /* and with the key that it has in metadata */
 } ft_delta_text_op;
+
+#define FT_DELTA_PARENT_KEY "\"parent_sha256\":\""
+#define FT_DELTA_PARENT_END "\","
+
+/* Bytes that DIGEST and PARENT stand for, which whoever codes them counts. */
+enum {
+  FT_DELTA_DIGEST_TEXT = 64,
+  FT_DELTA_PARENT_TEXT = FT_DELTA_DIGEST_TEXT + sizeof FT_DELTA_PARENT_KEY - 1 +
+                         sizeof FT_DELTA_PARENT_END - 1
+};
 
 typedef struct ft_delta_text {
   ft_delta_text_op op;
@@ -145,6 +212,12 @@ ft_delta_text ft_delta_code_text(ft_delta_model *model, ft_delta_coder *coder,
  * begins. */
 void ft_delta_code_step(ft_delta_model *model, ft_delta_coder *coder,
                         int32_t exponent);
+
+/* Private: what a segment of I4 or I8 starts with, and one of its integers,
+ * right-aligned. */
+void ft_delta_start_grid(ft_delta_model *model);
+uint32_t ft_delta_code_grid(ft_delta_model *model, ft_delta_coder *coder,
+                            uint32_t old_bits, uint32_t target);
 
 /* One element of the kinds from I4 on: its bits, from those of the
  * precursor's (0 if there is none), right-aligned; of I4 one nibble. Of a lossy

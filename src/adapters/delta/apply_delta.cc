@@ -129,6 +129,12 @@ Result<ft_delta_head> delta_head(std::span<const std::byte> delta,
                     "delta's head",
                     origin, delta.size(), FT_DELTA_HEAD_BYTES));
   const ft_delta_status status = ft_delta_decode_head(data(delta), &head);
+  if (status == FT_DELTA_BAD_FORMAT)
+    return invalid_input(fmt::format(
+        "{} is of format {}, mode {}; this version applies format {}, modes 0 "
+        "to {}: make the delta anew",
+        origin, static_cast<int>(delta[4]), static_cast<int>(delta[5]),
+        static_cast<int>(FT_DELTA_FORMAT), static_cast<int>(FT_DELTA_FULL)));
   if (status != FT_DELTA_OK)
     return invalid_input(
         fmt::format("{}: {}", origin, ft_delta_status_text(status)));

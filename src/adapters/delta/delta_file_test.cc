@@ -10,6 +10,8 @@
 #include "adapters/delta/random_adapters.h"
 #include "adapters/device_image.h"
 #include "base/hash.h"
+#include "ft_bytes.h"
+#include "ft_crc32.h"
 
 namespace ft {
 namespace {
@@ -61,6 +63,45 @@ TEST_F(DeltaFileTest, EqualFilesAreNextToNothing) {
     const Bytes delta = made({file, file});
     EXPECT_LT(delta.size(), 96 + 40 + file.size() / 100) << quantizer;
   }
+}
+
+// A version says what its parent is: the digest that the head has, too.
+TEST_F(DeltaFileTest, TheParentsDigestTakesLittle) {
+  AdapterPair pair = random_pair(random, "int8/channel", 0.1F);
+  const auto with_parent = [](const Bytes& file, const std::string& sha256) {
+    Adapter adapter = decode_adapter(file, "").value();
+    adapter.metadata["parent_sha256"] = sha256;
+    return encode_adapter(adapter).value();
+  };
+  const std::string other = sha256_hex(pair.after);
+  const Bytes other_parent = with_parent(pair.before, other);
+  // Apart from the padding, which may differ.
+  const size_t without = made(pair).size() + 8;
+  pair.after = with_parent(pair.after, sha256_hex(pair.before));
+  const Bytes delta = made(pair);
+  EXPECT_LE(delta.size(), without + 8);
+  EXPECT_TRUE(apply_delta(pair.before, delta, "delta").value() == pair.after);
+  // In place of another parent's.
+  pair.before = other_parent;
+  pair.after = with_parent(pair.after, sha256_hex(pair.before));
+  EXPECT_LE(made(pair).size(), without + 8);
+  EXPECT_TRUE(apply_delta(pair.before, made(pair), "delta").value() ==
+              pair.after);
+  // Of something else it is text as any other.
+  pair.after = with_parent(pair.after, other.substr(1) + "0");
+  EXPECT_TRUE(apply_delta(pair.before, made(pair), "delta").value() ==
+              pair.after);
+}
+
+TEST_F(DeltaFileTest, OlderFormatsAreRefusedByNumber) {
+  const AdapterPair pair = random_pair(random, "int8/channel", 0.1F);
+  Bytes delta = made(pair);
+  delta[4] = std::byte{1};
+  auto* head = reinterpret_cast<uint8_t*>(delta.data());
+  ft_put_u32(head + 92, ft_crc32(0, head, 92));
+  EXPECT_EQ(refusal(apply_delta(pair.before, delta, "'x'")),
+            "'x' is of format 1, mode 0; this version applies format 2, modes "
+            "0 to 2: make the delta anew");
 }
 
 TEST_F(DeltaFileTest, SparseChangesTakeLittle) {

@@ -19,11 +19,13 @@
 
 namespace {
 
-// Tensors of several kinds; `change` tells one version from the next.
-std::vector<std::byte> version(float change) {
+// Tensors of several kinds; `change` tells one version from the next, which
+// says what its parent is.
+std::vector<std::byte> version(float change, const std::string& parent = "") {
   ft::Adapter adapter;
   adapter.metadata = {{"base_sha256", "00"}, {"method", "lora"}};
   adapter.metadata["loss"] = std::to_string(0.25F + change);
+  if (!parent.empty()) adapter.metadata["parent_sha256"] = parent;
   for (const char* name : {"float32", "float16", "int8", "same"}) {
     ft::AdapterEntry t{.name = name, .shape = {4, 16}, .values = {}};
     for (int i = 0; i < 64; ++i) {
@@ -46,10 +48,16 @@ const std::vector<std::byte>& precursor() {
   return file;
 }
 
+const std::vector<std::byte>& successor() {
+  static const std::vector<std::byte> file =
+      version(0.5F, ft::sha256_hex(precursor()));
+  return file;
+}
+
 // Lossless and lossy ones that fit.
 const std::vector<std::byte>& good_delta(bool lossy) {
   static const auto make = [](int bits) {
-    return ft::make_delta(precursor(), version(0.5F), {.bits = bits})
+    return ft::make_delta(precursor(), successor(), {.bits = bits})
         .value()
         .bytes;
   };
@@ -111,7 +119,7 @@ void apply_damaged(bool lossy, size_t at, std::span<const uint8_t> damage) {
 // As a file, and as the stream behind a head that the fuzzer makes itself.
 void write_seeds(const std::string& name, int bits) {
   const auto delta =
-      ft::make_delta(precursor(), version(0.5F), {.bits = bits}).value();
+      ft::make_delta(precursor(), successor(), {.bits = bits}).value();
   ft::write_fuzz_seed(name, delta.bytes);
   const auto size = delta.result.size();
   std::vector<std::byte> stream = {static_cast<std::byte>(size >> 8),

@@ -165,9 +165,11 @@ TEST(DeltaHead, SaysWhatIsWrong) {
   bytes[30] ^= 1;
   EXPECT_EQ(ft_delta_decode_head(bytes, &back), FT_DELTA_BAD_HEAD_CRC);
   bytes[30] ^= 1;
-  bytes[4] = 2;
-  ft_put_u32(bytes + 92, ft_crc32(0, bytes, 92));
-  EXPECT_EQ(ft_delta_decode_head(bytes, &back), FT_DELTA_BAD_FORMAT);
+  for (const int format : {1, 3}) {
+    bytes[4] = static_cast<uint8_t>(format);
+    ft_put_u32(bytes + 92, ft_crc32(0, bytes, 92));
+    EXPECT_EQ(ft_delta_decode_head(bytes, &back), FT_DELTA_BAD_FORMAT);
+  }
   bytes[0] = 'X';
   EXPECT_EQ(ft_delta_decode_head(bytes, &back), FT_DELTA_NOT_A_DELTA);
 }

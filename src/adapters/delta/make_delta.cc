@@ -34,6 +34,39 @@ float value_of(uint32_t kind, uint32_t bits) {
   return ft_float_of(bits);
 }
 
+// Where `text` begins in `in`, or behind its end.
+size_t position(std::span<const std::byte> in, const std::string& text) {
+  const auto wanted = std::as_bytes(std::span(text));
+  return static_cast<size_t>(
+      std::search(in.begin(), in.end(), wanted.begin(), wanted.end()) -
+      in.begin());
+}
+
+// How `to` is told from `from`; where the precursor's digest stands in it, in
+// one operation, with its key where that is new.
+std::vector<ft_delta_text> told_text(std::span<const std::byte> precursor,
+                                     std::span<const std::byte> from,
+                                     std::span<const std::byte> to) {
+  const std::string digest = sha256_hex(precursor);
+  const std::string parent = FT_DELTA_PARENT_KEY + digest + FT_DELTA_PARENT_END;
+  ft_delta_text one{.op = FT_DELTA_PARENT, .byte = 0, .distance = 0};
+  size_t at = position(to, parent), bytes = parent.size();
+  if (at == to.size() || position(from, FT_DELTA_PARENT_KEY) < from.size()) {
+    one.op = FT_DELTA_DIGEST;
+    at = position(to, digest);
+    bytes = digest.size();
+  }
+  if (at == to.size()) return align_text(from, to);
+  std::vector<std::byte> rest(to.begin(), to.end());
+  const auto told = rest.begin() + static_cast<ptrdiff_t>(at);
+  rest.erase(told, told + static_cast<ptrdiff_t>(bytes));
+  std::vector<ft_delta_text> out = align_text(from, rest);
+  auto before = out.begin();
+  for (size_t i = 0; i < at; ++before) i += before->op != FT_DELTA_MOVE ? 1 : 0;
+  out.insert(before, one);
+  return out;
+}
+
 // Codes segments one after the other and keeps what a reader would get.
 class Maker {
  public:
@@ -76,9 +109,15 @@ class Maker {
     // What the old file's own header is, or less: the rest is not text.
     const size_t most = std::min(before_.size(), old_header());
     ft_delta_code_segment(&model_, &encoder_, &segment);
-    for (const ft_delta_text& op : align_text(before_.first(most), to))
-      (void)ft_delta_code_text(&model_, &encoder_, op);
+    for (const ft_delta_text& op : told_text(before_, before_.first(most), to))
+      code_op(op);
     result_.insert(result_.end(), to.begin(), to.end());
+  }
+
+  void code_op(const ft_delta_text& op) {
+    (void)ft_delta_code_text(&model_, &encoder_, op);
+    if (op.op == FT_DELTA_DIGEST) model_.left -= FT_DELTA_DIGEST_TEXT;
+    if (op.op == FT_DELTA_PARENT) model_.left -= FT_DELTA_PARENT_TEXT;
   }
 
   size_t old_header() const {
@@ -112,8 +151,10 @@ class Maker {
     if (s.kind < FT_DELTA_STEPS_F16) s.start = first_magnitude(s);
   }
 
-  // Mean size of the first differences in the model's terms, half classes.
+  // Mean size of the first differences in the model's terms, half classes;
+  // integers of a grid are not told by classes.
   uint16_t first_magnitude(const ft_delta_segment& s) const {
+    if (s.kind == FT_DELTA_I4 || s.kind == FT_DELTA_I8) return 0;
     const size_t each = ft_delta_element_bytes(s.kind);
     const bool is_float = s.kind >= FT_DELTA_F16;
     double sum = 0;
@@ -141,13 +182,6 @@ class Maker {
 
   static double integer_magnitude(uint32_t kind, uint32_t from, uint32_t to) {
     switch (kind) {
-      case FT_DELTA_I4: {
-        const int d = static_cast<int>(to & 15) - static_cast<int>(from & 15);
-        return std::log2(1 + std::abs(d) % 8);
-      }
-      case FT_DELTA_I8:
-        return std::log2(
-            1 + std::abs(static_cast<int8_t>(to) - static_cast<int8_t>(from)));
       case FT_DELTA_I16:
         return std::log2(1 + std::abs(static_cast<int16_t>(to) -
                                       static_cast<int16_t>(from)));
