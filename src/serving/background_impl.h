@@ -37,7 +37,9 @@ struct BackgroundTraining::Impl {
   Status prepare();
   Status start();
   Status stop();
-  void work();
+  void work() {
+    end(ft::without_throwing([this] { return learn(); }));
+  }
 
   // Enough samples for a step; under the lock.
   bool enough() const {
@@ -47,7 +49,8 @@ struct BackgroundTraining::Impl {
   }
 
   // Of the idle thread, which has the others done by the caller's.
-  bool next_batch();
+  Status learn();
+  Result<bool> next_batch();
   void look();
   bool pressed();
   Status step();

@@ -135,19 +135,19 @@ void BackgroundTraining::Impl::enter(State state) {
   changed.notify_all();
 }
 
-void BackgroundTraining::Impl::work() {
-  Status status = ft::ok_status();
-  while (status.ok() && next_batch()) {
+Status BackgroundTraining::Impl::learn() {
+  for (bool last = false; !last;) {
+    FT_TRY(const bool goes_on, next_batch());
+    if (!goes_on) break;
     if (training.steps_done() == 0 && !base_has_our_classes)
-      status = judge(serving_right, [this](auto x) { return own_answer(x); });
-    if (status.ok()) status = step();
+      FT_TRY_STATUS(
+          judge(serving_right, [this](auto x) { return own_answer(x); }));
+    FT_TRY_STATUS(step());
     const int64_t done = training.steps_done();
-    const bool last = done == options.training.total_steps;
-    if (status.ok() && (last || done % options.publish_every == 0))
-      status = consider();
-    if (last) break;
+    last = done == options.training.total_steps;
+    if (last || done % options.publish_every == 0) FT_TRY_STATUS(consider());
   }
-  end(std::move(status));
+  return ft::ok_status();
 }
 
 void BackgroundTraining::Impl::end(Status status) {
@@ -165,16 +165,16 @@ void BackgroundTraining::Impl::end(Status status) {
 }
 
 // Whether to make a step with it now; false: stop.
-bool BackgroundTraining::Impl::next_batch() {
+Result<bool> BackgroundTraining::Impl::next_batch() {
   bool goes_on = false;
-  (void)caller.run([&] {
+  FT_TRY_STATUS(caller.run([&] {
     std::unique_lock lock(mutex);
     wait_for_samples(lock);
     rest(lock);
     goes_on = !stopping && steps < options.training.total_steps;
     if (goes_on) draw_batch();
     return ft::ok_status();
-  });
+  }));
   slice_began_us = thread_cpu_us();
   last_look = Clock::now();
   return goes_on;

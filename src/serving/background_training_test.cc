@@ -11,6 +11,7 @@
 #include <functional>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "adapters/signing_key.h"
@@ -247,6 +248,19 @@ TEST(BackgroundTraining, PublishesTheVersionThatItLeftBehindAndNoSecondOne) {
                         "mine-v1.safetensors", "mine-v2.safetensors",
                         "mine-v2.safetensors", "mine-v3.safetensors"}));
   }
+}
+
+TEST(BackgroundTraining, AnOwnersFunctionThatThrowsEndsTheTrainingOnly) {
+  Fixture f("throws");
+  f.options.least_gain = -1;
+  f.options.on_published = [](const std::string&) -> Status {
+    throw std::runtime_error("no place");
+  };
+  BackgroundTraining training = f.start();
+  f.teach(training, 24);
+  training.wait();
+  EXPECT_EQ(training.progress().state, State::kFailed);
+  EXPECT_NE(training.progress().message.find("no place"), std::string::npos);
 }
 
 TEST(BackgroundTraining, SignedVersionsPassAPolicyThatAsksForIt) {

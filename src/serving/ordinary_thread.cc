@@ -1,8 +1,23 @@
 #include "serving/ordinary_thread.h"
 
+#include <exception>
+#include <new>
+#include <string>
 #include <utility>
 
 namespace ft {
+
+Status without_throwing(const std::function<Status()>& job) {
+  try {
+    return job();
+  } catch (const std::bad_alloc&) {
+    return does_not_fit("there is no memory to go on");
+  } catch (const std::exception& e) {
+    return internal_error(std::string("a call threw: ") + e.what());
+  } catch (...) {
+    return internal_error("a call threw");
+  }
+}
 
 OrdinaryThread::~OrdinaryThread() {
   {
@@ -28,7 +43,7 @@ void OrdinaryThread::work() {
     if (job_ == nullptr) return;
     const std::function<Status()>& job = *job_;
     lock.unlock();
-    Status status = job();
+    Status status = without_throwing(job);
     lock.lock();
     result_ = std::move(status);
     job_ = nullptr;

@@ -11,6 +11,10 @@
 
 namespace ft {
 
+// What throws, a caller's function or memory that ran out, would end the
+// process on a thread of ours: an error instead.
+Status without_throwing(const std::function<Status()>& job);
+
 class OrdinaryThread {
  public:
   // Made by a thread of the ordinary class: a new one is of its maker's.
@@ -18,8 +22,8 @@ class OrdinaryThread {
   OrdinaryThread(OrdinaryThread&&) = delete;
   ~OrdinaryThread();
 
-  // Has the thread do it, waits, and returns what it came to. One caller at a
-  // time.
+  // Has the thread do it, waits, and returns what it came to, without_throwing.
+  // One caller at a time.
   Status run(const std::function<Status()>& job);
 
  private:
