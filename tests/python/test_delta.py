@@ -4,6 +4,7 @@ trained, the second from the first after more takes.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import struct
@@ -143,6 +144,15 @@ def test_refusals_leave_what_is_there(made, versions, tmp_path):
     assert "--result" in refused(2, "make", v1, v2, "--bits", 8, "-o", out)
     assert run("delta", "make", v1, v2, "--bits", 5, "-o", out).returncode == 2
     refused(5, "apply", v1, delta, "-o", tmp_path / "no" / "folder")
+    assert "both" in refused(2, "make", v1, v2, "--bits", 8, "-o", out,
+                             "--result", out)
+    # What is there and no file is not replaced by one.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for command in (["apply", v1, delta], ["make", v1, v2]):
+        assert "not a regular file" in refused(5, *command, "-o", pipe)
+    assert pipe.is_fifo()
+    pipe.unlink()
     assert out.read_bytes() == b"the old state" and sha256(v1) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "bad.delta", "int8.delta", "out.safetensors"]

@@ -38,15 +38,25 @@ std::string hex_digest(const uint8_t* digest) {
   return text;
 }
 
+bool is_same_file(const std::string& one, const std::string& other) {
+  std::error_code none;  // where one of them is not there they differ
+  return one == other || std::filesystem::equivalent(one, other, none);
+}
+
 // Whatever is written must not be what is read.
 Status check_out(const std::string& out,
                  std::initializer_list<std::string> inputs) {
   const auto is_out = [&](const std::string& input) {
-    std::error_code none;  // where one of them is not there they differ
-    return input == out || std::filesystem::equivalent(input, out, none);
+    return is_same_file(input, out);
   };
   if (std::ranges::any_of(inputs, is_out))
     return usage_error(fmt::format("'{}' is an input, too", out));
+  // It would be replaced by a file, and a device with it.
+  std::error_code none;
+  const auto there = std::filesystem::status(out, none);
+  if (std::filesystem::exists(there) &&
+      !std::filesystem::is_regular_file(there))
+    return io_error(fmt::format("'{}' is not a regular file", out));
   return check_writable(out);
 }
 
@@ -77,9 +87,11 @@ Status run_make(const MakeOptions& options) {
         "--bits needs --result: what devices will have is not NEW, and the "
         "next delta starts from it");
   FT_TRY_STATUS(check_out(options.out, {options.before, options.after}));
+  if (is_same_file(options.result, options.out))
+    return usage_error(
+        fmt::format("--out and --result are both '{}'", options.out));
   if (!options.result.empty())
-    FT_TRY_STATUS(check_out(options.result,
-                            {options.before, options.after, options.out}));
+    FT_TRY_STATUS(check_out(options.result, {options.before, options.after}));
   FT_TRY(const MappedFile before, MappedFile::open(options.before));
   FT_TRY(const MappedFile after, MappedFile::open(options.after));
   FT_TRY(const DeltaFile delta,
