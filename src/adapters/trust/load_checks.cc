@@ -240,9 +240,9 @@ Result<LoadRules> rules_of_policy(const std::string& path) {
 
 Status check_before_reading(size_t bytes, const LoadRules& rules,
                             const std::string& origin) {
-  const Status status = within_limit(bytes, rules);
+  Status status = within_limit(bytes, rules);
   if (status.ok()) return status;
-  return Status(status).in(origin + ": refused by the size check");
+  return status.in(origin + ": refused by the size check");
 }
 
 Result<Adapter> load_checked(std::span<const std::byte> file,
