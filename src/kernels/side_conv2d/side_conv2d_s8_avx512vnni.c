@@ -70,7 +70,7 @@ static void set_side(const ft_conv_params* p, const ft_conv_strip* strip,
                      const ft_args* args, ft_s8_side* s, ft_s8_gemm* g) {
   const int32_t runs = ft_strip_runs(p), run = ft_strip_run_bytes(p);
   const int32_t lanes = ft_s8_side_lanes(p->rank);
-  const int32_t wide = lanes < 8 ? 8 : lanes;
+  const int32_t whole = (lanes + 15) / 16 * 16;
   int8_t* to = (int8_t*)args->scratch + ft_strip_bytes(strip);
   const int is_one = p->out_h == 1 && p->out_w == 1 && p->batch == 1;
   int32_t* b;
@@ -81,17 +81,14 @@ static void set_side(const ft_conv_params* p, const ft_conv_strip* strip,
   s->window = runs * run;
   s->unsigned_zero = p->x_zero_point + 128;
   s->packed = to;
-  to += (ptrdiff_t)wide * runs * ((run + 3) / 4 * 4);
+  to += (ptrdiff_t)lanes * (ptrdiff_t)ft_s8_side_packed(lanes, runs, run);
   s->start = (int32_t*)to;
-  s->factor = s->start + wide;
-  b = s->factor + wide;
+  s->factor = s->start + whole;
+  b = s->factor + whole;
   s->h = (int16_t*)(b + ft_s8_padded(p->out_c) * (p->rank / 2));
-  memset(s->factor, 0, (size_t)wide * sizeof(int32_t));
+  memset(s->factor, 0, (size_t)whole * sizeof(int32_t));
   memcpy(s->factor, args->in[4], (size_t)p->rank * sizeof(int32_t));
-  if (!is_one || runs > 1) {
-    ft_s8_set_side_start(s, runs * run);
-    ft_s8_pack_side_a(s, runs, run);
-  }
+  if (!is_one || runs > 1) ft_s8_pack_side_a(s, runs, run);
   ft_s8_pack_side_b((const int16_t*)args->in[5], p->out_c, p->rank / 2, b);
   g->pairs = p->rank / 2;
   g->h_row = lanes;
