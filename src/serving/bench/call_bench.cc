@@ -39,8 +39,8 @@ double time_call(Session& session, size_t c, int times) {
   return (ns_now() - start) / times;
 }
 
-std::vector<double> least_times(std::span<Session*> sessions,
-                                std::vector<std::vector<double>>& least) {
+void least_times(std::span<Session*> sessions,
+                 std::vector<std::vector<double>>& least) {
   constexpr int kRounds = 60;
   constexpr double kCallNs = 100000;
   for (int round = 0; round < kRounds; ++round)
@@ -51,7 +51,6 @@ std::vector<double> least_times(std::span<Session*> sessions,
         least[s][c] = std::min(
             least[s][c], time_call(*sessions[s], c, round == 0 ? 1 : times));
       }
-  return {};
 }
 
 // Steps of the child from its first stop to its second one.
