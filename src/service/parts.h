@@ -57,6 +57,9 @@ Reply add_samples(Parts& parts, const Input& body);
 Reply list_samples(Parts& parts, const Input& body);
 Reply delete_samples(Parts& parts, const Input& body);
 Reply start_training(Parts& parts, const Input& body);
+// Starts again what ran when the service before this one ended; why it cannot
+// shows in /v1/train. May take a while.
+void go_on_training(Parts& parts);
 Reply pause_training(Parts& parts, const Input& body);
 Reply resume_training(Parts& parts, const Input& body);
 Reply stop_training(Parts& parts, const Input& body);

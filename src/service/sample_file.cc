@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -165,7 +166,18 @@ Status SampleFile::connect(int busy_ms) {
   const size_t slash = path_.rfind('/');
   FT_TRY_STATUS(
       sync_folder(slash == std::string::npos ? "." : path_.substr(0, slash)));
+  struct stat there {};
+  if (::stat(path_.c_str(), &there) != 0)
+    return errno_error("cannot look at '" + path_ + "'");
+  inode_ = there.st_ino;
   return read_facts();
+}
+
+Status SampleFile::check_place() const {
+  struct stat there {};
+  if (::stat(path_.c_str(), &there) == 0 && there.st_ino == inode_)
+    return ok_status();
+  return io_error(where_ + " were removed while they were open");
 }
 
 Status SampleFile::read_facts() {
@@ -259,6 +271,7 @@ Status SampleFile::add(std::span<const LabeledSample> samples) {
            db_->prepare("UPDATE kept SET samples = ? WHERE id = 1"));
     FT_TRY_STATUS(update.bind(id).run());
   }
+  FT_TRY_STATUS(check_place());
   FT_TRY_STATUS(transaction.commit());
   count_ = id;
   return ok_status();

@@ -59,7 +59,8 @@ class SampleFile {
   // For those who want to know what is there; takes no key and reads no sample.
   static Result<SampleFile> open_to_look(const std::string& path);
 
-  // All of them or none; on disk when it returns.
+  // All of them or none; on disk when it returns. kIo where somebody has
+  // removed the file meanwhile: what is added then is in no folder.
   Status add(std::span<const LabeledSample> samples);
   // As they were given, in that order. Checks each of them.
   Status read(const Each& each);
@@ -77,6 +78,7 @@ class SampleFile {
   Result<std::vector<std::byte>> unsealed(int64_t id, const std::string& data,
                                           const std::string& digest) const;
   std::string name_of(int64_t id) const;
+  Status check_place() const;
   Status damaged(const std::string& what) const;
 
   std::string path_, where_;
@@ -86,6 +88,7 @@ class SampleFile {
   std::string key_check_;
   int64_t count_ = 0;
   bool is_encrypted_ = false;
+  uint64_t inode_ = 0;  // of the file that is open
 };
 
 // Where the samples of an adapter's training are.

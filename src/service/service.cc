@@ -26,7 +26,7 @@ struct Service::Impl {
   std::mutex mutex;
   std::condition_variable ended;
   bool ends = false;
-  std::thread watcher, marker;  // last: use the others
+  std::thread watcher, marker, resumer;  // last: use the others
 };
 
 namespace {
@@ -128,6 +128,9 @@ Status Service::Impl::prepare() {
   if (o.watch_ms > 0 && parts.book->shelf() != nullptr)
     watcher = std::thread([this] { watch(); });
   if (parts.book->shelf() != nullptr) marker = std::thread([this] { mark(); });
+  // Compiling a step takes a while, and answers do not wait for it.
+  if (o.resume_training && !o.work.empty() && parts.book->shelf() != nullptr)
+    resumer = std::thread([this] { go_on_training(parts); });
   return ok_status();
 }
 
@@ -178,6 +181,7 @@ Service::Impl::~Impl() {
   ended.notify_all();
   if (watcher.joinable()) watcher.join();
   if (marker.joinable()) marker.join();
+  if (resumer.joinable()) resumer.join();
 }
 
 Reply Service::Impl::answer(const Call& call, const Route& route) {

@@ -27,7 +27,8 @@ struct ServiceOptions {
   std::string work = {};    // folder of trainings; empty: none
   std::string signing_key = {};
   size_t max_samples = 100000;
-  bool keep_samples = true;  // on disk, in `work`, encrypted with `key`
+  bool keep_samples = true;     // on disk, in `work`, encrypted with `key`
+  bool resume_training = true;  // that ran when the service before this ended
   size_t training_ram_bytes = SIZE_MAX;  // of a training's step
   bool idle_training = true;  // false: with the priority of any thread
   int watch_ms = 500;         // between two looks at the store; 0: none

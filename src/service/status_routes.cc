@@ -107,6 +107,13 @@ void write_training(PrometheusText& out, const TrainingNow& now) {
   const auto& p = now.progress;
   out.single("fieldtune_training_running", "gauge",
              "1 where a background training runs.", now.running ? 1 : 0);
+  out.single("fieldtune_training_resumed", "gauge",
+             "1 where it was gone on with after a restart.",
+             now.resumed ? 1 : 0);
+  out.single("fieldtune_training_problem", "gauge",
+             "1 where something kept a training or a version of it back; "
+             "/v1/train says what.",
+             now.problem.empty() ? 0 : 1);
   if (now.adapter.empty()) return;
   const auto of = [&](const char* name, const char* type, const char* help,
                       double value) {

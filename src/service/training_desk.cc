@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "adapters/store/index.h"
+#include "service/training_record.h"
 
 namespace ft::service {
 
@@ -40,12 +41,15 @@ const char* name_of(State state) {
 }
 
 Json fields_of(const TrainingNow& now) {
-  if (now.adapter.empty()) return {{"running", false}, {"state", "none"}};
+  if (now.adapter.empty())
+    return {{"running", false}, {"state", "none"}, {"problem", now.problem}};
   const BackgroundProgress& p = now.progress;
   const bool has_ended =
       p.state == State::kFinished || p.state == State::kFailed;
   return {{"running", now.running},
-          {"state", now.ending                 ? "ending"
+          {"resumed", now.resumed},
+          {"state", now.starting               ? "starting"
+                    : now.ending               ? "ending"
                     : now.running || has_ended ? name_of(p.state)
                                                : "stopped"},
           {"adapter", now.adapter},
@@ -72,6 +76,7 @@ void TrainingDesk::tell(const std::string& problem) {
 
 TrainingNow TrainingDesk::look() const {
   TrainingNow now = last_;
+  if (!starting_.empty()) now = {.starting = true, .adapter = starting_};
   if (training_) {
     now.progress = training_->progress();
     now.ending = is_ending_;
@@ -137,26 +142,35 @@ Status TrainingDesk::prepare(TrainingStart& start) {
   return ok_status();
 }
 
+std::optional<Reply> TrainingDesk::taken(const TrainingStart& start) const {
+  const std::lock_guard lock(mutex_);
+  const TrainingNow now = look();
+  if (!now.running && !now.ending) return {};
+  if (now.running && now.resumed && !start.fresh && start.request == request_)
+    return fields_of(now);
+  return Reply(409, fmt::format("training of '{}' {}; stop it before",
+                                last_.adapter, now.ending ? "ends" : "runs"));
+}
+
 Reply TrainingDesk::start(TrainingStart start) {
   if (book_.shelf() == nullptr || options_.work.empty())
     return {409,
             "this service does not train: it was started without --work "
             "FOLDER"};
+  const std::string name = start.background.name;
+  FT_TRY_STATUS(store::check_name(name));
+  if (auto other = taken(start)) return *std::move(other);
+  const std::lock_guard one_at_a_time(ending_mutex_);
+  if (auto other = taken(start)) return *std::move(other);
+  FT_TRY_STATUS(stop_alone());  // one that has come to its end
+  const std::lock_guard giving(samples_mutex_);
   {
     const std::lock_guard lock(mutex_);
-    if (const TrainingNow now = look(); now.running || now.ending)
-      return {409, fmt::format("training of '{}' {}; stop it before",
-                               last_.adapter, now.ending ? "ends" : "runs")};
+    starting_ = name;
   }
-  FT_TRY_STATUS(stop());  // one that has come to its end
-  FT_TRY_STATUS(store::check_name(start.background.name));
-  const std::lock_guard giving(samples_mutex_);
-  const std::lock_guard lock(mutex_);
-  if (training_)
-    return {409, fmt::format("training of '{}' runs; stop it before",
-                             last_.adapter)};
-  const std::string name = start.background.name;
   Reply reply = begin(std::move(start));
+  const std::lock_guard lock(mutex_);
+  starting_.clear();
   if (!training_) {
     (void)runtime_.remove(name);
     close_samples();
@@ -194,39 +208,62 @@ Reply TrainingDesk::begin(TrainingStart start) {
   last_file_.clear();
   FT_TRY(auto started, start_afresh_or_on(start));
   FT_TRY_STATUS(give_kept(started));
+  if (start.paused) started.pause();
+  if (!start.resumed)
+    FT_TRY_STATUS(save_record(options_.work, {start.request, start.paused}));
+  const std::lock_guard lock(mutex_);
+  starting_.clear();
   training_ = std::make_shared<BackgroundTraining>(std::move(started));
   classes_ = start.background.training.classes;
-  last_ = {.adapter = start.background.name,
+  request_ = start.request;
+  last_ = {.resumed = start.resumed,
+           .adapter = start.background.name,
            .kept_samples =
                samples_ ? static_cast<size_t>(samples_->count()) : size_t{0}};
   return fields_of(look());
 }
 
-Reply TrainingDesk::pause() {
+// Also where it cannot be noted: on a full disk a training should be paused.
+Reply TrainingDesk::set_paused(bool paused) {
+  const std::lock_guard noting(record_mutex_);
+  TrainingRecord record{.request = {}, .paused = paused};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!look().running) return nothing_runs();
+    record.request = request_;
+  }
+  const Status noted = save_record(options_.work, record);
+  if (!noted.ok())
+    tell("a restart would not know of the pause or its end: " +
+         noted.message());
   const std::lock_guard lock(mutex_);
   if (!look().running) return nothing_runs();
-  training_->pause();
+  paused ? training_->pause() : training_->resume();
   return fields_of(look());
 }
 
-Reply TrainingDesk::resume() {
-  const std::lock_guard lock(mutex_);
-  if (!look().running) return nothing_runs();
-  training_->resume();
-  return fields_of(look());
-}
+Reply TrainingDesk::pause() { return set_paused(true); }
+Reply TrainingDesk::resume() { return set_paused(false); }
 
 Reply TrainingDesk::end() {
   {
     const std::lock_guard lock(mutex_);
-    if (!training_) return nothing_runs();
+    if (!training_ && starting_.empty()) return nothing_runs();
   }
-  FT_TRY_STATUS(stop());
+  const Status ended = stop();
+  const std::lock_guard noting(record_mutex_);
+  // Also where its checkpoint could not be written.
+  FT_TRY_STATUS(drop_record(options_.work));
+  if (!ended.ok()) return ended;
   return fields_of(now());
 }
 
 Status TrainingDesk::stop() {
   const std::lock_guard one_at_a_time(ending_mutex_);
+  return stop_alone();
+}
+
+Status TrainingDesk::stop_alone() {
   std::shared_ptr<BackgroundTraining> ending;
   {
     const std::lock_guard lock(mutex_);
@@ -243,6 +280,10 @@ Status TrainingDesk::stop() {
   training_.reset();
   is_ending_ = false;
   (void)runtime_.remove(last_.adapter);
+  // Nobody wants that to go on; where it cannot be removed, what goes on has
+  // finished.
+  if (last_.progress.state == State::kFinished)
+    (void)drop_record(options_.work);
   return status;
 }
 

@@ -41,11 +41,15 @@ struct TrainingStart {
   bool confirm = true;  // versions, where the shelf has slots
   bool use = false;     // make the adapter the one of requests without name
   bool fresh = false;   // not from the checkpoint
+  Json request = {};    // what was asked, for going on after a restart
+  bool resumed = false, paused = false;  // after one
 };
 
 struct TrainingNow {
   bool running = false;
+  bool starting = false;  // its step is compiled, its samples are read
   bool ending = false;  // was told to; its last step and checkpoint are awaited
+  bool resumed = false;  // by the service itself, after a restart
   std::string adapter = {}, problem = {};
   size_t kept_samples = 0;  // of its samples, on disk
   fieldtune::BackgroundProgress progress = {};
@@ -59,7 +63,9 @@ class TrainingDesk {
   TrainingDesk(TrainingDesk&&) = delete;
   ~TrainingDesk() { (void)stop(); }
 
-  // Replies of success are what now() says, as JSON.
+  // Replies of success are what now() says, as JSON. Who starts what the
+  // service has resumed by itself is told so; anything else has to be stopped
+  // before.
   Reply start(TrainingStart start);
   // All of them or none.
   Reply add_samples(std::vector<LabeledSample> samples);
@@ -70,15 +76,22 @@ class TrainingDesk {
   Reply pause();
   Reply resume();
   Reply end();
-  // Ends with a checkpoint; ok where nothing runs.
+  // Ends with a checkpoint; ok where nothing runs. Unlike after end(), the next
+  // service goes on with it.
   Status stop();
+  // Why nothing was gone on with.
+  void tell(const std::string& problem);
   TrainingNow now() const;
 
  private:
   Status published(const TrainingStart& start, const std::string& file);
   Status prepare(TrainingStart& start);
-  // Under both locks of samples and the desk.
+  // What there is to say where another one runs.
+  std::optional<Reply> taken(const TrainingStart& start) const;
+  // Under both locks of who ends it and of samples.
   Reply begin(TrainingStart start);
+  Status stop_alone();
+  Reply set_paused(bool paused);
   Status open_samples(const TrainingStart& start);
   Result<fieldtune::BackgroundTraining> start_afresh_or_on(
       const TrainingStart& start);
@@ -87,13 +100,13 @@ class TrainingDesk {
   // Both under the lock.
   TrainingNow look() const;
   Status check_sample(LabeledSample& sample) const;
-  void tell(const std::string& problem);
 
   fieldtune::Runtime& runtime_;
   AdapterBook& book_;
   const DeskOptions options_;
   // Locked in this order.
-  std::mutex ending_mutex_;  // of who ends the training
+  std::mutex ending_mutex_;  // of who starts or ends the training
+  std::mutex record_mutex_;  // of the record of what is wanted
   // Of the file, and of the order in which samples come; held while the disk
   // takes them, which nobody else waits for.
   mutable std::mutex samples_mutex_;
@@ -101,6 +114,8 @@ class TrainingDesk {
   mutable std::mutex mutex_;  // of all below but the problem
   std::shared_ptr<fieldtune::BackgroundTraining> training_;
   bool is_ending_ = false;
+  std::string starting_;  // the name of what is being started
+  Json request_;          // of what runs
   std::vector<std::string> classes_;
   TrainingNow last_;                  // of what ended, or the name of what runs
   mutable std::mutex problem_mutex_;  // publishing takes no other

@@ -1,5 +1,6 @@
 // The training that learns from samples.
 #include "service/parts.h"
+#include "service/training_record.h"
 
 namespace ft::service {
 namespace {
@@ -87,6 +88,8 @@ Result<TrainingStart> read_start(const Input& body) {
                                                 "use",
                                                 "fresh"}));
   TrainingStart start;
+  start.request = body;
+  start.request.erase("fresh");
   FT_TRY_STATUS(read_background(fields, start));
   FT_TRY_STATUS(read_training(fields, body, start.background.training));
   if (start.background.name.empty() ||
@@ -106,6 +109,25 @@ Reply without_fields(Parts& parts, const Input& body,
 Reply start_training(Parts& parts, const Input& body) {
   FT_TRY(TrainingStart start, read_start(body));
   return parts.desk->start(std::move(start));
+}
+
+void go_on_training(Parts& parts) {
+  const std::string& work = parts.options.work;
+  const auto go_on = [&]() -> Status {
+    FT_TRY(const auto record, load_record(work));
+    if (!record) return ok_status();
+    FT_TRY(TrainingStart start, read_start(record->request));
+    start.resumed = true;
+    start.paused = record->paused;
+    const Reply reply = parts.desk->start(std::move(start));
+    if (reply.status == 200) return ok_status();
+    FT_TRY(const Input told, parse_object(reply.body));
+    return invalid_input(told.value("error", ""));
+  };
+  const Status status = go_on();
+  if (!status.ok())
+    parts.desk->tell("the training before the restart does not go on: " +
+                     status.message());
 }
 
 Reply pause_training(Parts& parts, const Input& body) {

@@ -5,8 +5,10 @@ import html.parser
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
+from fieldtune_cli import run_json
 from serve_client import (  # noqa: F401 (fixtures)
     adapters,
     classes,
@@ -15,6 +17,7 @@ from serve_client import (  # noqa: F401 (fixtures)
     serve,
     store,
 )
+from test_serve_samples import BASE, START, sample
 
 CHROMIUM = shutil.which("chromium")
 
@@ -121,3 +124,31 @@ def test_can_be_looked_at(serve, store, kws, chromium, tmp_path, scheme):
     force = ["--force-dark-mode"] if scheme == "dark" else []
     chromium(server.listens_on + "/", f"--screenshot={picture}", *force)
     assert picture.stat().st_size > 10000
+
+
+def test_shows_a_training_that_went_on(serve, tmp_path, chromium):
+    """With the time that is left, after a restart; and why one does not."""
+    run_json("store", "init", tmp_path / "store")
+    work = tmp_path / "work"
+    work.mkdir()
+    args = [BASE, "--store", tmp_path / "store", "--work", work]
+    server = serve(*args)
+    server.post("/v1/train/start", **{**START, "total_steps": 10**6,
+                                      "publish_every": 10**6})  # fmt: skip
+    server.post("/v1/samples", samples=[sample(i) for i in range(8)])
+    assert server.end() == (0, "")
+    server = serve(*args, port=True)
+    until = time.monotonic() + 60
+    while server.get("/v1/train")["state"] != "training":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    page = Texts(chromium(server.listens_on + "/", "--dump-dom",
+                          "--virtual-time-budget=60000"))  # fmt: skip
+    assert "resumed after a restart" in page.ids["training"]
+    assert "time leftabout " in page.ids["training"], page.ids["training"]
+    assert " open" in page.ids["connections"]
+    assert server.end() == (0, "")
+    (work / "training.json").write_text("{")
+    server = serve(*args, port=True)
+    page = Texts(chromium(server.listens_on + "/", "--dump-dom"))
+    assert "training.json' is damaged" in page.ids["training"]

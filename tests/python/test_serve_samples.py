@@ -22,10 +22,12 @@ START = {"adapter": "me", "classes": ["up", "down"], "total_steps": 40,
 
 @pytest.fixture
 def place(tmp_path):
-    """Options of a service with an empty store and a folder to work in."""
+    """Options of a service with an empty store and a folder to work in, which
+    trains when it is told to (test_serve_resume.py: by itself)."""
     run_json("store", "init", tmp_path / "store")
     (tmp_path / "work").mkdir()
-    return [BASE, "--store", tmp_path / "store", "--work", tmp_path / "work"]
+    return [BASE, "--store", tmp_path / "store", "--work", tmp_path / "work",
+            "--no-resume-training"]
 
 
 @pytest.fixture

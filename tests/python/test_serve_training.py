@@ -37,10 +37,12 @@ def features_of(path):
 
 @pytest.fixture
 def place(tmp_path, kws):
-    """Options of a service with an empty store and a folder to work in."""
+    """Options of a service with an empty store and a folder to work in, which
+    trains when it is told to (test_serve_resume.py: by itself)."""
     run_json("store", "init", tmp_path / "store", "--model", kws)
     (tmp_path / "work").mkdir()
-    return [kws, "--store", tmp_path / "store", "--work", tmp_path / "work"]
+    return [kws, "--store", tmp_path / "store", "--work", tmp_path / "work",
+            "--no-resume-training"]
 
 
 def teach(server, speech):

@@ -57,6 +57,8 @@ void Serve::add_to(CLI::App& app) {
                  "key if there is one; memory: gone with the process")
       ->check(CLI::IsMember({"disk", "memory"}))
       ->capture_default_str();
+  app.add_flag("!--no-resume-training", service.resume_training,
+               "after a restart do not go on with the training that ran");
   app.add_option("--signing-key", service.signing_key,
                  "sign what is learned (a key of 'fieldtune keys')");
   app.add_option("--key-file", service.key.file,
