@@ -46,7 +46,9 @@ bool is_text(std::string_view line) {
 
 void RequestBuffer::refuse(int status, std::string why) {
   refused_ = RefusedRequest{status, std::move(why)};
-  forget();
+  // Not forget(): who refuses a line may still look at it.
+  in_.clear();
+  head_.reset();
 }
 
 void RequestBuffer::forget() {
