@@ -126,6 +126,16 @@ Result<size_t> read_up_to(int fd, std::span<std::byte> bytes,
   return at;
 }
 
+// A rename would put a file in the place of a pipe or device, and fails over a
+// folder only when all is done.
+Status check_replaceable(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode))
+    return ok_status();
+  return io_error("cannot write '" + path + "': it is " +
+                  (S_ISDIR(info.st_mode) ? "a folder" : "not a regular file"));
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> read_whole_file(
@@ -179,6 +189,7 @@ AtomicFile::~AtomicFile() {
 
 // Another process may take the file for a leftover as long as it has no lock.
 Result<AtomicFile> AtomicFile::create(const std::string& path, int mode) {
+  FT_TRY_STATUS(check_replaceable(path));
   remove_leftovers(folder_of(path));
   for (int i = 0; i < 8; ++i) {
     std::string temp = path + std::string(kTemporary) + "XXXXXX";
@@ -270,6 +281,7 @@ Status sync_folder(const std::string& folder) {
 }
 
 Status check_writable(const std::string& path) {
+  FT_TRY_STATUS(check_replaceable(path));
   const Status status = AtomicFile::create(path).status();
   return status.ok()
              ? status

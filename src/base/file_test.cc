@@ -87,6 +87,20 @@ TEST(File, CheckWritableNamesThePathAndLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+TEST(File, WhatIsNoFileIsNotReplacedByOne) {
+  const std::string pipe = temp_path("ft_file_test_pipe");
+  std::filesystem::remove(pipe);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const std::string folder = temp_path("ft_file_test_folder");
+  std::filesystem::create_directory(folder);
+  for (const std::string& path : {pipe, folder}) {
+    EXPECT_EQ(check_writable(path).code(), Code::kIo) << path;
+    EXPECT_EQ(write_file_atomically(path, std::string("x")).code(), Code::kIo);
+    EXPECT_FALSE(std::filesystem::is_regular_file(path));
+    std::filesystem::remove(path);
+  }
+}
+
 TEST(File, ANewFileDoesNotReplaceOne) {
   const std::string path = temp_path("ft_file_test_new");
   std::filesystem::remove(path);

@@ -51,12 +51,6 @@ Status check_out(const std::string& out,
   };
   if (std::ranges::any_of(inputs, is_out))
     return usage_error(fmt::format("'{}' is an input, too", out));
-  // It would be replaced by a file, and a device with it.
-  std::error_code none;
-  const auto there = std::filesystem::status(out, none);
-  if (std::filesystem::exists(there) &&
-      !std::filesystem::is_regular_file(there))
-    return io_error(fmt::format("'{}' is not a regular file", out));
   return check_writable(out);
 }
 
