@@ -288,26 +288,23 @@ Status check_writable(const std::string& path) {
              : io_error("cannot write '" + path + "': " + std::strerror(errno));
 }
 
-namespace {
-
-Status make_folders(const std::filesystem::path& folder) {
+Status make_folder(const std::string& folder) {
   std::error_code error;
   if (std::filesystem::is_directory(folder, error)) return ok_status();
   const auto parent = std::filesystem::absolute(folder).parent_path();
-  FT_TRY_STATUS(make_folders(parent));
-  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+  FT_TRY_STATUS(make_folder(parent.string()));
+  if (::mkdir(folder.c_str(), 0755) != 0 &&
+      (errno != EEXIST || !std::filesystem::is_directory(folder, error)))
     return errno_error("cannot make folder", folder);
-  return sync_folder(parent);
+  return sync_folder(parent.string());
 }
-
-}  // namespace
 
 Status write_folder(const std::string& folder, const FolderFiles& files) {
   const std::filesystem::path path = folder;
-  FT_TRY_STATUS(make_folders(path));
+  FT_TRY_STATUS(make_folder(folder));
   std::vector<AtomicFile> staged;
   for (const auto& [name, bytes] : files) {
-    FT_TRY_STATUS(make_folders((path / name).parent_path()));
+    FT_TRY_STATUS(make_folder((path / name).parent_path().string()));
     FT_TRY(AtomicFile file, AtomicFile::create((path / name).string()));
     FT_TRY_STATUS(file.write(bytes));
     FT_TRY_STATUS(file.sync());

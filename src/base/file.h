@@ -80,6 +80,9 @@ Status remove_file(const std::string& path);
 // Makes names that were made in a folder durable.
 Status sync_folder(const std::string& folder);
 
+// Makes a folder and those that it is in, for good. No error where it is there.
+Status make_folder(const std::string& folder);
+
 // kIo if the folder of `path` cannot be written to: found out before hours of
 // work rather than after.
 Status check_writable(const std::string& path);

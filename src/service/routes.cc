@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace ft::service {
 namespace {
@@ -40,8 +41,14 @@ std::string_view without_port(std::string_view host) {
   return is_port ? host.substr(0, colon) : host;
 }
 
+// Names of hosts have no case (RFC 9110, 4.2.3).
+bool is_localhost(std::string_view host) {
+  return std::ranges::equal(host, std::string_view("localhost"), {},
+                            [](unsigned char c) { return std::tolower(c); });
+}
+
 bool is_loopback(std::string_view host) {
-  return host == "localhost" || host == "[::1]" ||
+  return is_localhost(host) || host == "[::1]" ||
          (host.starts_with("127.") &&
           host.find_first_not_of("0123456789.") == host.npos);
 }

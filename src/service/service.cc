@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/file.h"
 #include "service/routes.h"
 #include "train/base_model.h"
 
@@ -107,6 +108,7 @@ Status Service::Impl::prepare() {
   FT_TRY(parts.book, AdapterBook::open(parts.runtime, std::move(shelf)));
   std::string base_sha256;
   if (!o.work.empty()) {
+    FT_TRY_STATUS(make_folder(o.work));
     FT_TRY(const BaseModel base, open_base_model(o.model));
     base_sha256 = base.sha256;
   }

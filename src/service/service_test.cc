@@ -359,6 +359,7 @@ TEST(Routes, KnowWhoAsks) {
                          .body = {}});
   };
   EXPECT_TRUE(from("localhost:80", "", true));
+  EXPECT_TRUE(from("LocalHost:80", "", true));
   EXPECT_TRUE(from("[::1]:80", "", true));
   EXPECT_TRUE(from("127.0.0.1:80", "http://127.0.0.1:80", true));
   EXPECT_FALSE(from("evil.example:80", "", true));

@@ -36,8 +36,7 @@ Status read_int(const SafetensorsMetadata& metadata, const char* key, T& out,
     if (error == std::errc() && end == text.data() + text.size())
       return ok_status();
   }
-  return invalid_input(
-      fmt::format("checkpoint: '{}' is missing or malformed", key));
+  return invalid_input(fmt::format("'{}' is missing or malformed", key));
 }
 
 Status read_double(const SafetensorsMetadata& metadata, const char* key,
@@ -51,7 +50,7 @@ Status read_double(const SafetensorsMetadata& metadata, const char* key,
 Result<std::vector<EpochRecord>> decode_history(const SafetensorsEntry& entry) {
   constexpr size_t kBytes = kRecordDoubles * sizeof(double);
   if (entry.data.size() % kBytes != 0)
-    return invalid_input("checkpoint: the history has a broken record");
+    return invalid_input("the history of the checkpoint has a broken record");
   std::vector<EpochRecord> history(entry.data.size() / kBytes);
   for (size_t i = 0; i < history.size(); ++i) {
     double fields[kRecordDoubles];
@@ -116,7 +115,10 @@ Result<Part> open_part(const std::string& path,
                        const std::string& fingerprint) {
   Part part;
   FT_TRY(part.file, MappedFile::open(path));
-  FT_TRY(part.parsed, parse_safetensors(part.file.bytes()));
+  auto parsed = parse_safetensors(part.file.bytes());
+  if (!parsed.ok())
+    return Status(parsed.status()).in("checkpoint '" + path + "'");
+  part.parsed = *std::move(parsed);
   const auto theirs = part.parsed.metadata.find("fingerprint");
   if (theirs == part.parsed.metadata.end())
     return invalid_input("'" + path + "' is not a checkpoint");
@@ -255,8 +257,9 @@ Result<TrainState> load_checkpoint(const std::string& path,
                          "' does not hold this program's state");
   TrainState state;
   size_t epochs = 0;
-  FT_TRY_STATUS(read_counters(metadata, state));
-  FT_TRY_STATUS(read_int(metadata, "epochs", epochs));
+  const std::string origin = "checkpoint '" + path + "'";
+  FT_TRY_STATUS(read_counters(metadata, state).in(origin));
+  FT_TRY_STATUS(read_int(metadata, "epochs", epochs).in(origin));
   FT_TRY_STATUS(read_best(path, fingerprint, state));
   FT_TRY_STATUS(read_history(path, fingerprint, epochs, state));
   if (state.best_params.size() > persistent.size())

@@ -199,6 +199,11 @@ def test_refuses_to_start(store, kws, tmp_path):
             "nobody")
     refused(3, "no store", kws, "--store", tmp_path / "none", *sock)
     refused(5, "cannot", tmp_path / "none.tflite", "--store", store, *sock)
+    (tmp_path / "file").write_text("")
+    refused(5, "cannot make folder", kws, "--store", store, *sock, "--work",
+            tmp_path / "file")
+    refused(5, "cannot make folder", kws, "--store", store, *sock, "--work",
+            tmp_path / "file" / "below")
     assert not (tmp_path / "s.sock").exists()
     assert "fieldtune serve kws.tflite" in run("serve", "--help").stdout
 

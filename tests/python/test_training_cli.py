@@ -197,6 +197,14 @@ def test_checkpoint_of_other_settings_is_refused(small, tmp_path):
     expect(done, 3, "checkpoint")
 
 
+def test_a_damaged_checkpoint_is_named(small, tmp_path):
+    out = ["--epochs", 4, "--out", tmp_path / "a.safetensors"]
+    run(*small, *out, "--stop-after", 3)
+    checkpoint = tmp_path / "a.safetensors.checkpoint"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-8])
+    expect(run(*small, *out, "--resume"), 3, str(checkpoint), "bytes")
+
+
 def test_adapter_of_another_base_is_refused(small, tmp_path):
     adapter = tmp_path / "a.safetensors"
     run_json(*small, "--epochs", 1, "--out", adapter)
