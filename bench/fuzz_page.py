@@ -15,8 +15,9 @@ RUNS = session.ROOT / "build" / "fuzz" / "figures"  # tools/fuzz_for.py
 FIGURES = session.RESULTS / "fuzz.json"
 WHAT = (
     "Every parser of files from outside under libFuzzer with AddressSanitizer "
-    "and UndefinedBehaviorSanitizer: no crash, no hang (10 s), no allocation "
-    "above 64 MB at once. Each run starts from what earlier ones found, from "
+    "and UndefinedBehaviorSanitizer: no crash, no hang (10 s for an "
+    "input where its row says nothing else), no allocation above 64 MB at "
+    "once. Each run starts from what earlier ones found, from "
     "the real files that are here and from valid ones that the fuzzer makes. "
     "Minutes are of processor time of the last run."
 )

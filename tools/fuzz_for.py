@@ -45,6 +45,11 @@ def last(pattern, text):
     return int(found[-1]) if found else None
 
 
+def timeout_seconds(flags):
+    """What an input may take, in real time: the last flag says it."""
+    return last(r"-timeout=(\d+)", " ".join([*FLAGS, *flags]))
+
+
 def figures(name, log, cpu, wall, passed):
     executions = last(r"stat::number_of_executed_units:\s*(\d+)", log)
     return {
@@ -83,6 +88,7 @@ def run(args):
            + after.children_system - before.children_system)  # fmt: skip
     text = log_path.read_text(errors="replace")
     row = figures(name, text, cpu, wall, child.returncode == 0)
+    row["timeout_seconds"] = timeout_seconds(args.flags)
     return child.returncode, row, text
 
 

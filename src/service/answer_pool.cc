@@ -1,10 +1,10 @@
 #include "service/answer_pool.h"
 
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
+
+#include "service/connection.h"
 
 namespace ft::service {
 
@@ -69,22 +69,12 @@ void AnswerPool::work() {
 }
 
 AnswerPool::Done AnswerPool::answer(const Job& job) const {
-  EngineAnswer made = engine_.answer(job.request, job.is_network, job.is_last);
+  const EngineAnswer made =
+      engine_.answer(job.request, job.is_network, job.is_last);
   Done done{.fd = job.fd, .close = made.close};
   size_t sent = 0;
-  while (sent < made.text.size() && !done.is_gone) {
-    const ssize_t count =
-        ::send(job.fd, made.text.data() + sent, made.text.size() - sent,
-               MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count > 0) {
-      sent += static_cast<size_t>(count);
-    } else if (errno == EAGAIN) {
-      done.unsent = made.text.substr(sent);
-      break;
-    } else {
-      done.is_gone = errno != EINTR;
-    }
-  }
+  done.is_gone = !send_some(job.fd, made.text, sent);
+  if (!done.is_gone) done.unsent = made.text.substr(sent);
   return done;
 }
 

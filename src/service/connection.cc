@@ -11,6 +11,17 @@ constexpr int kRefusedSeconds = 2;
 
 }  // namespace
 
+bool send_some(int fd, std::string_view text, size_t& sent) {
+  while (sent < text.size()) {
+    const ssize_t count = ::send(fd, text.data() + sent, text.size() - sent,
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno == EAGAIN;
+    sent += static_cast<size_t>(count);
+  }
+  return true;
+}
+
 bool Connection::is_overdue(Clock::time_point now,
                             const TimeLimits& limits) const {
   int limit = 0;
@@ -27,14 +38,8 @@ bool Connection::is_overdue(Clock::time_point now,
 }
 
 bool Connection::send_some() {
-  while (sent < unsent.size()) {
-    const ssize_t count =
-        ::send(socket.get(), unsent.data() + sent, unsent.size() - sent,
-               MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno == EAGAIN;
-    sent += static_cast<size_t>(count);
-  }
+  if (!service::send_some(socket.get(), unsent, sent)) return false;
+  if (sent < unsent.size()) return true;
   std::string().swap(unsent);
   sent = 0;
   return true;

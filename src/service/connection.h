@@ -6,11 +6,16 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 #include "service/listeners.h"
 #include "service/request_buffer.h"
 
 namespace ft::service {
+
+// Sends of a text what the socket takes now, from `sent` on, and counts it
+// there. False: the client is gone.
+bool send_some(int fd, std::string_view text, size_t& sent);
 
 // Each is whole seconds.
 struct TimeLimits {

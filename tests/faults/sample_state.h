@@ -17,7 +17,7 @@ inline constexpr const char* kTrainings[] = {"me", "you"};
 
 inline service::SampleKind sample_kind(bool has_grown = false) {
   std::vector<std::string> classes = {"low", "high"};
-  if (has_grown) classes.push_back("higher");
+  if (has_grown) classes.emplace_back("higher");
   return {.base_sha256 = std::string(64, 'b'),
           .features = kSampleFeatures,
           .classes = std::move(classes)};

@@ -323,10 +323,6 @@ Result<AdapterBytes> AdapterStore::load(const StoredAdapter& adapter,
   auto object = impl_->objects.read(adapter.sha256, adapter.bytes);
   if (!object.ok()) return Status(object.status()).in(what);
   const auto bytes = object->bytes();
-  if (bytes.size() != adapter.bytes)
-    return invalid_input(
-        fmt::format("{} is damaged: its file has {} bytes, the index says {}",
-                    what, bytes.size(), adapter.bytes));
   if (check && ft::sha256_hex(bytes) != adapter.sha256)
     return invalid_input(fmt::format(
         "{} is damaged: its file is not the one that was stored", what));
