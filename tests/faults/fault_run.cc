@@ -1,8 +1,6 @@
 #include "tests/faults/fault_run.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -65,65 +63,50 @@ void save_figures(const Figures& f) {
 }
 
 void FaultTest::SetUp() {
-#ifdef FT_SANITIZED
-  GTEST_SKIP() << "a preloaded library and a sanitizer do not mix";
-#endif
-  here_ = fs::read_symlink("/proc/self/exe").parent_path().string() + "/";
-  recorder_ = here_ + "libft_fault_recorder.so";
-  ASSERT_TRUE(fs::exists(recorder_));
-  const std::string root = fs::exists("/dev/shm") ? "/dev/shm" : "/tmp";
-  work_ = fmt::format("{}/ft_faults_{}", root, getpid());
-  fs::remove_all(work_);
+  if (kIsSanitized) GTEST_SKIP() << "not under a sanitizer";
+  ASSERT_TRUE(fs::exists(work_.recorder()));
   fs::create_directories(in());
-}
-
-void FaultTest::TearDown() {
-  if (!work_.empty()) fs::remove_all(work_);
 }
 
 int FaultTest::shell_status(const std::string& command,
                             const std::string& root) const {
   std::string text = replaced(command, "{root}", root);
   text = replaced(text, "{in}", in());
-  text = replaced(text, "{here}", here_);
-  text = fmt::format("( {} ) > {}/out 2>&1", text, work_);
-  const int status = std::system(text.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return work_.run(replaced(text, "{here}", work_.program("")));
 }
 
 void FaultTest::shell(const std::string& command) const {
-  ASSERT_EQ(shell_status(command, work_ + "/none"), 0)
-      << command << "\n"
-      << read_text_file(work_ + "/out").value();
+  ASSERT_EQ(shell_status(command, work_.path("none")), 0) << command << "\n"
+                                                          << work_.said();
 }
 
 FaultTest::Run FaultTest::run(const Subject& subject,
                               const std::string& environment) const {
-  const std::string root = work_ + "/root";
+  const std::string root = work_.path("root");
   fs::remove_all(root);
-  fs::copy(work_ + "/before", root, fs::copy_options::recursive);
+  fs::copy(work_.path("before"), root, fs::copy_options::recursive);
   const int status = shell_status(
-      fmt::format("export FT_FAULT_ROOT={{root}} FT_FAULT_RECORD={}/record {} "
+      fmt::format("export FT_FAULT_ROOT={{root}} FT_FAULT_RECORD={} {} "
                   "LD_PRELOAD={}; exec {}",
-                  work_, environment, recorder_, subject.command),
+                  work_.path("record"), environment, work_.recorder(),
+                  subject.command),
       root);
-  return {status, read_record(work_ + "/record").value()};
+  return {status, read_record(work_.path("record")).value()};
 }
 
 void FaultTest::explore(const Subject& subject) {
   subject_ = &subject;
   verdicts_.clear();
   figures_ = {.subject = subject.name};
-  fs::remove_all(work_ + "/before");
-  fs::create_directories(work_ + "/before");
-  ASSERT_EQ(shell_status(subject.before, work_ + "/before"), 0)
+  fs::remove_all(work_.path("before"));
+  fs::create_directories(work_.path("before"));
+  ASSERT_EQ(shell_status(subject.before, work_.path("before")), 0)
       << subject.before << "\n"
-      << read_text_file(work_ + "/out").value();
-  before_ = files_of(work_ + "/before");
+      << work_.said();
+  before_ = files_of(work_.path("before"));
   const Run whole = run(subject, "");
-  ASSERT_EQ(whole.status, 0) << subject.command << "\n"
-                             << read_text_file(work_ + "/out").value();
-  after_ = files_of(work_ + "/root");
+  ASSERT_EQ(whole.status, 0) << subject.command << "\n" << work_.said();
+  after_ = files_of(work_.path("root"));
   figures_.calls = static_cast<long>(calls_in(whole.entries));
   ASSERT_GT(figures_.calls, 2) << "the recorder saw nothing";
   cut_everywhere(whole);
@@ -133,7 +116,7 @@ void FaultTest::explore(const Subject& subject) {
 
 void FaultTest::cut_everywhere(const Run& whole) {
   Disk disk;
-  ASSERT_TRUE(disk.start_from(work_ + "/before").ok());
+  ASSERT_TRUE(disk.start_from(work_.path("before")).ok());
   OldOrNew allowed(before_, subject_->in_place);
   const size_t count = whole.entries.size();
   const size_t every = exhaustive() ? 1 : std::max<size_t>(1, count / 10);
@@ -170,13 +153,13 @@ void FaultTest::fail_at(size_t call, const char* kind) {
       fmt::format("FT_FAULT_AT={} FT_FAULT_KIND={}", call, kind);
   const Run failed = run(*subject_, what);
   ++figures_.failing_runs;
-  const std::string said = read_text_file(work_ + "/out").value();
+  const std::string said = work_.said();
   const bool known =
       failed.status == 0 || failed.status == 5 || failed.status == kKilled;
   ASSERT_TRUE(known) << what << ": exit status " << failed.status << "\n"
                      << said;
   Disk disk;
-  ASSERT_TRUE(disk.start_from(work_ + "/before").ok());
+  ASSERT_TRUE(disk.start_from(work_.path("before")).ok());
   OldOrNew allowed(before_, subject_->in_place);
   const uint64_t one =
       seed() + 1000003 * static_cast<uint64_t>(figures_.failing_runs);
@@ -195,14 +178,14 @@ void FaultTest::fail_at(size_t call, const char* kind) {
   const std::string unsafe = failed.status == 0 ? allowed.unsafe() : "";
   EXPECT_EQ(unsafe, "") << what << ": success before it was safe";
   if (cut(disk, allowed, one + 1, what + ", power cut at the end"))
-    (void)look(work_ + "/root", allowed, what);
+    (void)look(work_.path("root"), allowed, what);
 }
 
 bool FaultTest::cut(const Disk& disk, const OldOrNew& allowed, uint64_t one,
                     const std::string& what) {
-  const Status status = disk.leave(work_ + "/left", one);
+  const Status status = disk.leave(work_.path("left"), one);
   EXPECT_TRUE(status.ok()) << status.message();
-  return status.ok() && look(work_ + "/left", allowed, what);
+  return status.ok() && look(work_.path("left"), allowed, what);
 }
 
 bool FaultTest::look(const std::string& folder, const OldOrNew& allowed,
@@ -223,8 +206,7 @@ std::string FaultTest::retry_in(const std::string& folder) {
   if (subject_->retry.empty()) return "";
   const int status = shell_status(subject_->retry, folder);
   if (status != 0)
-    return fmt::format("exit status {} afterwards: {}", status,
-                       read_text_file(work_ + "/out").value());
+    return fmt::format("exit status {} afterwards: {}", status, work_.said());
   const Files now = files_of(folder);
   for (const auto& [path, bytes] : now)
     if (is_temporary_name(path)) return "'" + path + "' is still there";

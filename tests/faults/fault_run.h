@@ -17,6 +17,7 @@
 
 #include "tests/faults/old_or_new.h"
 #include "tests/faults/power_cut.h"
+#include "tests/faults/workplace.h"
 
 namespace ft::faults {
 
@@ -57,10 +58,11 @@ struct Subject {
 class FaultTest : public testing::Test {
  protected:
   void SetUp() override;
-  void TearDown() override;
 
-  std::string in() const { return work_ + "/in"; }
-  std::string program(const std::string& name) const { return here_ + name; }
+  std::string in() const { return work_.path("in"); }
+  std::string program(const std::string& name) const {
+    return work_.program(name);
+  }
   // Runs it in a shell; expects success.
   void shell(const std::string& command) const;
   void explore(const Subject& subject);
@@ -82,7 +84,7 @@ class FaultTest : public testing::Test {
             const std::string& what);
   std::string retry_in(const std::string& folder);
 
-  std::string here_, recorder_, work_;
+  Workplace work_;
   const Subject* subject_ = nullptr;
   Files before_, after_;
   Figures figures_;

@@ -1,11 +1,8 @@
 #include "tests/faults/marked_run.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
@@ -34,43 +31,27 @@ std::string wrong_unless_allowed(const std::string& text,
 }
 
 void MarkedFaults::SetUp() {
-#ifdef FT_SANITIZED
-  GTEST_SKIP() << "a preloaded library and a sanitizer do not mix";
-#endif
-  here_ = fs::read_symlink("/proc/self/exe").parent_path().string() + "/";
-  recorder_ = here_ + "libft_fault_recorder.so";
-  ASSERT_TRUE(fs::exists(here_ + script()) && fs::exists(recorder_));
-  const std::string root = fs::exists("/dev/shm") ? "/dev/shm" : "/tmp";
-  work_ = fmt::format("{}/ft_faults_{}", root, getpid());
-  fs::remove_all(work_);
-  fs::create_directories(work_);
+  if (kIsSanitized) GTEST_SKIP() << "not under a sanitizer";
+  ASSERT_TRUE(fs::exists(work_.program(script())));
+  ASSERT_TRUE(fs::exists(work_.recorder()));
   if (!GetParam()) return;
-  key_.file = work_ + "/key";
+  key_.file = work_.path("key");
   ASSERT_TRUE(
       write_new_file(key_.file, std::vector<std::byte>(32, std::byte{7}), 0600)
           .ok());
 }
 
-void MarkedFaults::TearDown() {
-  if (!work_.empty()) fs::remove_all(work_);
-}
-
 int MarkedFaults::run(const std::string& environment) const {
-  fs::remove_all(work_ + "/root");
-  const std::string command = fmt::format(
-      "FT_FAULT_ROOT={0}/root FT_FAULT_RECORD={0}/record {1} LD_PRELOAD={2} "
-      "{3} {0}/root {4} > {0}/out 2>&1",
-      work_, environment, recorder_, here_ + script(), key_.file);
-  const int status = std::system(command.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-std::string MarkedFaults::said() const {
-  return read_text_file(work_ + "/out").value();
+  const std::string root = work_.path("root");
+  fs::remove_all(root);
+  return work_.run(fmt::format(
+      "FT_FAULT_ROOT={} FT_FAULT_RECORD={} {} LD_PRELOAD={} {} {} {}", root,
+      work_.path("record"), environment, work_.recorder(),
+      work_.program(script()), root, key_.file));
 }
 
 std::vector<Entry> MarkedFaults::record() const {
-  return read_record(work_ + "/record").value();
+  return read_record(work_.path("record")).value();
 }
 
 int MarkedFaults::cut(const std::vector<Entry>& entries, size_t prefix,
@@ -88,8 +69,8 @@ int MarkedFaults::cut(const Disk& disk, const Allowed& allowed, size_t prefix,
                       int seeds, const std::string& what) {
   for (int i = 0; i < seeds; ++i) {
     const uint64_t one = seed() + 1000003 * prefix + static_cast<uint64_t>(i);
-    EXPECT_TRUE(disk.leave(work_ + "/left", one).ok());
-    const std::string wrong = wrong_with(work_ + "/left", allowed.states());
+    EXPECT_TRUE(disk.leave(work_.path("left"), one).ok());
+    const std::string wrong = wrong_with(work_.path("left"), allowed.states());
     EXPECT_EQ(wrong, "") << what << ", power cut after call " << prefix
                          << ", seed " << one;
     if (!wrong.empty()) return i + 1;
@@ -98,7 +79,7 @@ int MarkedFaults::cut(const Disk& disk, const Allowed& allowed, size_t prefix,
 }
 
 void MarkedFaults::cut_everywhere() {
-  ASSERT_EQ(run(""), 0) << said();
+  ASSERT_EQ(run(""), 0) << work_.said();
   const auto entries = record();
   ASSERT_GT(entries.size(), 100u) << "the recorder saw nothing";
   Disk disk;
@@ -121,7 +102,7 @@ void MarkedFaults::cut_everywhere() {
 // The process that was refused a call looks itself whether the old state is
 // intact; then what it left is looked at with and without a power cut.
 void MarkedFaults::fail_everywhere() {
-  ASSERT_EQ(run(""), 0) << said();
+  ASSERT_EQ(run(""), 0) << work_.said();
   const auto whole = record();
   const auto calls = static_cast<size_t>(std::ranges::count_if(
       whole, [](const Entry& e) { return e.call != Call::kMark; }));
@@ -139,11 +120,11 @@ void MarkedFaults::fail_everywhere() {
 
 long MarkedFaults::look_after(const std::string& what, uint64_t turn) {
   const int status = run(what);
-  EXPECT_TRUE(status == 0 || status == kKilled) << what << ": " << said();
+  EXPECT_TRUE(status == 0 || status == kKilled) << what << ": " << work_.said();
   const auto entries = record();
   Allowed allowed(first_state());
   for (const Entry& entry : entries) allowed.apply(entry);
-  EXPECT_EQ(wrong_with(work_ + "/root", allowed.states()), "") << what;
+  EXPECT_EQ(wrong_with(work_.path("root"), allowed.states()), "") << what;
   const auto prefix = Random(seed(), "prefixes")
                           .below(turn, static_cast<uint32_t>(entries.size()));
   return 1 + cut(entries, entries.size(), 1, what) +

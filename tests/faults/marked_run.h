@@ -17,6 +17,7 @@
 #include "fieldtune/adapter_store.h"
 #include "tests/faults/fault_run.h"
 #include "tests/faults/power_cut.h"
+#include "tests/faults/workplace.h"
 
 namespace ft::faults {
 
@@ -42,7 +43,6 @@ std::string wrong_unless_allowed(const std::string& text,
 class MarkedFaults : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override;
-  void TearDown() override;
 
   // The script's file name, the state that it begins with, what figures call
   // it.
@@ -63,7 +63,6 @@ class MarkedFaults : public testing::TestWithParam<bool> {
  private:
   // Runs the script in `work_`/root; its exit status.
   int run(const std::string& environment) const;
-  std::string said() const;
   std::vector<Entry> record() const;
   // Looks at `seeds` states after a power cut behind the first `prefix` calls.
   int cut(const std::vector<Entry>& entries, size_t prefix, int seeds,
@@ -73,7 +72,7 @@ class MarkedFaults : public testing::TestWithParam<bool> {
   // With a call that fails: how many states were looked at.
   long look_after(const std::string& what, uint64_t turn);
 
-  std::string here_, recorder_, work_;
+  Workplace work_;
   fieldtune::StoreKey key_;
 };
 

@@ -1,21 +1,14 @@
 // Samples that are kept of two trainings, in one process, for a recorder of
-// faults: added, deleted, opened again; with marks that say which states are
-// allowed (marked_run.h).
-//
-//   sample_fault_script FOLDER [KEY_FILE]
-//
-// With the key they are encrypted. After a failure the process itself looks
-// whether the samples are as they were. Exits with 1 and a sentence where a
-// promise is broken; that calls fail is none.
-#include <dlfcn.h>
+// faults (marked_script.h): added, deleted, opened again. After a failure the
+// process itself looks whether the samples are as they were.
+#include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <optional>
+#include <map>
+#include <vector>
 
-#include "tests/faults/record.h"
+#include "tests/faults/marked_script.h"
 #include "tests/faults/sample_state.h"
 
 namespace ft::faults {
@@ -23,21 +16,14 @@ namespace {
 
 using service::SampleFile;
 
-struct SampleScript {
-  std::string folder;
-  fieldtune::StoreKey key;
+struct SampleScript : MarkedScript {
   SampleOracle oracle;
   // After changes that failed: one may turn out to have been made when the log
   // is read again.
   std::vector<SampleOracle> maybe;
   std::map<std::string, SampleFile> open = {};
-  MarkFunction mark = nullptr;
-  int next = 1, failures = 0, broken = 0;
+  int next = 1;
   bool has_grown = false;
-
-  void say(const std::string& text) const {
-    if (mark != nullptr) mark(text.c_str());
-  }
 
   void look(const std::string& name, const char* when) {
     const auto at = open.find(name);
@@ -45,8 +31,7 @@ struct SampleScript {
     const auto found = numbers_in(at->second);
     if (!found.ok()) {
       if (found.status().code() == Code::kIo) return;  // the disk still fails
-      std::fprintf(stderr, "%s: %s\n", when, found.status().message().c_str());
-      ++broken;
+      complain(fmt::format("{}: {}", when, found.status().message()));
       return;
     }
     if (*found == oracle.numbers[name]) return;
@@ -55,9 +40,8 @@ struct SampleScript {
         oracle.numbers[name] = *found;
         return;
       }
-    std::fprintf(stderr, "%s '%s' has %zu samples, not %zu\n", when,
-                 name.c_str(), found->size(), oracle.numbers[name].size());
-    ++broken;
+    complain(fmt::format("{} '{}' has {} samples, not {}", when, name,
+                         found->size(), oracle.numbers[name].size()));
   }
 
   bool reopen(const std::string& name) {
@@ -77,26 +61,20 @@ struct SampleScript {
   }
 
   void judge(const Status& status) {
-    if (status.code() == Code::kIo) return;
-    std::fprintf(stderr, "failed with another reason: %s\n",
-                 status.message().c_str());
-    ++broken;
+    if (status.code() != Code::kIo)
+      complain("failed with another reason: " + status.message());
   }
 
   void change(const std::string& name, const std::function<Status()>& make,
               const std::function<void(std::vector<int>&)>& effect) {
     SampleOracle after = oracle;
     effect(after.numbers[name]);
-    say("try" + after.text());
-    const Status status = make();
+    const Status status = attempt(after.text(), make);
     if (status.ok()) {
       oracle = after;
       maybe.clear();
-      say("ok");
       return;
     }
-    ++failures;
-    say("failed");
     judge(status);
     maybe.push_back(after);
     look(name, "after a failed change");
@@ -160,13 +138,5 @@ struct SampleScript {
 }  // namespace ft::faults
 
 int main(int argc, char** argv) {
-  if (argc != 2 && argc != 3) return 2;
-  ft::faults::SampleScript script;
-  script.folder = argv[1];
-  if (argc == 3) script.key.file = argv[2];
-  script.mark = reinterpret_cast<ft::faults::MarkFunction>(
-      dlsym(RTLD_DEFAULT, ft::faults::kMarkFunction));
-  script.live();
-  std::printf("%d failures\n", script.failures);
-  return script.broken > 0 ? 1 : 0;
+  return ft::faults::run_script<ft::faults::SampleScript>(argc, argv);
 }

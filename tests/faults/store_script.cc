@@ -1,24 +1,15 @@
-// A life of an adapter store in one process, for a recorder of faults: makes
-// changes of every kind and leaves marks that say which states are allowed.
-//
-//   store_fault_script FOLDER [KEY_FILE]
-//
-// With the key the store is encrypted.
-//
-// Marks: "try" and the state if the change is made; "ok": it was reported as
-// made; "failed": it was not. After a failure the process itself looks whether
-// the store is as it was. Exits with 1 and a sentence where a promise is
-// broken; that calls fail is none.
-#include <dlfcn.h>
+// A life of an adapter store in one process, for a recorder of faults
+// (marked_script.h): makes changes of every kind. After a failure the process
+// itself looks whether the store is as it was.
+#include <fmt/format.h>
 
-#include <cstdio>
 #include <functional>
 #include <optional>
 #include <vector>
 
 #include "adapters/store/test_adapters.h"
 #include "base/hash.h"
-#include "tests/faults/record.h"
+#include "tests/faults/marked_script.h"
 #include "tests/faults/store_state.h"
 
 namespace ft::faults {
@@ -30,20 +21,12 @@ using fieldtune::Experiments;
 using fieldtune::ExperimentState;
 using store::test_adapter;
 
-struct Script {
-  std::string folder;
-  fieldtune::StoreKey key;
+struct StoreScript : MarkedScript {
   Oracle oracle;
   std::optional<AdapterStore> store;
   // States after changes that failed since the last one that did not: one may
   // turn out to have been made when the log is read again.
   std::vector<Oracle> maybe;
-  MarkFunction mark = nullptr;
-  int failures = 0, broken = 0;
-
-  void say(const std::string& text) const {
-    if (mark != nullptr) mark(text.c_str());
-  }
 
   // The store must show the last acknowledged state, or the one in doubt.
   void look(const char* when) {
@@ -56,9 +39,8 @@ struct Script {
         oracle = Oracle(other);
         return;
       }
-    std::fprintf(stderr, "%s the store holds\n%snot\n%s", when, text->c_str(),
-                 oracle.text().c_str());
-    ++broken;
+    complain(fmt::format("{} the store holds\n{}not\n{}", when, *text,
+                         oracle.text()));
   }
 
   bool reopen() {
@@ -78,22 +60,15 @@ struct Script {
               const std::function<void(Oracle&)>& effect) {
     Oracle after = oracle;
     effect(after);
-    say("try" + after.text());
-    const Status status = make();
+    const Status status = attempt(after.text(), make);
     if (status.ok()) {
       oracle = after;
       maybe.clear();
-      say("ok");
       return;
     }
-    ++failures;
-    say("failed");
     if (status.code() != Code::kIo && status.code() != Code::kInvalidInput &&
-        status.code() != Code::kUsage) {
-      std::fprintf(stderr, "failed with another reason: %s\n",
-                   status.message().c_str());
-      ++broken;
-    }
+        status.code() != Code::kUsage)
+      complain("failed with another reason: " + status.message());
     maybe.push_back(after);
     look("after a failed change");
   }
@@ -261,13 +236,5 @@ struct Script {
 }  // namespace ft::faults
 
 int main(int argc, char** argv) {
-  if (argc != 2 && argc != 3) return 2;
-  ft::faults::Script script;
-  script.folder = argv[1];
-  if (argc == 3) script.key.file = argv[2];
-  script.mark = reinterpret_cast<ft::faults::MarkFunction>(
-      dlsym(RTLD_DEFAULT, ft::faults::kMarkFunction));
-  script.live();
-  std::printf("%d failures\n", script.failures);
-  return script.broken > 0 ? 1 : 0;
+  return ft::faults::run_script<ft::faults::StoreScript>(argc, argv);
 }
