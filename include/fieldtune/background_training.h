@@ -24,8 +24,11 @@
 // `name` stands for in the runtime, it is written whole and published: runs
 // that begin from then on use it. Where the name stands for nothing, the base
 // alone is what serves (the adapter before its first step where the base
-// answers other classes). Its metadata say `name`, `version` and, of all but
-// the first, `parent_sha256`.
+// answers other classes). It looks at that anew for each candidate, and once
+// more before one is published: where another adapter came to serve meanwhile,
+// by a rollback or a promotion, the candidate is compared with that one.
+// Its metadata say `name`, `version` and, of all but the first,
+// `parent_sha256`.
 //
 // All functions may be called by any number of threads at once. The runtime
 // must outlive the training and stay where it is: it must not be moved from.
@@ -62,6 +65,11 @@ struct BackgroundOptions {
   // file again. Empty: nothing is.
   std::function<Status(const std::string& file)> on_published = {};
   int versions_before = 0;  // the first version is above this
+  // Called whenever the guard looks what serves, by a thread of the ordinary
+  // class: where others decide that, in a store or in another process, it lets
+  // `name` stand for it in the runtime, by add() or remove(). Where it fails
+  // nothing is published this time, and `message` says why. Empty: nothing is.
+  std::function<Status()> before_guard = {};
 
   double held_back = 0.2;      // share of the samples; above 0, below 1
   size_t least_held_back = 4;  // samples, before the first step

@@ -183,6 +183,10 @@ class Runtime {
   // may differ in their last digits. Fails before anything is computed
   // where a request cannot be answered.
   Status run_batch(std::span<const Request> requests);
+  // Equal ones answer alike: made of the values that `name` has now, which it
+  // loads, and of the program that they are in. One that was compiled anew may
+  // differ. Means nothing outside of this runtime.
+  Result<std::string> fingerprint(const std::string& name);
   // Names of the answer's elements where the adapter records them; loads it.
   Result<std::vector<std::string>> classes(const std::string& name);
 

@@ -98,6 +98,7 @@ TrainingNow TrainingDesk::now() const {
 Status TrainingDesk::published(const TrainingStart& start,
                                const std::string& file) {
   const std::string& name = start.background.name;
+  compared_.reset();  // the runtime's name is the file's now
   auto done = book_.shelf()->publish(name, file, start.confirm);
   std::string problem = done.ok() ? *done : done.status().message();
   if (done.ok()) {
@@ -117,7 +118,22 @@ Status TrainingDesk::published(const TrainingStart& start,
   return ok_status();
 }
 
-// What the guard compares with is what answers now.
+// What the guard compares with is what answers now: others may have taken back
+// what was published, or put another version in use.
+Status TrainingDesk::compare_with_active(const std::string& name) {
+  const auto catalog = book_.catalog();
+  const auto at = catalog->find(name);
+  const CatalogVersion* active =
+      at == catalog->end() ? nullptr : at->second.find(at->second.active);
+  const std::string key = active == nullptr ? "" : active->key;
+  if (compared_ == key) return ok_status();
+  (void)runtime_.remove(name);
+  if (active != nullptr)
+    FT_TRY_STATUS(runtime_.add(name, book_.shelf()->opener(name, *active)));
+  compared_ = key;
+  return ok_status();
+}
+
 Status TrainingDesk::prepare(TrainingStart& start) {
   auto& o = start.background;
   o.folder = options_.work;
@@ -130,12 +146,12 @@ Status TrainingDesk::prepare(TrainingStart& start) {
   if (at != catalog->end() && !at->second.versions.empty())
     o.versions_before = static_cast<int>(
         std::min<int64_t>(at->second.versions.back().version, 1 << 30));
-  const CatalogVersion* serving =
-      at == catalog->end() ? nullptr : at->second.find(at->second.active);
-  (void)runtime_.remove(o.name);
-  if (serving != nullptr)
-    FT_TRY_STATUS(
-        runtime_.add(o.name, book_.shelf()->opener(o.name, *serving)));
+  compared_.reset();
+  FT_TRY_STATUS(compare_with_active(o.name));
+  o.before_guard = [this, name = o.name]() -> Status {
+    FT_TRY_STATUS(book_.reload(true).status());
+    return compare_with_active(name);
+  };
   o.on_published = [this, start](const std::string& file) {
     return published(start, file);
   };

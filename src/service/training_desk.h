@@ -86,6 +86,7 @@ class TrainingDesk {
  private:
   Status published(const TrainingStart& start, const std::string& file);
   Status prepare(TrainingStart& start);
+  Status compare_with_active(const std::string& name);
   // What there is to say where another one runs.
   std::optional<Reply> taken(const TrainingStart& start) const;
   // Under both locks of who ends it and of samples.
@@ -120,6 +121,9 @@ class TrainingDesk {
   TrainingNow last_;                  // of what ended, or the name of what runs
   mutable std::mutex problem_mutex_;  // publishing takes no other
   std::string problem_, last_file_;
+  // Key of the version that the training's name in the runtime stands for, ""
+  // for none; of who prepares a training, then of its thread that publishes.
+  std::optional<std::string> compared_;
 };
 
 Reply nothing_runs();

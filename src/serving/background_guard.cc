@@ -14,6 +14,8 @@
 namespace fieldtune {
 namespace {
 
+constexpr int kMostLooks = 4;  // at what serves, for one candidate
+
 double share(const std::vector<bool>& right) {
   return right.empty() ? 0
                        : static_cast<double>(std::ranges::count(right, true)) /
@@ -75,45 +77,77 @@ Result<size_t> BackgroundTraining::Impl::untrained_answer(
   return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
-// Of what serves now: also somebody else may have put it there, or taken it
-// away.
-Status BackgroundTraining::Impl::judge_serving() {
-  Serving now = base_has_our_classes ? Serving::kBase : Serving::kUntrained;
-  FT_TRY_STATUS(caller.run([&] {
-    if (std::ranges::count(runtime.names(), options.name) > 0)
-      now = Serving::kNamed;
+// Also somebody else may have put it there, or taken it away.
+Result<BackgroundTraining::Impl::Serving>
+BackgroundTraining::Impl::what_serves() {
+  Serving now;
+  if (base_has_our_classes) now.kind = Serving::Kind::kBase;
+  FT_TRY_STATUS(caller.run([&]() -> Status {
+    if (std::ranges::count(runtime.names(), options.name) == 0)
+      return ft::ok_status();
+    now.kind = Serving::Kind::kNamed;
+    FT_TRY(now.fingerprint, runtime.fingerprint(options.name));
     return ft::ok_status();
   }));
-  if (std::exchange(serving, now) != now) serving_right.clear();
-  if (now == Serving::kUntrained) {
+  return now;
+}
+
+Status BackgroundTraining::Impl::judge_serving() {
+  if (serving.kind == Serving::Kind::kUntrained) {
     Status status =
         judge(serving_right, [this](auto x) { return untrained_answer(x); });
     untrained.reset();
     return status;
   }
-  const std::string name = now == Serving::kNamed ? options.name : "";
+  const bool is_named = serving.kind == Serving::Kind::kNamed;
+  const std::string name = is_named ? options.name : "";
   return judge(serving_right, [&](auto x) { return answer_of(name, x); });
 }
 
+void BackgroundTraining::Impl::refuse(const std::string& why) {
+  change([&] {
+    ++progress.refused;
+    progress.message =
+        fmt::format("step {}: {}: not published", training.steps_done(), why);
+  });
+}
+
+// It decides when what was compared with still serves after the comparison;
+// one that came meanwhile is compared with, too.
 Status BackgroundTraining::Impl::consider() {
-  FT_TRY_STATUS(judge_serving());
   std::vector<bool> right;
-  FT_TRY_STATUS(judge(right, [this](auto x) { return own_answer(x); }));
+  for (int look = 0; look < kMostLooks; ++look) {
+    if (options.before_guard)
+      if (const Status told = caller.run(options.before_guard); !told.ok()) {
+        refuse("what serves is not known: " + told.message());
+        return ft::ok_status();
+      }
+    FT_TRY(Serving now, what_serves());
+    const bool is_known = look > 0 && now == serving;
+    if (now != serving) serving_right.clear();
+    serving = std::move(now);
+    if (is_known) return decide(std::move(right));
+    FT_TRY_STATUS(judge_serving());
+    FT_TRY_STATUS(judge(right, [this](auto x) { return own_answer(x); }));
+  }
+  refuse(fmt::format("another adapter served at each of {} looks", kMostLooks));
+  return ft::ok_status();
+}
+
+Status BackgroundTraining::Impl::decide(std::vector<bool> right) {
   const double candidate = share(right), before = share(serving_right);
   const bool good = candidate >= before + options.least_gain;
   change([&] {
     progress.serving_accuracy = before;
     progress.candidate_accuracy = candidate;
-    if (good) return;
-    ++progress.refused;
-    progress.message = fmt::format(
-        "step {}: right about {:.1f} % of what is held back, what serves "
-        "about {:.1f} %: not published",
-        training.steps_done(), 100 * candidate, 100 * before);
   });
-  if (!good) return ft::ok_status();
+  if (!good) {
+    refuse(fmt::format(
+        "right about {:.1f} % of what is held back, what serves about {:.1f} %",
+        100 * candidate, 100 * before));
+    return ft::ok_status();
+  }
   FT_TRY_STATUS(publish());
-  serving = Serving::kNamed;
   serving_right = std::move(right);
   return ft::ok_status();
 }
@@ -153,14 +187,13 @@ Result<std::string> BackgroundTraining::Impl::write_version() {
 }
 
 // Loads it under a name of its own: what the runtime refuses takes nobody's
-// place.
-Status BackgroundTraining::Impl::try_out(const std::string& file) {
+// place. Returns its fingerprint.
+Result<std::string> BackgroundTraining::Impl::try_out(const std::string& file) {
   const std::string name = options.name + " (candidate)";
   FT_TRY_STATUS(runtime.add(name, file));
-  Status status = runtime.pin(name);
-  if (status.ok()) status = runtime.unpin(name);
+  auto found = runtime.fingerprint(name);
   FT_TRY_STATUS(runtime.remove(name));
-  return status;
+  return found;
 }
 
 // The file is whole and signed before it has its name, and the runtime learns
@@ -168,8 +201,10 @@ Status BackgroundTraining::Impl::try_out(const std::string& file) {
 Status BackgroundTraining::Impl::publish() {
   FT_TRY(const std::string file, write_version());
   FT_TRY_STATUS(caller.run([&]() -> Status {
-    FT_TRY_STATUS(try_out(file));
+    Serving candidate{.kind = Serving::Kind::kNamed, .fingerprint = {}};
+    FT_TRY(candidate.fingerprint, try_out(file));
     FT_TRY_STATUS(runtime.add(options.name, file));
+    serving = std::move(candidate);
     if (!options.activate && runtime.active() != options.name)
       return ft::ok_status();
     return runtime.set_active(options.name);

@@ -55,7 +55,19 @@ struct BackgroundTraining::Impl {
   bool pressed();
   Status step();
   void end(Status status);
+  // What a candidate is compared with: what the name stands for; where it
+  // stands for nothing the base alone, or, where that answers other classes,
+  // the adapter before its first step.
+  struct Serving {
+    enum class Kind : uint8_t { kUntrained, kBase, kNamed };
+    Kind kind = Kind::kUntrained;
+    std::string fingerprint = {};  // of the named one
+    bool operator==(const Serving&) const = default;
+  };
   Status consider();
+  Status decide(std::vector<bool> right);
+  void refuse(const std::string& why);
+  Result<Serving> what_serves();
   using Answer = std::function<Result<size_t>(std::span<const float>)>;
   Status judge(std::vector<bool>& right, const Answer& answer_to);
   Result<size_t> own_answer(std::span<const float> sample);
@@ -63,7 +75,7 @@ struct BackgroundTraining::Impl {
                            std::span<const float> sample);
   Result<size_t> untrained_answer(std::span<const float> sample);
   Status judge_serving();
-  Status try_out(const std::string& file);
+  Result<std::string> try_out(const std::string& file);
   Status publish();
   Result<std::vector<std::byte>> version_bytes(int v,
                                                const std::string& parent);
@@ -89,13 +101,10 @@ struct BackgroundTraining::Impl {
   // publication: maybe of a process that did not live to publish it.
   std::vector<std::byte> newest;
   std::optional<ft::SigningKey> signing_key;
-  // What a candidate is compared with: what the name stands for; where it
-  // stands for nothing the base alone, or, where that answers other classes,
-  // the adapter before its first step.
-  enum class Serving : uint8_t { kUntrained, kBase, kNamed };
-  Serving serving = Serving::kUntrained;
   bool base_has_our_classes = false;
-  // Of the samples held back, in their order: which ones that is right about.
+  // What served at the last look, and of the samples held back, in their order,
+  // which ones that is right about.
+  Serving serving;
   std::vector<bool> serving_right;
   // While one that went on from a checkpoint answers as before its first step.
   std::optional<Training> untrained;

@@ -18,73 +18,13 @@
 #include "adapters/trust/load_checks.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "serving/background_fixture.h"
 #include "serving/frozen_thread.h"
 #include "serving/idle_thread.h"
 #include "serving/sample_book.h"
 
 namespace ft {
 namespace {
-
-using fieldtune::BackgroundOptions;
-using fieldtune::BackgroundProgress;
-using fieldtune::BackgroundTraining;
-using fieldtune::Runtime;
-using State = BackgroundProgress::State;
-
-const std::string kBase = FT_SOURCE_DIR "/examples/demo/keyword_base.tflite";
-constexpr int kClasses = 3;
-
-std::string new_folder(const std::string& name) {
-  const auto folder =
-      std::filesystem::path(testing::TempDir()) / ("ft_background_" + name);
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
-// Three classes that differ in which third of the features is bright.
-std::vector<float> sample_of(size_t size, int label, uint64_t seed) {
-  const Random random(seed, "sample");
-  std::vector<float> x(size);
-  for (size_t i = 0; i < size; ++i)
-    x[i] = 3 * random.normal(i) +
-           (i * kClasses / size == static_cast<size_t>(label) ? 12.0f : -6.0f);
-  return x;
-}
-
-struct Fixture {
-  explicit Fixture(const std::string& name)
-      : folder(new_folder(name)), runtime(Runtime::open(kBase).value()) {
-    options.training.classes = {"low", "middle", "high"};
-    options.training.total_steps = 60;
-    options.training.batch = 4;
-    options.training.learning_rate = 0.01;
-    options.name = "mine";
-    options.folder = folder;
-    options.publish_every = 20;
-    options.idle_class = false;  // other tests want all cores at this time
-  }
-  BackgroundTraining start() {
-    auto started = BackgroundTraining::start(runtime, kBase, options);
-    EXPECT_TRUE(started.ok()) << started.status().message();
-    return std::move(started).value();
-  }
-  void teach(BackgroundTraining& training, int samples) const {
-    for (int i = 0; i < samples; ++i) {
-      const auto x = sample_of(size, i % kClasses, static_cast<uint64_t>(i));
-      const Status status =
-          training.add_sample(x, label_of ? label_of(x, i) : i % kClasses);
-      ASSERT_TRUE(status.ok()) << status.message();
-    }
-  }
-
-  std::string folder;
-  // In the place of the class that a sample was made of.
-  std::function<int(const std::vector<float>& x, int i)> label_of;
-  Runtime runtime;
-  BackgroundOptions options;
-  size_t size = fieldtune::Model::open(kBase)->input(0).size();  // int8
-};
 
 TEST(BackgroundTraining, LearnsAndPublishesWhatIsBetter) {
   Fixture f("learns");
@@ -121,60 +61,6 @@ TEST(BackgroundTraining, IsOfTheIdleClassAndLearnsThere) {
   EXPECT_EQ(training.progress().state, State::kFinished);
   EXPECT_EQ(training.progress().steps, 2);
   EXPECT_TRUE(training.progress().is_idle_class);
-}
-
-TEST(BackgroundTraining, TheGuardKeepsBackWhatIsNotBetterEnough) {
-  Fixture f("guard");
-  f.options.least_gain = 1;
-  BackgroundTraining training = f.start();
-  f.teach(training, 24);
-  training.wait();
-  const BackgroundProgress p = training.progress();
-  EXPECT_EQ(p.versions, 0);
-  EXPECT_EQ(p.refused, 3);
-  EXPECT_NE(p.message.find("not published"), std::string::npos);
-  EXPECT_TRUE(f.runtime.names().empty());
-  EXPECT_TRUE(std::filesystem::is_empty(f.folder));
-}
-
-// The guard's first comparison after a restart, where nothing has the name: as
-// without one, and not with nothing at all.
-void expect_the_same_guard_after_a_restart(Fixture& f) {
-  f.options.least_gain = 1;
-  f.options.checkpoint = f.folder + "/state";
-  f.options.training.total_steps = 100000;
-  BackgroundProgress seen[2];
-  for (BackgroundProgress& p : seen) {
-    BackgroundTraining training = f.start();
-    const int64_t before = training.progress().steps;
-    EXPECT_EQ(before > 0, &p == &seen[1]);
-    training.pause();
-    f.teach(training, 36);
-    training.resume();
-    while (training.progress().refused + training.progress().versions == 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    p = training.progress();
-    ASSERT_TRUE(training.stop().ok());
-  }
-  EXPECT_GT(seen[0].serving_accuracy, 0);
-  EXPECT_EQ(seen[1].serving_accuracy, seen[0].serving_accuracy);
-  EXPECT_EQ(seen[1].versions, 0) << seen[1].file;
-}
-
-TEST(BackgroundTraining, ComparesWithTheBaseAfterARestartToo) {
-  Fixture f("guard base");
-  f.options.training.classes = {};
-  f.label_of = [&](const std::vector<float>& x, int) {
-    std::vector<float> answer;
-    EXPECT_TRUE(f.runtime.run(x, answer).ok());
-    return static_cast<int>(std::ranges::max_element(answer) - answer.begin());
-  };
-  expect_the_same_guard_after_a_restart(f);
-}
-
-TEST(BackgroundTraining, ComparesWithTheUntrainedHeadAfterARestartToo) {
-  Fixture f("guard head");
-  expect_the_same_guard_after_a_restart(f);
 }
 
 TEST(BackgroundTraining, RestsWhilePausedAndGoesOn) {

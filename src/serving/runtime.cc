@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "adapters/trust/load_checks.h"
+#include "base/hash.h"
 #include "serving/adapter_cache.h"
 #include "serving/adapter_loader.h"
 #include "serving/batch_answers.h"
@@ -277,6 +278,12 @@ Status Runtime::run_batch(std::span<const Request> requests) {
   impl_->batch_requests += requests.size();
   impl_->batched += together;
   return {};
+}
+
+Result<std::string> Runtime::fingerprint(const std::string& name) {
+  FT_TRY(const ft::ServedAdapterPtr adapter, impl_->find(name));
+  return fmt::format("{} {}", adapter->shape->serial(),
+                     ft::sha256_hex(adapter->block->bytes()));
 }
 
 Result<std::vector<std::string>> Runtime::classes(const std::string& name) {

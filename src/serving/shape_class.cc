@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "plan/parameters.h"
 #include "train/answers.h"
 #include "train/samples.h"
@@ -31,6 +33,11 @@ Result<std::shared_ptr<ShapeClass>> ShapeClass::create(CompiledStep step,
   // The program stays where it is from here on: sessions point to it.
   return std::shared_ptr<ShapeClass>(
       new ShapeClass(std::move(step), base, std::move(compile)));
+}
+
+uint64_t ShapeClass::next_serial() {
+  static std::atomic<uint64_t> serials{0};
+  return ++serials;
 }
 
 size_t ShapeClass::feature_size() const { return elements(input_type()); }

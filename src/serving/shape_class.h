@@ -6,6 +6,7 @@
 // there are as many as runs have been under way at once.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,8 @@ class ShapeClass {
 
   const CompiledStep& step() const { return step_; }
   const Program& program() const { return step_.program; }
+  // No other one has or had it.
+  uint64_t serial() const { return serial_; }
   const TensorType& input_type() const { return program().inputs[0].type; }
   size_t feature_size() const;
   size_t answer_size() const;
@@ -79,6 +82,9 @@ class ShapeClass {
         compile_(std::move(compile)),
         derived_bytes_(held_bytes(step_, base)) {}
 
+  static uint64_t next_serial();
+
+  const uint64_t serial_ = next_serial();
   CompiledStep step_;
   Compile compile_;
   const size_t derived_bytes_;
