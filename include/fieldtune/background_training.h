@@ -77,9 +77,12 @@ struct BackgroundOptions {
   bool idle_class = true;             // false: as any other thread
   std::vector<int> cpus = {};         // that it may run on; empty: all
   double max_pressure_percent = 100;  // 100: whatever the pressure
-  // Of the state, written at stop() and after each publication, and gone on
-  // from at start(); empty: none.
+  // Of the state, gone on from at start(); empty: none. Written at stop(),
+  // after each publication and the last step, and after the first step that
+  // ends `checkpoint_seconds` or more after the one before: what a kill takes
+  // is made again, to the same bits. Where that fails training goes on without.
   std::string checkpoint = {};
+  double checkpoint_seconds = 30;  // 0: after every step
 };
 
 struct BackgroundProgress {
@@ -94,8 +97,10 @@ struct BackgroundProgress {
   State state = State::kWaiting;
   size_t samples = 0, held_back = 0;
   int64_t steps = 0, total_steps = 0;
-  double loss = 0;                // of the last step
-  int versions = 0, refused = 0;  // published, and kept back by the guard
+  int64_t saved_steps = 0;         // in the checkpoint
+  std::string checkpoint_problem;  // why the last one could not be written
+  double loss = 0;                 // of the last step
+  int versions = 0, refused = 0;   // published, and kept back by the guard
   // Shares of right answers to what is held back: of the version that serves,
   // and of the last that asked to.
   double serving_accuracy = 0, candidate_accuracy = 0;

@@ -119,6 +119,7 @@ Status Service::Impl::prepare() {
                                  .max_samples = o.max_samples,
                                  .ram_bytes = o.training_ram_bytes,
                                  .idle_class = o.idle_training,
+                                 .checkpoint_seconds = o.checkpoint_seconds,
                                  .features = parts.features,
                                  .answers = parts.answers,
                                  .keep_samples = o.keep_samples,

@@ -29,6 +29,7 @@ struct ServiceOptions {
   size_t max_samples = 100000;
   bool keep_samples = true;     // on disk, in `work`, encrypted with `key`
   bool resume_training = true;  // that ran when the service before this ended
+  double checkpoint_seconds = 30;  // between two of a training's; 0: every step
   size_t training_ram_bytes = SIZE_MAX;  // of a training's step
   bool idle_training = true;  // false: with the priority of any thread
   int watch_ms = 500;         // between two looks at the store; 0: none

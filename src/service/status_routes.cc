@@ -123,6 +123,8 @@ void write_training(PrometheusText& out, const TrainingNow& now) {
   // Gauges: another training begins anew.
   of("fieldtune_training_steps", "gauge", "Steps of the training so far.",
      static_cast<double>(p.steps));
+  of("fieldtune_training_saved_steps", "gauge",
+     "Those that a kill cannot take.", static_cast<double>(p.saved_steps));
   of("fieldtune_training_samples", "gauge", "Samples that it has.",
      static_cast<double>(p.samples));
   of("fieldtune_training_kept_samples", "gauge", "Those that are on disk.",

@@ -58,6 +58,7 @@ Json fields_of(const TrainingNow& now) {
           {"kept_samples", now.kept_samples},
           {"steps", p.steps},
           {"total_steps", p.total_steps},
+          {"saved_steps", p.saved_steps},
           {"loss", number_or_null(p.loss)},
           {"published", p.versions},
           {"refused", p.refused},
@@ -85,6 +86,10 @@ TrainingNow TrainingDesk::look() const {
   }
   const std::lock_guard lock(problem_mutex_);
   now.problem = problem_;
+  const auto& p = now.progress;
+  if (now.problem.empty() && !p.checkpoint_problem.empty())
+    now.problem = fmt::format("a restart would go on from step {} of {}: {}",
+                              p.saved_steps, p.steps, p.checkpoint_problem);
   return now;
 }
 
@@ -141,6 +146,7 @@ Status TrainingDesk::prepare(TrainingStart& start) {
   o.idle_class = options_.idle_class;
   o.training.ram_bytes = options_.ram_bytes;
   o.checkpoint = options_.work + "/" + o.name + ".checkpoint";
+  o.checkpoint_seconds = options_.checkpoint_seconds;
   const auto catalog = book_.catalog();
   const auto at = catalog->find(o.name);
   if (at != catalog->end() && !at->second.versions.empty())
@@ -223,10 +229,11 @@ Reply TrainingDesk::begin(TrainingStart start) {
   tell("");
   last_file_.clear();
   FT_TRY(auto started, start_afresh_or_on(start));
+  started.pause();  // no step before it has all and is noted
   FT_TRY_STATUS(give_kept(started));
-  if (start.paused) started.pause();
   if (!start.resumed)
     FT_TRY_STATUS(save_record(options_.work, {start.request, start.paused}));
+  if (!start.paused) started.resume();
   const std::lock_guard lock(mutex_);
   starting_.clear();
   training_ = std::make_shared<BackgroundTraining>(std::move(started));

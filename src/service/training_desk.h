@@ -30,6 +30,7 @@ struct DeskOptions {
   std::string signing_key;
   size_t max_samples = 100000, ram_bytes = SIZE_MAX;
   bool idle_class = true;
+  double checkpoint_seconds = 30;    // as in BackgroundOptions
   size_t features = 0, answers = 0;  // of the model
   bool keep_samples = true;          // on disk; false: in memory alone
   std::string base_sha256 = {};      // of the model

@@ -31,13 +31,9 @@ Status TrainingDesk::open_samples(const TrainingStart& start) {
 // learns from depends on how many there are.
 Status TrainingDesk::give_kept(fieldtune::BackgroundTraining& training) {
   if (!samples_) return ok_status();
-  training.pause();
-  FT_TRY_STATUS(
-      samples_->read([&](std::span<const float> features, int32_t label) {
-        return training.add_sample(features, label);
-      }));
-  training.resume();
-  return ok_status();
+  return samples_->read([&](std::span<const float> features, int32_t label) {
+    return training.add_sample(features, label);
+  });
 }
 
 // A file that nothing was given to is not left behind.

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/random.h"
@@ -75,5 +77,12 @@ struct Fixture {
   BackgroundOptions options;
   size_t size = fieldtune::Model::open(kBase)->input(0).size();  // int8
 };
+
+// Looks at its progress until that holds.
+template <class Holds>
+void wait_until(const BackgroundTraining& training, const Holds& holds) {
+  while (!holds(training.progress()))
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
 
 }  // namespace ft

@@ -211,8 +211,7 @@ Status BackgroundTraining::Impl::publish() {
   }));
   if (options.on_published)
     FT_TRY_STATUS(caller.run([&] { return options.on_published(file); }));
-  if (!options.checkpoint.empty())
-    FT_TRY_STATUS(training.save_checkpoint(options.checkpoint));
+  FT_TRY_STATUS(save());
   change([&] {
     ++progress.versions;
     progress.file = file;

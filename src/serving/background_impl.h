@@ -77,6 +77,8 @@ struct BackgroundTraining::Impl {
   Status judge_serving();
   Result<std::string> try_out(const std::string& file);
   Status publish();
+  Status save();
+  void save_if_due(bool last);
   Result<std::vector<std::byte>> version_bytes(int v,
                                                const std::string& parent);
   Result<bool> is_the_newest();
@@ -110,13 +112,15 @@ struct BackgroundTraining::Impl {
   std::optional<Training> untrained;
   std::vector<float> features, answer;  // of a step, of an inference
   std::vector<int32_t> labels;
-  std::chrono::steady_clock::time_point last_look = {}, last_pressure = {};
+  std::chrono::steady_clock::time_point last_look = {}, last_pressure = {},
+                                        last_save = {};  // or its attempt
+  std::string checkpoint_problem;
   double slice_began_us = 0;
   bool is_pressed = false;
 
   std::atomic<bool> stopping{false}, paused{false};
   std::atomic<double> longest_slice_us{0}, loss{0};
-  std::atomic<int64_t> steps{0};
+  std::atomic<int64_t> steps{0}, saved_steps{0};
   std::atomic<bool> is_idle_class{false};
   // Of all below. The idle thread never locks it, and never waits for what
   // others notify: whoever calls would wait with it for a core.

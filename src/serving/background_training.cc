@@ -46,6 +46,9 @@ Status check_options(const BackgroundOptions& o) {
   if (!(o.least_gain >= -1 && o.least_gain <= 1))
     return ft::usage_error(
         fmt::format("least_gain {}: must lie between -1 and 1", o.least_gain));
+  if (!(o.checkpoint_seconds >= 0))
+    return ft::usage_error(fmt::format(
+        "checkpoint_seconds {}: must not be below 0", o.checkpoint_seconds));
   return ft::check_writable(fs::path(o.folder) / "v");
 }
 
@@ -97,7 +100,7 @@ Status BackgroundTraining::Impl::prepare() {
   labels.resize(static_cast<size_t>(options.training.batch));
   training.set_between_calls([this] { look(); });
   progress.total_steps = options.training.total_steps;
-  steps = training.steps_done();
+  steps = saved_steps = training.steps_done();
   return ft::ok_status();
 }
 
@@ -125,9 +128,7 @@ Status BackgroundTraining::Impl::stop() {
   { const std::lock_guard lock(mutex); }
   changed.notify_all();
   thread.join();
-  if (!options.checkpoint.empty() && result.ok())
-    return training.save_checkpoint(options.checkpoint);
-  return ft::ok_status();
+  return result.ok() ? save() : ft::ok_status();
 }
 
 void BackgroundTraining::Impl::enter(State state) {
@@ -136,6 +137,7 @@ void BackgroundTraining::Impl::enter(State state) {
 }
 
 Status BackgroundTraining::Impl::learn() {
+  last_save = Clock::now();
   for (bool last = false; !last;) {
     FT_TRY(const bool goes_on, next_batch());
     if (!goes_on) break;
@@ -146,8 +148,29 @@ Status BackgroundTraining::Impl::learn() {
     const int64_t done = training.steps_done();
     last = done == options.training.total_steps;
     if (last || done % options.publish_every == 0) FT_TRY_STATUS(consider());
+    save_if_due(last);
   }
   return ft::ok_status();
+}
+
+Status BackgroundTraining::Impl::save() {
+  if (options.checkpoint.empty()) return ft::ok_status();
+  Status saved = training.save_checkpoint(options.checkpoint);
+  last_save = Clock::now();
+  if (saved.ok()) saved_steps = training.steps_done();
+  if (checkpoint_problem != saved.message()) {
+    checkpoint_problem = saved.message();
+    change([&] { progress.checkpoint_problem = checkpoint_problem; });
+  }
+  return saved;
+}
+
+// After all that follows a step: who goes on from here does not do that again.
+// A disk that is full for an hour is no reason to end.
+void BackgroundTraining::Impl::save_if_due(bool last) {
+  const std::chrono::duration<double> age = Clock::now() - last_save;
+  const bool due = last || age.count() >= options.checkpoint_seconds;
+  if (due && saved_steps != steps) (void)save().ok();
 }
 
 void BackgroundTraining::Impl::end(Status status) {
@@ -298,6 +321,7 @@ BackgroundProgress BackgroundTraining::progress() const {
   const std::lock_guard lock(impl_->mutex);
   BackgroundProgress now = impl_->progress;
   now.loss = impl_->loss;
+  now.saved_steps = impl_->saved_steps;  // before the steps: never above
   now.steps = impl_->steps;
   now.longest_slice_us = impl_->longest_slice_us;
   now.is_idle_class = impl_->is_idle_class;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -74,66 +75,6 @@ TEST(BackgroundTraining, RestsWhilePausedAndGoesOn) {
   training.resume();
   training.wait();
   EXPECT_EQ(training.progress().state, State::kFinished);
-}
-
-TEST(BackgroundTraining, GoesOnFromItsCheckpointAndCountsVersionsOn) {
-  Fixture f("checkpoint");
-  f.options.checkpoint = f.folder + "/state";
-  f.options.least_gain = -1;
-  f.options.training.total_steps = 100000;
-  {
-    BackgroundTraining first = f.start();
-    f.teach(first, 24);
-    while (first.progress().versions < 2)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    ASSERT_TRUE(first.stop().ok());
-  }
-  BackgroundTraining second = f.start();
-  const int64_t before = second.progress().steps;
-  EXPECT_GE(before, 40);
-  f.teach(second, 24);
-  while (second.progress().versions < 1)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_GT(second.progress().steps, before);
-  EXPECT_EQ(second.progress().file.find("mine-v1."), std::string::npos);
-  EXPECT_EQ(second.progress().file.find("mine-v2."), std::string::npos);
-  ASSERT_TRUE(second.stop().ok());
-
-  f.options.training.learning_rate = 0.5;
-  const auto other = BackgroundTraining::start(f.runtime, kBase, f.options);
-  EXPECT_EQ(other.status().code(), Code::kInvalidInput);
-}
-
-// Died between the version's file and its owner's hearing of it: the same file
-// is told of again, and no second one is made of the same values.
-TEST(BackgroundTraining, PublishesTheVersionThatItLeftBehindAndNoSecondOne) {
-  for (const bool is_signed : {false, true}) {
-    Fixture f("left behind");
-    f.options.least_gain = -1;
-    f.options.checkpoint = f.folder + "/state";
-    if (is_signed) {
-      f.options.signing_key = f.folder + "/key";
-      ASSERT_TRUE(create_signing_key(f.options.signing_key).ok());
-    }
-    std::vector<std::string> told;
-    size_t fails_at = 2;
-    f.options.on_published = [&](const std::string& file) -> Status {
-      told.push_back(std::filesystem::path(file).filename());
-      return told.size() == fails_at ? io_error("no place") : ok_status();
-    };
-    for (int i = 0; i < 2; ++i) {
-      BackgroundTraining training = f.start();
-      training.pause();
-      f.teach(training, 24);
-      training.resume();
-      training.wait();
-      EXPECT_EQ(training.progress().state,
-                i == 0 ? State::kFailed : State::kFinished);
-    }
-    EXPECT_EQ(told, (std::vector<std::string>{
-                        "mine-v1.safetensors", "mine-v2.safetensors",
-                        "mine-v2.safetensors", "mine-v3.safetensors"}));
-  }
 }
 
 TEST(BackgroundTraining, AnOwnersFunctionThatThrowsEndsTheTrainingOnly) {
@@ -233,6 +174,8 @@ TEST(BackgroundTraining, NobodyWaitsForAThreadThatGetsNoCore) {
   f.options.training.batch = 1;
   f.options.training.total_steps = f.options.publish_every = 1 << 30;
   f.options.held_back = 0.01;
+  f.options.checkpoint = f.folder + "/state";
+  f.options.checkpoint_seconds = 0;  // also while it writes
   BackgroundTraining training = f.start();
   f.teach(training, 10000);  // a new order of so many takes its time
   while (training.progress().steps == 0) std::this_thread::yield();
@@ -272,6 +215,11 @@ TEST(BackgroundTraining, RefusesWhatCannotWork) {
   bad = f.options;
   bad.publish_every = 0;
   EXPECT_EQ(code(bad), Code::kUsage);
+  for (const double seconds : {-1.0, std::nan("")}) {
+    bad = f.options;
+    bad.checkpoint_seconds = seconds;
+    EXPECT_EQ(code(bad), Code::kUsage);
+  }
   bad = f.options;
   bad.folder += "/nowhere";
   EXPECT_EQ(code(bad), Code::kIo);

@@ -1,6 +1,7 @@
 // A training in the background in one process, for a recorder of faults:
-// publishes signed versions into a folder and a store, with a checkpoint, and
-// promotes each. Its model is so small that compiling it takes no time.
+// publishes signed versions into a folder and a store, with a checkpoint after
+// every step, and promotes each. Its model is so small that compiling it takes
+// no time.
 //
 //   background_fault_script model FILE
 //   background_fault_script train FOLDER IN       exit 0: done; 5: a call
@@ -84,7 +85,8 @@ Status train(const std::string& folder, const std::string& in) {
       .on_published =
           [&store](const std::string& file) { return promote(store, file); },
       .idle_class = false,
-      .checkpoint = folder + "/checkpoint"};
+      .checkpoint = folder + "/checkpoint",
+      .checkpoint_seconds = 0};
   FT_TRY(BackgroundTraining training,
          BackgroundTraining::start(runtime, model, options));
   training.pause();  // which samples a step draws depends on how many there are

@@ -42,9 +42,9 @@ def begin(server, start, samples=12):
 
 
 def test_ends_in_the_same_adapter_without_being_asked(serve, place, tmp_path):
-    def sha_of(work, kills):
+    def sha_of(work, kills, seconds=30):
         (tmp_path / work).mkdir()
-        args = [*place[:4], tmp_path / work]
+        args = [*place[:4], tmp_path / work, "--checkpoint-seconds", seconds]
         start = {**START, "adapter": "me" + work, "total_steps": 60,
                  "publish_every": 20, "least_gain": -1}  # fmt: skip
         server = serve(*args)
@@ -73,7 +73,41 @@ def test_ends_in_the_same_adapter_without_being_asked(serve, place, tmp_path):
     (tmp_path / "store").rename(tmp_path / "first")
     (tmp_path / "a").rename(tmp_path / "b")
     run_json("store", "init", tmp_path / "store")
-    assert sha_of("a", [kill, lambda s: s.end(), kill]) == whole
+    assert sha_of("a", [kill, lambda s: s.end(), kill], 0.01) == whole
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3600])
+def test_a_kill_takes_no_more_than_the_seconds(serve, place, seconds):
+    """Nothing is published in it: before, it began anew after each kill."""
+    args = [*place, "--checkpoint-seconds", seconds]
+    server = serve(*args)
+    begin(server, LONG)
+    saved = 0
+    for _ in range(2):
+        first = wait_for(server, "training")["steps"]
+        until = time.monotonic() + 240
+        while (
+            (now := server.get("/v1/train"))["steps"] < first + 2
+            or seconds == 1 and now["saved_steps"] == saved
+        ):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        server.post("/v1/train/pause")
+        now = wait_for(server, "paused")
+        kill(server)
+        server = serve(*args)
+        again = wait_for(server, "paused")
+        assert again["steps"] == again["saved_steps"] == now["saved_steps"]
+        if seconds == 0:
+            assert now["saved_steps"] == now["steps"], now
+        elif seconds == 1:
+            assert now["saved_steps"] > saved, now
+        else:
+            assert now["saved_steps"] == 0, now
+        saved = now["saved_steps"]
+        assert server.metrics()[
+            'fieldtune_training_saved_steps{adapter="me"}'] == again["steps"]
+        server.post("/v1/train/resume")
 
 
 def test_stopped_by_request_it_stays_stopped(serve, place, tmp_path):

@@ -59,6 +59,11 @@ void Serve::add_to(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("!--no-resume-training", service.resume_training,
                "after a restart do not go on with the training that ran");
+  app.add_option("--checkpoint-seconds", service.checkpoint_seconds,
+                 "between two checkpoints of a training: what a kill or a "
+                 "power cut takes is computed again; 0: after every step")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
   app.add_option("--signing-key", service.signing_key,
                  "sign what is learned (a key of 'fieldtune keys')");
   app.add_option("--key-file", service.key.file,

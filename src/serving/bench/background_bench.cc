@@ -1,11 +1,13 @@
 // Latency of inference with training in the background, as one JSON object.
 //
-//   background_bench MODEL FOLDER SAME_CORE OTHER_CORE [seconds]
+//   background_bench MODEL FOLDER SAME_CORE OTHER_CORE [seconds] [between]
 //
 // One thread, pinned to SAME_CORE, answers a request every two milliseconds; in
 // turns of a second nobody trains, an idle-class thread trains on SAME_CORE, or
 // on OTHER_CORE. Turns take each other's place so that what else the machine
-// does meets all three alike. bench/adapter_background.py calls it; not a test.
+// does meets all three alike. `between` seconds (1) lie between two checkpoints
+// of a training, 30 in the field. bench/adapter_background.py calls it; not a
+// test.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,7 +57,8 @@ std::vector<float> noise(size_t size, uint64_t seed) {
 // Trains for hours, on samples that teach nothing, and publishes never.
 Result<BackgroundTraining> training_on(int cpu, Runtime& runtime,
                                        const std::string& model,
-                                       const std::string& folder) {
+                                       const std::string& folder,
+                                       double between) {
   fieldtune::BackgroundOptions options;
   for (int c = 0; c < kClasses; ++c)
     options.training.classes.push_back(fmt::format("class{}", c));
@@ -64,6 +67,9 @@ Result<BackgroundTraining> training_on(int cpu, Runtime& runtime,
   options.publish_every = 1 << 30;
   options.name = fmt::format("on{}", cpu);
   options.folder = folder;
+  options.checkpoint = fmt::format("{}/on{}.checkpoint", folder, cpu);
+  options.checkpoint_seconds = between;
+  (void)std::filesystem::remove(options.checkpoint);
   options.cpus = {cpu};
   FT_TRY(BackgroundTraining training,
          BackgroundTraining::start(runtime, model, options));
@@ -109,12 +115,14 @@ Result<Json> run(const std::vector<std::string>& args) {
   const int same = std::atoi(args[2].c_str()),
             other = std::atoi(args[3].c_str());
   const int turns = args.size() > 4 ? std::atoi(args[4].c_str()) : 20;
+  const double between = args.size() > 5 ? std::atof(args[5].c_str()) : 1;
   std::filesystem::create_directories(args[1]);
   FT_TRY_STATUS(confine_to(std::array{same}));
   FT_TRY(Runtime runtime, Runtime::open(args[0]));
-  FT_TRY(BackgroundTraining here, training_on(same, runtime, args[0], args[1]));
+  FT_TRY(BackgroundTraining here,
+         training_on(same, runtime, args[0], args[1], between));
   FT_TRY(BackgroundTraining there,
-         training_on(other, runtime, args[0], args[1]));
+         training_on(other, runtime, args[0], args[1], between));
   FT_TRY(const fieldtune::Model model, fieldtune::Model::open(args[0]));
   size_t size = 1;
   for (const int64_t dim : model.inputs()[0].shape)
@@ -139,6 +147,7 @@ Result<Json> run(const std::vector<std::string>& args) {
   const auto slice = std::max(here.progress().longest_slice_us,
                               there.progress().longest_slice_us);
   return Json{{"seconds_each", turns},
+              {"checkpoint_seconds", between},
               {"idle_class", here.progress().is_idle_class},
               {"longest_slice_us", slice},
               {"phases", rows}};
