@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <span>
+#include <vector>
 
+#include "adapters/adapter_bytes.h"
 #include "base/file.h"
 #include "exchange/adapterhub.h"
 #include "exchange/peft.h"
@@ -28,8 +29,11 @@ bool has_file(const std::string& folder, std::string_view name) {
 
 // Files are read into memory, not mapped, so that nobody can change what was
 // checked before it is used.
-std::span<const std::byte> bytes_of(const std::string& file) {
-  return std::as_bytes(std::span(file));
+Result<std::vector<std::byte>> read_tensors(const std::string& path,
+                                            const LoadRules& rules) {
+  return read_adapter_bytes(path, [&](size_t bytes) {
+    return check_before_reading(bytes, rules, "'" + path + "'");
+  });
 }
 
 // Fails where the tensors are only there as a pickle.
@@ -49,19 +53,18 @@ Result<Adapter> load_adapterhub(const std::string& folder,
   FT_TRY_STATUS(check_no_pickle(folder, kAdapterHubPickle, kAdapterHubTensors));
   FT_TRY_STATUS(
       check_no_pickle(folder, kAdapterHubHeadPickle, kAdapterHubHead));
-  FT_TRY(const std::string tensors,
-         read_text_file(file_in(folder, kAdapterHubTensors)));
-  std::string head;
+  FT_TRY(const auto tensors,
+         read_tensors(file_in(folder, kAdapterHubTensors), rules));
+  std::vector<std::byte> head;
   if (has_file(folder, kAdapterHubHead)) {
-    FT_TRY(head, read_text_file(file_in(folder, kAdapterHubHead)));
+    FT_TRY(head, read_tensors(file_in(folder, kAdapterHubHead), rules));
   }
-  return from_adapterhub(config, bytes_of(tensors), bytes_of(head),
-                         "'" + folder + "'", rules);
+  return from_adapterhub(config, tensors, head, "'" + folder + "'", rules);
 }
 
 Result<Adapter> load_file(const std::string& path, const LoadRules& rules) {
-  FT_TRY(const std::string file, read_text_file(path));
-  return load_checked(bytes_of(file), rules, "'" + path + "'");
+  FT_TRY(const auto file, read_tensors(path, rules));
+  return load_checked(file, rules, "'" + path + "'");
 }
 
 }  // namespace
@@ -77,9 +80,8 @@ Result<Adapter> load_any_adapter(const std::string& path,
         path));
   FT_TRY(const std::string config, read_text_file(file_in(path, kPeftConfig)));
   if (is_adapterhub(config)) return load_adapterhub(path, config, rules);
-  FT_TRY(const std::string tensors,
-         read_text_file(file_in(path, kPeftTensors)));
-  return from_peft(config, bytes_of(tensors), "'" + path + "'", rules);
+  FT_TRY(const auto tensors, read_tensors(file_in(path, kPeftTensors), rules));
+  return from_peft(config, tensors, "'" + path + "'", rules);
 }
 
 std::string adapter_tensor_file(const std::string& path) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 
+#include "adapters/adapter_bytes.h"
 #include "adapters/adapter_file.h"
 #include "base/file.h"
 #include "base/whole_file.h"
@@ -137,7 +138,7 @@ fieldtune::AdapterOpener FolderShelf::opener(const std::string& name,
   return [path = path_of(name),
           key = version.key](const fieldtune::AdapterRoom& room)
              -> Result<fieldtune::OpenedAdapter> {
-    FT_TRY(std::vector<std::byte> bytes, read_whole_file(path, room));
+    FT_TRY(std::vector<std::byte> bytes, read_adapter_bytes(path, room));
     if (key_of(path) != key)
       return io_error(fmt::format("'{}' is another file now; ask again", path));
     auto owner =

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <mutex>
 
-#include "base/whole_file.h"
+#include "adapters/adapter_bytes.h"
 
 namespace ft {
 
@@ -91,7 +91,7 @@ Result<SourceFile> FileSource::open(const std::string& name,
     place = at->second;
   }
   if (place.source != nullptr) return place.source->open(name, reserve);
-  FT_TRY(auto bytes, read_whole_file(place.path, reserve));
+  FT_TRY(auto bytes, read_adapter_bytes(place.path, reserve));
   auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   return SourceFile{.bytes = *owner,
                     .owner = owner,

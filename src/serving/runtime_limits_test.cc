@@ -81,6 +81,23 @@ TEST(Limits, APolicysLimitIsAskedBeforeAFileIsRead) {
   fs::remove(path);
 }
 
+// With neither a budget nor a policy.
+TEST(Limits, AHeaderThatClaimsGigabytesTakesNoMemory) {
+  Fixture f(SIZE_MAX);
+  const std::string path = enormous_file("claims.safetensors");
+  const uint64_t length = (uint64_t{5} << 30) - 8;
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out)
+      .write(reinterpret_cast<const char*>(&length), sizeof length);
+  ASSERT_TRUE(f.runtime.add("claims", path).ok());
+  const size_t before = peak_resident_kb();
+  expect_refused(f.runtime.set_active("claims"), Code::kInvalidInput,
+                 "refused by the size check: safetensors: header length "
+                 "5368709112, where the format allows 100000000 bytes");
+  EXPECT_LT(peak_resident_kb(), before + 16 * 1024);
+  EXPECT_EQ(f.runtime.stats().adapter_bytes, 0u);
+  fs::remove(path);
+}
+
 // Written in place while it is read; each size is a whole adapter or none.
 TEST(Limits, AFileThatGrowsWhileItIsReadIsRefusedOrWhole) {
   Fixture f;

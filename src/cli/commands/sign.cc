@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "adapters/adapter_bytes.h"
 #include "adapters/store/index.h"
 #include "adapters/trust/load_checks.h"
 #include "base/file.h"
@@ -65,13 +66,12 @@ Result<std::vector<std::byte>> checked_file(const Options& options) {
   std::error_code ignored;
   if (std::filesystem::is_directory(options.adapter, ignored))
     return file_of_folder(options);
-  FT_TRY(const MappedFile file, MappedFile::open(options.adapter));
+  FT_TRY(std::vector<std::byte> bytes, read_adapter_bytes(options.adapter));
   LoadRules rules;
   if (!options.base.empty()) {
     FT_TRY(const BaseModel base, open_base_model(options.base));
     rules.base_sha256 = base.sha256;
   }
-  std::vector<std::byte> bytes(file.bytes().begin(), file.bytes().end());
   FT_TRY_STATUS(
       load_checked(bytes, rules, "'" + options.adapter + "'").status());
   return bytes;

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "adapters/adapter_bytes.h"
 #include "adapters/trust/load_checks.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
@@ -114,9 +114,8 @@ void print(const Options& options, const std::vector<LoadFinding>& findings,
 
 Status run(const Options& options) {
   FT_TRY(LoadRules rules, rules_of(options));
-  FT_TRY(const std::string text,
-         read_text_file(adapter_tensor_file(options.adapter)));
-  const auto file = std::as_bytes(std::span(text));
+  FT_TRY(const std::vector<std::byte> file,
+         read_adapter_bytes(adapter_tensor_file(options.adapter)));
   if (!options.base.empty() && !rules.foreign) {
     auto shapes = shapes_of(options.base, file, "'" + options.adapter + "'");
     if (shapes.ok()) rules.shapes = std::move(shapes).value();

@@ -19,7 +19,6 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kLengthBytes = 8;
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // as other readers have it
 constexpr size_t kMaxRank = 32;
 constexpr std::string_view kMetadataKey = "__metadata__";
 
@@ -194,17 +193,22 @@ class HeaderReader : public nlohmann::json_sax<json> {
   std::vector<int64_t>* numbers_ = nullptr;
 };
 
-Result<SafetensorsEntry> check_entry(HeaderEntry&& entry,
-                                     std::span<const std::byte> buffer) {
+// A tensor without its bytes, which lie among the data bytes.
+struct Placed {
+  SafetensorsEntry entry;
+  size_t begin = 0, bytes = 0;
+};
+
+Result<Placed> check_entry(HeaderEntry&& entry, uint64_t data_bytes) {
   if (!entry.dtype || !entry.shape || !entry.offsets)
     return invalid_input(fmt::format(
         "tensor '{}' lacks dtype, shape or data_offsets", entry.name));
   const std::vector<int64_t>& range = *entry.offsets;
   if (range.size() != 2 || range[0] > range[1] ||
-      static_cast<uint64_t>(range[1]) > buffer.size())
+      static_cast<uint64_t>(range[1]) > data_bytes)
     return invalid_input(
         fmt::format("tensor '{}' has data_offsets outside the {} data bytes",
-                    entry.name, buffer.size()));
+                    entry.name, data_bytes));
   const auto begin = static_cast<size_t>(range[0]);
   const auto bytes = static_cast<size_t>(range[1]) - begin;
   const std::optional<uint64_t> need = byte_count(*entry.dtype, *entry.shape);
@@ -215,28 +219,28 @@ Result<SafetensorsEntry> check_entry(HeaderEntry&& entry,
     return invalid_input(
         fmt::format("tensor '{}' needs {} bytes but data_offsets span {}",
                     entry.name, *need, bytes));
-  return SafetensorsEntry{std::move(entry.name), *entry.dtype,
-                          std::move(*entry.shape),
-                          buffer.subspan(begin, bytes)};
+  return Placed{{.name = std::move(entry.name),
+                 .dtype = *entry.dtype,
+                 .shape = std::move(*entry.shape),
+                 .data = {}},
+                begin,
+                bytes};
 }
 
 // Tensors sorted by offset must follow each other from the first data byte to
 // the last.
-Status check_coverage(std::span<const SafetensorsEntry> sorted,
-                      std::span<const std::byte> buffer) {
-  const std::byte* next = buffer.data();
-  for (const SafetensorsEntry& t : sorted) {
-    if (t.data.data() != next)
+Status check_coverage(std::span<const Placed> sorted, uint64_t data_bytes) {
+  uint64_t next = 0;
+  for (const Placed& t : sorted) {
+    if (t.begin != next)
       return invalid_input(fmt::format(
           "tensor '{}' starts at data byte {} where {} was expected ({})",
-          t.name, t.data.data() - buffer.data(), next - buffer.data(),
-          t.data.data() < next ? "overlap" : "hole"));
-    next += t.data.size();
+          t.entry.name, t.begin, next, t.begin < next ? "overlap" : "hole"));
+    next += t.bytes;
   }
-  const auto used = static_cast<size_t>(next - buffer.data());
-  if (used != buffer.size())
+  if (next != data_bytes)
     return invalid_input(
-        fmt::format("{} bytes after the last tensor", buffer.size() - used));
+        fmt::format("{} bytes after the last tensor", data_bytes - next));
   return ok_status();
 }
 
@@ -303,17 +307,23 @@ const SafetensorsEntry* Safetensors::find(std::string_view name) const {
   return nullptr;
 }
 
-Result<size_t> safetensors_header_bytes(std::span<const std::byte> file) {
+Result<size_t> safetensors_header_bytes(std::span<const std::byte> beginning,
+                                        uint64_t file_bytes) {
   uint64_t header_bytes = 0;
-  if (file.size() < kLengthBytes)
-    return invalid_input(fmt::format(
-        "safetensors: {} bytes, too short for a header length", file.size()));
-  std::memcpy(&header_bytes, file.data(), kLengthBytes);
-  if (header_bytes > kMaxHeaderBytes ||
-      header_bytes > file.size() - kLengthBytes)
+  if (beginning.size() < kLengthBytes || file_bytes < kLengthBytes)
+    return invalid_input(
+        fmt::format("safetensors: {} bytes, too short for a header length",
+                    std::min<uint64_t>(beginning.size(), file_bytes)));
+  std::memcpy(&header_bytes, beginning.data(), kLengthBytes);
+  if (header_bytes > file_bytes - kLengthBytes)
     return invalid_input(
         fmt::format("safetensors: header length {} in a file of {} bytes",
-                    header_bytes, file.size()));
+                    header_bytes, file_bytes));
+  if (header_bytes > kMaxHeaderBytes)
+    return invalid_input(
+        fmt::format("safetensors: header length {}, where the format allows "
+                    "{} bytes (the file has {})",
+                    header_bytes, kMaxHeaderBytes, file_bytes));
   return static_cast<size_t>(header_bytes);
 }
 
@@ -337,26 +347,55 @@ Result<SafetensorsMetadata> parse_safetensors_metadata(
   return std::move(reader.metadata);
 }
 
+namespace {
+
+struct Layout {
+  SafetensorsMetadata metadata;
+  std::vector<Placed> tensors;  // in the order of their bytes
+};
+
+Result<Layout> read_layout(std::span<const std::byte> header,
+                           uint64_t data_bytes) {
+  FT_TRY(HeaderReader reader, read_header(header));
+  Layout out{.metadata = std::move(reader.metadata), .tensors = {}};
+  out.tensors.reserve(reader.entries.size());
+  for (HeaderEntry& entry : reader.entries) {
+    auto checked = check_entry(std::move(entry), data_bytes);
+    if (!checked.ok()) return Status(checked.status()).in("safetensors");
+    out.tensors.push_back(std::move(checked).value());
+  }
+  std::ranges::stable_sort(out.tensors, [](const Placed& a, const Placed& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.bytes < b.bytes;
+  });
+  Status coverage = check_coverage(out.tensors, data_bytes);
+  if (!coverage.ok()) return coverage.in("safetensors");
+  return out;
+}
+
+}  // namespace
+
+Status check_safetensors_header(std::span<const std::byte> beginning,
+                                uint64_t file_bytes) {
+  FT_TRY(const size_t header, safetensors_header_bytes(beginning, file_bytes));
+  if (beginning.size() - kLengthBytes < header)
+    return invalid_input(fmt::format("safetensors: {} bytes of a header of {}",
+                                     beginning.size() - kLengthBytes, header));
+  return read_layout(beginning.subspan(kLengthBytes, header),
+                     file_bytes - kLengthBytes - header)
+      .status();
+}
+
 Result<Safetensors> parse_safetensors(std::span<const std::byte> file) {
   FT_TRY(const size_t header_bytes, safetensors_header_bytes(file));
   const auto header = file.subspan(kLengthBytes, header_bytes);
   const auto buffer = file.subspan(kLengthBytes + header_bytes);
-  FT_TRY(HeaderReader reader, read_header(header));
-  Safetensors out;
-  out.metadata = std::move(reader.metadata);
-  out.tensors.reserve(reader.entries.size());
-  for (HeaderEntry& entry : reader.entries) {
-    auto checked = check_entry(std::move(entry), buffer);
-    if (!checked.ok()) return Status(checked.status()).in("safetensors");
-    out.tensors.push_back(std::move(checked).value());
+  FT_TRY(Layout layout, read_layout(header, buffer.size()));
+  Safetensors out{.metadata = std::move(layout.metadata), .tensors = {}};
+  out.tensors.reserve(layout.tensors.size());
+  for (Placed& t : layout.tensors) {
+    t.entry.data = buffer.subspan(t.begin, t.bytes);
+    out.tensors.push_back(std::move(t.entry));
   }
-  std::stable_sort(
-      out.tensors.begin(), out.tensors.end(), [](const auto& a, const auto& b) {
-        return a.data.data() != b.data.data() ? a.data.data() < b.data.data()
-                                              : a.data.size() < b.data.size();
-      });
-  Status coverage = check_coverage(out.tensors, buffer);
-  if (!coverage.ok()) return coverage.in("safetensors");
   return out;
 }
 

@@ -1,7 +1,8 @@
 // Safetensors files: names, shapes and bytes of tensors behind a JSON header.
 //
-// Layout: u64 little-endian header length N, N bytes of JSON, then the bytes
-// of all tensors without holes. Reading validates everything once and returns
+// Layout: u64 little-endian header length N, N bytes of JSON (100 MB at most,
+// as the format's own readers have it), then the bytes of all tensors without
+// holes. Reading validates everything once and returns
 // views; nothing of the tensor data is copied, and allocation stays within a
 // small multiple of the header. Not for the meaning of the tensors (see
 // adapters/).
@@ -39,9 +40,22 @@ struct Safetensors {
   const SafetensorsEntry* find(std::string_view name) const;
 };
 
-// Length of the JSON header, which begins at byte 8. Fails where the file is
-// too short to have it.
-Result<size_t> safetensors_header_bytes(std::span<const std::byte> file);
+inline constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+
+// Length of the JSON header, which begins at byte 8, by the first 8 bytes of a
+// file of so many. Fails where the file is too short to have it, and above
+// kMaxHeaderBytes.
+Result<size_t> safetensors_header_bytes(std::span<const std::byte> beginning,
+                                        uint64_t file_bytes);
+inline Result<size_t> safetensors_header_bytes(
+    std::span<const std::byte> file) {
+  return safetensors_header_bytes(file, file.size());
+}
+
+// All that parse_safetensors() checks, by the length and the header alone: for
+// those who would have to bring the rest into memory first.
+Status check_safetensors_header(std::span<const std::byte> beginning,
+                                uint64_t file_bytes);
 
 // The metadata alone, of the JSON header; nothing that it says of tensors is
 // checked.

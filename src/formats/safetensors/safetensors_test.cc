@@ -162,6 +162,25 @@ TEST(Safetensors, RefusesBadLengthsAndDeepNesting) {
   EXPECT_NE(error_of("{\"a\":" + std::string(1'000'000, '{')), "");
 }
 
+TEST(Safetensors, SaysTheNumbersOfAHeaderThatIsTooLong) {
+  const auto refused = [](uint64_t length, uint64_t file_bytes) {
+    std::vector<std::byte> begin(8);
+    std::memcpy(begin.data(), &length, 8);
+    const auto found = safetensors_header_bytes(begin, file_bytes);
+    return found.ok() ? "" : found.status().message();
+  };
+  EXPECT_EQ(refused(kMaxHeaderBytes, UINT64_MAX), "");
+  EXPECT_EQ(refused(kMaxHeaderBytes + 1, UINT64_MAX),
+            "safetensors: header length 100000001, where the format allows "
+            "100000000 bytes (the file has 18446744073709551615)");
+  EXPECT_EQ(refused(UINT64_MAX, 100),
+            "safetensors: header length 18446744073709551615 in a file of 100 "
+            "bytes");
+  EXPECT_EQ(refused(92, 100), "");
+  EXPECT_NE(refused(93, 100), "");
+  EXPECT_NE(refused(0, 7), "");
+}
+
 TEST(Safetensors, WriterRefusesWhatCannotBeReadBack) {
   const std::vector<uint8_t> one = {1};
   const auto write = [](std::vector<SafetensorsEntry> tensors,
@@ -198,6 +217,8 @@ TEST(Safetensors, RandomMutationsNeverEscapeTheFile) {
     if (random.below(draw++, 4) == 0)
       file.resize(random.below(draw++, static_cast<uint32_t>(file.size())));
     const auto result = parse_safetensors(file);
+    const Status header = check_safetensors_header(file, file.size());
+    EXPECT_EQ(header.message(), result.status().message());
     if (!result.ok()) {
       EXPECT_FALSE(result.status().message().empty());
       continue;
