@@ -22,10 +22,12 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 CTEST = ctest --output-on-failure --no-tests=error -j $(JOBS) $(CTEST_ARGS)
 
-# Sanitizers stop at the first finding. Thread addresses must not be randomized
-# further than GCC 12's run time expects; a container may refuse to say so.
+# Sanitizers stop at the first finding. Where memory was allocated is kept with
+# six callers only: all 30 of them took a third of the time. Thread addresses
+# must not be randomized further than GCC 12's run time expects; a container may
+# refuse to say so.
 ASAN_ENV := \
-  ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:allow_addr2line=1 \
+  ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1:allow_addr2line=1:malloc_context_size=6 \
   UBSAN_OPTIONS=print_stacktrace=1
 TSAN_ENV := TSAN_OPTIONS=suppressions=$(CURDIR)/tools/tsan.supp
 space := $(subst ,, )

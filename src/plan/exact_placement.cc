@@ -21,8 +21,10 @@ class FitSearch {
       : buffers_(buffers), limit_(limit), low_(buffers.size(), 0) {
     offsets_.assign(buffers.size(), 0);
     tied_.assign(buffers.size(), false);
+    levels_.resize(buffers.size() + 1);
     find_sections(overlaps);
     find_neighbours(overlaps);
+    rank_by_first_use();
   }
 
   // `taste`: which of the buffers with equal offsets is tried first.
@@ -31,11 +33,8 @@ class FitSearch {
     work_ = &work;
     std::ranges::fill(low_, 0);
     trail_.clear();
-    std::vector<Index> all(buffers_.size());
-    std::iota(all.begin(), all.end(), Index{0});
-    std::ranges::stable_sort(all, {},
-                             [&](Index i) { return buffers_[i].first_use; });
-    if (solve_parts(all, -1, 0)) return Fit::kFound;
+    levels_[0].rest = by_first_use_;
+    if (solve_parts(0, {.floor = -1, .buffer = 0})) return Fit::kFound;
     return work < 0 ? Fit::kUnknown : Fit::kImpossible;
   }
 
@@ -49,6 +48,16 @@ class FitSearch {
   struct Undo {
     Index buffer;
     int64_t low;
+  };
+  // Where the last buffer was placed: offsets grow from there on.
+  struct Last {
+    int64_t floor;
+    Index buffer;
+  };
+  // Kept from node to node: allocating them would be a third of the search.
+  struct Level {
+    std::vector<Index> rest;  // not placed, by first use
+    std::vector<Index> turn;  // of one part of it, in the order of trying
   };
 
   // A section is a step at which a buffer comes to life: buffers that meet do
@@ -89,43 +98,53 @@ class FitSearch {
     }
   }
 
-  // Parts of `rest` (by first use) that do not meet are independent.
-  bool solve_parts(const std::vector<Index>& rest, int64_t floor,
-                   Index floor_buffer) {
-    std::vector<Index> part;
-    Index end = 0;
-    for (const Index i : rest) {
-      if (!part.empty() && first_[i] > end) {
-        if (!solve(part, floor, floor_buffer)) return false;
-        part.clear();
-      }
-      end = part.empty() ? last_[i] : std::max(end, last_[i]);
-      part.push_back(i);
-    }
-    return part.empty() || solve(part, floor, floor_buffer);
+  void rank_by_first_use() {
+    by_first_use_.resize(buffers_.size());
+    std::iota(by_first_use_.begin(), by_first_use_.end(), Index{0});
+    std::ranges::stable_sort(by_first_use_, {},
+                             [&](Index i) { return buffers_[i].first_use; });
+    rank_.resize(buffers_.size());
+    for (Index r = 0; r < rank_.size(); ++r) rank_[by_first_use_[r]] = r;
   }
 
-  // `part` meets and has offsets from `floor` on, where `floor_buffer` lies.
-  bool solve(const std::vector<Index>& part, int64_t floor,
-             Index floor_buffer) {
-    std::vector<Index> turn = part;
+  // `depth`: how many are placed on the way here. Parts of what is left that
+  // do not meet are independent.
+  bool solve_parts(size_t depth, Last last) {
+    const std::span<const Index> rest = levels_[depth].rest;
+    size_t begin = 0;
+    Index end = 0;
+    for (size_t k = 0; k < rest.size(); ++k) {
+      if (k > begin && first_[rest[k]] > end) {
+        if (!solve(depth, rest.subspan(begin, k - begin), last)) return false;
+        begin = k;
+      }
+      end = k == begin ? last_[rest[k]] : std::max(end, last_[rest[k]]);
+    }
+    return rest.empty() || solve(depth, rest.subspan(begin), last);
+  }
+
+  // `part` meets.
+  bool solve(size_t depth, std::span<const Index> part, Last last) {
+    std::vector<Index>& turn = levels_[depth].turn;
+    turn.assign(part.begin(), part.end());
     sort_candidates(turn);
-    if (!can_stack(turn, floor)) return false;
+    if (!can_stack(turn, last.floor)) return false;
     int64_t roof = INT64_MAX;  // from here on one more would fit below
     for (const Index i : part)
       roof = std::min(roof, low_[i] + buffers_[i].size);
     for (const Index i : turn) {
       if (low_[i] >= roof) break;
-      const bool in_order = low_[i] > floor || (low_[i] == floor &&
-                                                (i > floor_buffer || tied_[i]));
+      const bool in_order =
+          low_[i] > last.floor ||
+          (low_[i] == last.floor && (i > last.buffer || tied_[i]));
       if (!in_order) continue;
-      if (place(part, i)) return true;
+      if (place(depth, part, i)) return true;
       if (*work_ < 0) return false;
     }
     return false;
   }
 
-  bool place(const std::vector<Index>& part, Index i) {
+  bool place(size_t depth, std::span<const Index> part, Index i) {
     const size_t mark = trail_.size();
     offsets_[i] = low_[i];
     for (const Neighbour& n : neighbours_[i]) {
@@ -136,19 +155,22 @@ class FitSearch {
       low_[n.other] = low;
     }
     *work_ -= static_cast<int64_t>(neighbours_[i].size());
-    std::vector<Index> rest;
-    rest.reserve(part.size() - 1);
+    std::vector<Index>& rest = levels_[depth + 1].rest;
+    rest.clear();
     for (const Index k : part)
       if (k != i) rest.push_back(k);
-    if (solve_parts(rest, offsets_[i], i)) return true;
+    if (solve_parts(depth + 1, {.floor = offsets_[i], .buffer = i}))
+      return true;
     for (; trail_.size() > mark; trail_.pop_back())
       low_[trail_.back().buffer] = trail_.back().low;
     return false;
   }
 
   void sort_candidates(std::vector<Index>& turn) const {
-    std::ranges::stable_sort(turn, [&](Index a, Index b) {
-      return low_[a] != low_[b] ? low_[a] < low_[b] : weight_[a] > weight_[b];
+    std::sort(turn.begin(), turn.end(), [&](Index a, Index b) {
+      if (low_[a] != low_[b]) return low_[a] < low_[b];
+      if (weight_[a] != weight_[b]) return weight_[a] > weight_[b];
+      return rank_[a] < rank_[b];
     });
   }
 
@@ -197,6 +219,8 @@ class FitSearch {
   std::vector<int64_t> low_;    // by buffer not placed: the lowest offset left
   std::vector<int64_t> offsets_;
   std::vector<Undo> trail_;
+  std::vector<Level> levels_;  // by how many are placed
+  std::vector<Index> by_first_use_, rank_;
   std::vector<int64_t> weight_;  // by buffer: heavier ones first
   int64_t* work_ = nullptr;
 };
