@@ -90,6 +90,10 @@ function(ft_tests name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name}
                              PRIVATE FT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(FT_SANITIZE)
+    # Checks in gtest's macros take twice as long to optimize as to compile.
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   add_dependencies(cpp_tests ${name})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()

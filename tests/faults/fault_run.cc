@@ -63,7 +63,6 @@ void save_figures(const Figures& f) {
 }
 
 void FaultTest::SetUp() {
-  if (kIsSanitized) GTEST_SKIP() << "not under a sanitizer";
   ASSERT_TRUE(fs::exists(work_.recorder()));
   fs::create_directories(in());
 }

@@ -31,7 +31,6 @@ std::string wrong_unless_allowed(const std::string& text,
 }
 
 void MarkedFaults::SetUp() {
-  if (kIsSanitized) GTEST_SKIP() << "not under a sanitizer";
   ASSERT_TRUE(fs::exists(work_.program(script())));
   ASSERT_TRUE(fs::exists(work_.recorder()));
   if (!GetParam()) return;

@@ -6,13 +6,6 @@
 
 namespace ft::faults {
 
-// A preloaded library and a sanitizer do not mix: such tests are skipped.
-#ifdef FT_SANITIZED
-inline constexpr bool kIsSanitized = true;
-#else
-inline constexpr bool kIsSanitized = false;
-#endif
-
 class Workplace {
  public:
   Workplace();

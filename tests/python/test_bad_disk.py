@@ -1,7 +1,7 @@
 """What the commands of an adapter's life do on a full disk, in a read-only
 folder, with another writer about and under a clock that was set back: each says
 so in a sentence and leaves what was there. Power cuts are in
-tests/command_faults_test.cc.
+tests/faults/command_faults_test.cc.
 
 The disk's errors come from the recorder of faults (tests/faults/record.h), so
 that root is refused as anybody.
