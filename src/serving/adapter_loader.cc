@@ -126,11 +126,25 @@ Result<LoadedAdapter> AdapterLoader::read_part(const SourceFile& found,
   if (!stored.empty())
     FT_TRY_STATUS(
         check_own_name(loaded.adapter, stored, rules.policy, found.origin));
-  FT_TRY(const uint64_t version, adapter_version(loaded.adapter.metadata));
-  const std::unique_lock lock(loaded_mutex_);
-  uint64_t& highest = loaded_[part.name];
-  highest = std::max(highest, version);
+  FT_TRY_STATUS(note_version(loaded.adapter, part.name, stored));
   return loaded;
+}
+
+// A name of an opener is not noted: which version that brings is its owner's
+// choice, and a service has such a name for every version there ever was.
+Status AdapterLoader::note_version(const Adapter& adapter,
+                                   const std::string& name,
+                                   const std::string& stored) const {
+  FT_TRY(const uint64_t version, adapter_version(adapter.metadata));
+  if (!rules_.policy.refuse_downgrade || version == 0) return ok_status();
+  if (stored.empty()) {
+    FT_TRY(const auto known, source_.current_version(name));
+    if (known) return ok_status();
+  }
+  const std::unique_lock lock(loaded_mutex_);
+  uint64_t& highest = loaded_[name];
+  highest = std::max(highest, version);
+  return ok_status();
 }
 
 Result<std::vector<LoadedAdapter>> AdapterLoader::read(

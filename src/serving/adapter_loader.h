@@ -37,7 +37,8 @@ class AdapterLoader {
   // What files must be from now on; before the first load.
   // With a policy a store's file is not taken for another name than its own,
   // and where that refuses downgrades a name that stands for files keeps the
-  // highest version that was loaded.
+  // highest version that was loaded, as long as this lives and also where the
+  // name is gone: an entry a name.
   void set_rules(LoadRules rules, bool has_policy) {
     rules_ = std::move(rules);
     has_policy_ = has_policy;
@@ -63,6 +64,8 @@ class AdapterLoader {
   Result<LoadedAdapter> read_part(const SourceFile& found,
                                   const RecipePart& part) const;
   Result<LoadRules> rules_of(const RecipePart& part) const;
+  Status note_version(const Adapter& adapter, const std::string& name,
+                      const std::string& stored) const;
   Result<std::vector<LoadedAdapter>> read(const Recipe& recipe,
                                           std::vector<Charge>& files,
                                           const MakeRoom& charge) const;
@@ -76,7 +79,9 @@ class AdapterLoader {
   mutable std::shared_mutex mutex_;
   std::map<std::string, Recipe> recipes_;
   mutable std::mutex loaded_mutex_;
-  mutable std::map<std::string, uint64_t> loaded_;  // versions, by name
+  // Highest versions by name, of those that stood for versions above 0 under a
+  // policy that refuses downgrades.
+  mutable std::map<std::string, uint64_t> loaded_;
 };
 
 }  // namespace ft

@@ -1,7 +1,10 @@
 // The public runtime on stores, and under policies.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 #include "fieldtune/adapter_store.h"
 #include "serving/runtime_fixture.h"
@@ -131,6 +134,58 @@ TEST(Runtime, UnderAPolicyANameKeepsTheHighestVersion) {
   f.refuses("me", "version check");
   ASSERT_TRUE(f.runtime.add("me", named_file(1, "me", "3")).ok());
   EXPECT_EQ(f.answer("me").size(), f.answer("").size());
+}
+
+// Bytes of the heap that a name of this length leaves behind after it was
+// added, loaded and removed.
+double left_by_a_name(Guarded& f, size_t length,
+                      const std::function<Status(const std::string&)>& add) {
+  const size_t count = std::getenv("FT_EXHAUSTIVE") != nullptr ? 10000 : 500;
+  size_t before = 0;
+  for (size_t i = 0; i < count + 50; ++i) {
+    if (i == 50) before = ::mallinfo2().uordblks;
+    std::string name = fmt::format("{:06}{}", i, length);
+    name.resize(length, 'x');
+    EXPECT_TRUE(add(name).ok());
+    std::vector<float> y;
+    EXPECT_TRUE(f.runtime.run_with(name, f.x, y).ok());
+    EXPECT_TRUE(f.runtime.remove(name).ok());
+  }
+  const auto grown =
+      static_cast<double>(::mallinfo2().uordblks) - static_cast<double>(before);
+  return grown / static_cast<double>(count);
+}
+
+TEST(Runtime, UnderAPolicyNamesOfOpenersThatAreGoneLeaveNothing) {
+  Guarded f;
+  const std::string file = read_text_file(named_file(0, "me", "2")).value();
+  const auto add = [&](const std::string& name) {
+    return f.runtime.add(
+        name,
+        [&file](
+            const fieldtune::AdapterRoom&) -> Result<fieldtune::OpenedAdapter> {
+          return fieldtune::OpenedAdapter{.bytes =
+                                              std::as_bytes(std::span(file))};
+        });
+  };
+  EXPECT_LT(left_by_a_name(f, 1000, add), 200);
+}
+
+// What refuses a lower version also after the name was taken away.
+TEST(Runtime, UnderAPolicyNamesOfFilesThatAreGoneLeaveTheirVersion) {
+  Guarded f;
+  const std::string path = named_file(0, "me", "2");
+  const auto add = [&](const std::string& name) {
+    return f.runtime.add(name, path);
+  };
+  const double bytes = left_by_a_name(f, 12, add);
+  std::printf("a name of 12 characters leaves %.1f bytes\n", bytes);
+  EXPECT_LT(bytes, 200);
+  // Versions that say nothing leave nothing.
+  const auto add_other = [&](const std::string& name) {
+    return f.runtime.add(name, lora_file(0));
+  };
+  EXPECT_LT(left_by_a_name(f, 1000, add_other), 200);
 }
 
 // The confirmed version is what a trial must not be below, and what says that
