@@ -7,6 +7,7 @@
 #include "api/common.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/plain_text.h"
 #include "data/front_end.h"
 #include "methods/sparse.h"
 #include "train/adapted_model.h"
@@ -30,6 +31,8 @@ Result<ft::MethodSettings> method_settings(const TrainingOptions& options) {
   s.target_modules = options.target_modules;
   for (const auto& [name, text] : options.settings)
     FT_TRY_STATUS(ft::set_setting(*def, name, text, s));
+  for (const std::string& name : options.classes)
+    FT_TRY_STATUS(ft::check_plain_text("the name of a class", name));
   s.num_classes = static_cast<int>(options.classes.size());
   s.seed = options.seed;
   return s;

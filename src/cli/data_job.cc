@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/plain_text.h"
 #include "cli/output.h"
 #include "data/npy.h"
 #include "data/token_windows.h"
@@ -246,6 +247,25 @@ Status number_classes(const DataFlags& flags, const Metadata& metadata,
   return classes.empty() ? ok_status() : relabel(set, classes);
 }
 
+// What record_data() writes: found out before training, not after it.
+Status check_texts(const DataFlags& flags) {
+  constexpr size_t kLongestPath = 4096;
+  const std::pair<const char*, const std::string*> texts[] = {
+      {"--data", &flags.path},
+      {"--text", &flags.text},
+      {"--label-from", &flags.label_from},
+      {"--labels", &flags.labels}};
+  for (const auto& [option, text] : texts)
+    FT_TRY_STATUS(check_plain_text(option, *text, kLongestPath));
+  return ok_status();
+}
+
+Status check_classes(const Dataset& set) {
+  for (const std::string& name : set.classes)
+    FT_TRY_STATUS(check_plain_text("the name of a class", name));
+  return ok_status();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
@@ -253,6 +273,7 @@ Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
                                                        const TextReader* reader,
                                                        const Metadata& start) {
   auto data = std::make_unique<LoadedData>();
+  FT_TRY_STATUS(check_texts(flags));
   FT_TRY(data->augment, parse_augment(flags.augment));
   if (!flags.text.empty()) {
     if (data->augment.any()) return usage_error("--augment does not vary text");
@@ -263,6 +284,7 @@ Result<std::unique_ptr<LoadedData>> load_training_data(const DataFlags& flags,
     FT_TRY(data->set, load_dataset(options));
   }
   FT_TRY_STATUS(number_classes(flags, start, data->set));
+  FT_TRY_STATUS(check_classes(data->set));
   FT_TRY(data->split, make_split(flags, data->set, seed));
   FT_TRY_STATUS(bind_samples(*data, seed));
   return data;

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/plain_text.h"
 #include "cli/commands/commands.h"
 
 namespace {
@@ -59,8 +60,10 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : ft::exit_code(ft::Code::kUsage);
   }
   const ft::Status status = action();
+  // A hostile file's names are none of a terminal's commands.
   if (!status.ok())
-    std::fprintf(stderr, "fieldtune: %s\n", status.message().c_str());
+    std::fprintf(stderr, "fieldtune: %s\n",
+                 ft::printable(status.message()).c_str());
   return ft::exit_code(status.code());
 }
 

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "base/plain_text.h"
+
 namespace ft::cli {
 namespace {
 
@@ -28,7 +30,7 @@ std::string readable(const std::string& key, const Json& value) {
     return fmt::format("{:.6g}", v);
   }
   if (value.is_string()) return value.get<std::string>();
-  return value.dump();
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 // The last characters of long names say most.
@@ -69,7 +71,10 @@ void print_table(const Json& rows) {
 
 void print_result(const Json& result, bool as_json) {
   if (as_json) {
-    std::printf("%s\n", result.dump().c_str());
+    // Paths are any bytes: what is no UTF-8 becomes U+FFFD.
+    const std::string text =
+        result.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::printf("%s\n", text.c_str());
     return;
   }
   size_t width = 0;
@@ -87,7 +92,7 @@ void print_result(const Json& result, bool as_json) {
 }
 
 void warn(const std::string& sentence) {
-  std::fprintf(stderr, "fieldtune: warning: %s\n", sentence.c_str());
+  std::fprintf(stderr, "fieldtune: warning: %s\n", printable(sentence).c_str());
 }
 
 Result<size_t> parse_bytes(const std::string& text) {

@@ -270,3 +270,26 @@ def test_p99_has_an_interval(store, tmp_path):
 def test_help_has_an_example(command):
     shown = run("ab", command, "--help").stdout
     assert f"Example:\n  fieldtune ab {command} " in shown
+
+
+BAD_TEXTS = {"a\nb": "control character U+000A at byte 1",
+             "\x1b[2J": "control character U+001B at byte 0",
+             "\u202egnp.exe": "control character U+202E",
+             b"ab\xff".decode(errors="surrogateescape"): "not UTF-8 text at byte 2",
+             "x" * 300: "has 300 bytes, at most"}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS, ids=range(len(BAD_TEXTS)))
+def test_texts_that_stay_are_plain(store, text):
+    words = BAD_TEXTS[text]
+    refused(2, words, "ab", "start", store, "me", "--salt", text)
+    run_json("ab", "start", store, "me", "--salt", "Küche 台所")
+    refused(2, words, "ab", "stop", store, "me", "--reason", text)
+    for option in "--promote-if", "--rollback-if":
+        done = run("ab", "start", store, "me", option, text)
+        assert done.returncode == 2 and "\x1b" not in done.stderr
+    # Nothing of it is there, and it runs on.
+    assert run_json("ab", "status", store, "me")["salt"] == "Küche 台所"
+    reason = "20 % langsamer 👎"
+    run_json("ab", "stop", store, "me", "--rollback", "--reason", reason)
+    assert run_json("ab", "status", store, "me")["reason"] == reason

@@ -164,6 +164,8 @@ def test_start_is_refused_where_it_cannot_work(serve, place, kws, tmp_path):
             (400, "no field 'step'", {"step": 1}),
             (400, "method", {"method": "magic"}),
             (400, "held_back", {"held_back": 2}),
+            (400, "control character U+0007", {"classes": ["a\a", "b", "c"]}),
+            (400, "has 257 bytes", {"classes": ["x" * 257, "b", "c"]}),
             (400, "'settings' must", {"settings": {"use_rslora": True}})]:
         server.refused(status, words, "/v1/train/start", {**START, **change})
     assert server.get("/v1/train")["state"] == "none"

@@ -9,6 +9,7 @@
 #include "adapters/store/experiment_rule.h"
 #include "adapters/store/experiment_statistics.h"
 #include "adapters/store/impl.h"
+#include "base/plain_text.h"
 
 namespace fieldtune {
 
@@ -37,10 +38,10 @@ Status check_start(const ExperimentStart& options) {
         fmt::format("a share of {} for the treatment is not above 0 and below "
                     "1",
                     options.share));
-  if (options.salt.size() > kLongestSalt ||
-      options.salt.find('|') != std::string::npos)
+  FT_TRY_STATUS(ft::check_plain_text("the salt", options.salt, kLongestSalt));
+  if (options.salt.find('|') != std::string::npos)
     return usage_error(
-        fmt::format("a salt has up to {} characters and no '|'", kLongestSalt));
+        fmt::format("a salt has no '|', '{}' has", options.salt));
   return check_rules(options.rules);
 }
 
@@ -343,6 +344,7 @@ Result<ExperimentReport> Experiments::decide(const std::string& name) {
 Result<ExperimentReport> Experiments::stop(const std::string& name,
                                            ExperimentEnd end,
                                            const std::string& reason) {
+  FT_TRY_STATUS(ft::check_plain_text("the reason", reason));
   FT_TRY(Change change, Change::begin(*store_->impl_));
   Work work(*store_->impl_);
   FT_TRY(const Experiment e, work.must_run(name));

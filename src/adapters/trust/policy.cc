@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/plain_text.h"
 #include "base/toml_table.h"
 
 namespace ft {
@@ -104,6 +105,8 @@ class PolicyReader {
 
 // TOML and JSON escape what a name may hold alike; no name may hold more.
 Status check_name(const std::string& name) {
+  constexpr size_t kLongestName = 128;
+  FT_TRY_STATUS(check_plain_text("the name of a key", name, kLongestName));
   const bool plain = !name.empty() && std::ranges::all_of(name, [](char c) {
     return c >= ' ' && c <= '~' && c != '"' && c != '\\';
   });

@@ -10,6 +10,7 @@
 #include "adapters/trust/signature.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/plain_text.h"
 #include "cli/commands/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -218,6 +219,8 @@ Status run(const Options& options) {
     return usage_error("--adapter-mode needs --to device-image");
   if (to_device) return write_image(options);
   FT_TRY(const LoadRules rules, options.policy.rules());
+  FT_TRY_STATUS(check_plain_text("--base-name", options.base_name));
+  FT_TRY_STATUS(check_plain_text("--adapter-name", options.adapter_name));
   FT_TRY(Adapter adapter, load_any_adapter(options.adapter, rules));
   drop_signature(adapter.metadata);  // what is written is another file
   if (ours) return write_adapter(options, std::move(adapter));
