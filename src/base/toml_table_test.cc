@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/random.h"
+
 namespace ft {
 namespace {
 
@@ -90,6 +92,38 @@ TEST(TomlTable, RefusesWhatNobodyAskedFor) {
 TEST(TomlTable, AMisspeltKeyIsSaidRatherThanWhatIsMissing) {
   EXPECT_EQ(said("epoch = 7", [](TomlTable t) { t.whole("epochs"), t.done(); }),
             "f.toml:1: unknown key 'epoch'; there are: epochs");
+}
+
+// As a file from outside may be.
+TEST(TomlFile, DamagedTextIsRefusedAndNothingElse) {
+  for (const char* text :
+       {"[[[", "[[", "[=]", "[[ [", "[.]", "[[]]", "[\"", "a.[b", "= 1",
+        "[a]\n[[[b]]]", "x = [[[", "x = {[", "'", "\"\"\"", "[[\"a\"", "a = "})
+    EXPECT_FALSE(TomlFile::parse(text, "it").ok()) << text;
+  for (const char open : {'[', '{', '"', '='})
+    EXPECT_FALSE(TomlFile::parse(std::string(100'000, open), "it").ok());
+  constexpr uint64_t kSeed = 1117;
+  std::printf("seed %llu\n", static_cast<unsigned long long>(kSeed));
+  const Random random(kSeed, "toml");
+  const std::string good =
+      "format = 1\nbases = [\"8c\", 'x']\n[min_versions]\nkitchen = 3\n"
+      "[[key]]\nname = \"a\"\nrevoked = true\n";
+  const std::string_view bytes = "[]{}=\"'.,#\n\\ -+_a0\xff";
+  uint64_t draw = 0;
+  int taken = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string text = good;
+    for (uint32_t i = random.below(draw++, 4); i > 0; --i) {
+      const auto at = random.below(draw++, static_cast<uint32_t>(text.size()));
+      text[at] =
+          bytes[random.below(draw++, static_cast<uint32_t>(bytes.size()))];
+    }
+    if (random.below(draw++, 4) == 0)
+      text.resize(random.below(draw++, static_cast<uint32_t>(text.size())));
+    taken += TomlFile::parse(text, "it").ok() ? 1 : 0;
+  }
+  EXPECT_GT(taken, 1000);
+  EXPECT_LT(taken, 19'000);
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ Result<VersionSpec> parse_spec(const std::string& text) {
   if (at == std::string::npos) return spec;
   const char *begin = text.data() + at + 1, *end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(begin, end, spec.version);
-  if (error == std::errc() && stop == end && spec.version > 0) return spec;
+  const bool is_number = error == std::errc() && stop == end && *begin != '0';
+  if (is_number && spec.version > 0) return spec;
   return usage_error("'" + text + "' is not NAME or NAME@VERSION");
 }
 

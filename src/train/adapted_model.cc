@@ -40,10 +40,26 @@ void read_masks(const Adapter& adapter, MethodSettings& settings) {
   }
 }
 
+// What is wrong in a file is not its user's order.
+Result<MethodSettings> recorded_settings(const Metadata& metadata) {
+  auto settings = settings_from_metadata(metadata);
+  const auto method =
+      settings.ok() ? find_method(settings->method) : settings.status();
+  if (!method.ok())
+    return invalid_input("the adapter's metadata: " +
+                         method.status().message());
+  if ((*method)->default_rank > 0 && settings->r < 1)
+    return invalid_input(
+        fmt::format("the adapter's metadata: rank {} of method {}: must be at "
+                    "least 1",
+                    settings->r, settings->method));
+  return settings;
+}
+
 Result<LoadedAdapter> with_settings(Adapter adapter, double weight) {
   LoadedAdapter loaded{
       .adapter = std::move(adapter), .method = {}, .sha256 = {}};
-  FT_TRY(loaded.method, settings_from_metadata(loaded.adapter.metadata));
+  FT_TRY(loaded.method, recorded_settings(loaded.adapter.metadata));
   loaded.method.weight = weight;
   read_masks(loaded.adapter, loaded.method);
   return loaded;

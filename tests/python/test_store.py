@@ -3,6 +3,7 @@ signs: installed, swapped, refused and resumed on this machine and on emulated
 boards, to the same lines and the same bits.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -210,3 +211,38 @@ def test_what_compile_refuses(tmp_path):
     refused(5, "none.pub", "--flash", 1, "--public-key", tmp_path / "none.pub")
     assert run("compile", DEMO, "--out", tmp_path / "c", "--flash",
                65).returncode == 2  # fmt: skip
+
+
+def test_folders_of_any_bytes_give_json_that_parses(tmp_path):
+    """Linux has paths that are no UTF-8; what is no text shows as U+FFFD."""
+    folder = str(tmp_path) + b"/s\xff".decode(errors="surrogateescape")
+    assert run_json("store", "init", folder)["store"].endswith("s\ufffd")
+    assert run_json("store", "list", folder)["adapters"] == []
+    done = run("store", "show", folder, "a\x1b[2J")
+    assert done.returncode == 2
+    assert "\\x1b[2J" in done.stderr and "\x1b" not in done.stderr
+    done = run("train", folder, "--data", "da\nta", "--out", tmp_path / "o")
+    assert done.returncode in (2, 3, 5)
+
+
+@pytest.mark.parametrize("name", ["index.sqlite", "index.sqlite-wal",
+                                  "index.sqlite-shm", "lock", "store.toml"])
+def test_a_pipe_in_the_place_of_a_file_holds_up_nobody(tmp_path, name):
+    store = tmp_path / "store"
+    run_json("store", "init", store)
+    run_json("store", "list", store)
+    (store / name).unlink(missing_ok=True)
+    os.mkfifo(store / name)
+    for command in (["list"], ["verify"], ["gc"]):
+        done = run("store", command[0], store, timeout=20)
+        if name != "lock":
+            assert done.returncode == 3, done.stderr
+            assert f"{name}' is not a regular file" in done.stderr
+
+
+def test_versions_have_no_leading_zeros(tmp_path):
+    run_json("store", "init", tmp_path / "store")
+    for spec in "me@01", "me@0", "me@+1", "me@":
+        done = run("store", "show", tmp_path / "store", spec)
+        assert done.returncode == 2
+        assert "is not NAME or NAME@VERSION" in done.stderr

@@ -321,3 +321,34 @@ def test_the_base_says_which_shapes_there_are(adapter, tmp_path):
         save_file(tensors, lost, metadata)
         assert run("verify", lost).returncode == 0
         assert failed_check(lost, "--base", KWS)[0] == "shapes"
+
+
+@pytest.mark.parametrize("name, words", [
+    ("x" * 129, "has 129 bytes, at most 128"),
+    ("a\nb", "control character U+000A"),
+    ("Küche", "is no name of a key")])  # fmt: skip
+def test_names_of_keys_are_plain(folder, key, tmp_path, name, words):
+    done = run("keys", "trust", name, f"{key}.pub", "--policy",
+               tmp_path / "p.toml")  # fmt: skip
+    assert done.returncode == 2 and words in done.stderr
+    assert not (tmp_path / "p.toml").exists()
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"r": "0"}, "rank 0 of method lora"), ({"r": "-4"}, "rank -4"),
+    ({"method": "nope"}, "no method 'nope'")])  # fmt: skip
+def test_settings_that_no_method_has_are_the_files_fault(
+        folder, adapter, change, words):
+    with safe_open(adapter, "np") as file:
+        metadata = file.metadata() | change
+    bad = folder / "settings.safetensors"
+    save_file(load_file(adapter), bad, metadata)
+    done = run("merge", KWS, "--adapter", bad, "--out", folder / "m.tflite")
+    assert done.returncode == 3 and words in done.stderr, done.stderr
+
+
+def test_a_policy_of_brackets_is_refused(folder, adapter):
+    path = folder / "brackets.toml"
+    path.write_text("[" * 10000)
+    done = run("verify", adapter, "--policy", path)
+    assert done.returncode == 3 and "brackets.toml:1:" in done.stderr

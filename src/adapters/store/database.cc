@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <utility>
@@ -154,8 +155,24 @@ void Database::Closer::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 Database::Database(sqlite3* db, std::string where)
     : db_(db), where_(std::make_unique<std::string>(std::move(where))) {}
 
+namespace {
+
+// SQLite would wait for who writes into a pipe, for ever.
+Status check_regular(const std::string& path, const std::string& where) {
+  for (const char* of : {"", "-wal", "-shm", "-journal"}) {
+    struct stat info;
+    if (::stat((path + of).c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+      return invalid_input(
+          fmt::format("{}: '{}{}' is not a regular file", where, path, of));
+  }
+  return ok_status();
+}
+
+}  // namespace
+
 Result<Database> Database::open(const std::string& path, Mode mode, int busy_ms,
                                 const std::string& where, int longest_bytes) {
+  FT_TRY_STATUS(check_regular(path, where));
   int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const bool read = mode == Mode::kRead || mode == Mode::kImmutable;
   flags |= read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;

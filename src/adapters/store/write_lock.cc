@@ -22,7 +22,8 @@ WriteLock::~WriteLock() {
 
 Result<WriteLock> WriteLock::acquire(const std::string& path, int busy_ms,
                                      const std::string& where) {
-  WriteLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  WriteLock lock(
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
   if (lock.fd_ < 0)
     return io_error(
         fmt::format("{} cannot be changed: {}", where, std::strerror(errno)));
@@ -32,7 +33,8 @@ Result<WriteLock> WriteLock::acquire(const std::string& path, int busy_ms,
 
 Result<WriteLock> WriteLock::keep_out(const std::string& path, int busy_ms,
                                       const std::string& where) {
-  WriteLock lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // A pipe must not wait for who writes into it.
+  WriteLock lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (lock.fd_ < 0)
     return io_error(
         fmt::format("{} cannot be locked: {}", where, std::strerror(errno)));
