@@ -9,9 +9,22 @@ namespace ft::service {
 namespace {
 
 constexpr int kDeepest = 8;
+// 256 predictions or samples have a tenth of it. Each takes a hundred bytes
+// when it is parsed and two in the body: four clients' bodies of "[],[],..."
+// would be half a gigabyte.
+constexpr size_t kMostParts = 16384;
 
-// Brackets outside of strings; what is not JSON is the parser's to find.
-bool is_too_deep(std::string_view text) {
+// What a text has outside of its strings, without understanding it; what is
+// not JSON is the parser's to find.
+struct Outline {
+  int deepest = 0;
+  size_t parts = 0;      // lists, objects and strings
+  size_t members = 0;    // of objects
+  bool has_nul = false;  // which the parser takes for the end
+};
+
+Outline outline_of(std::string_view text) {
+  Outline found;
   int depth = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -19,15 +32,24 @@ bool is_too_deep(std::string_view text) {
     if (in_string) {
       if (c == '\\') ++i;
       if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kDeepest) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
+      continue;
     }
+    in_string = c == '"';
+    if (c == '[' || c == '{') found.deepest = std::max(found.deepest, ++depth);
+    if (c == ']' || c == '}') --depth;
+    found.parts += c == '[' || c == '{' || c == '"' ? 1 : 0;
+    found.members += c == ':' ? 1 : 0;
+    found.has_nul |= c == '\0';
   }
-  return false;
+  return found;
+}
+
+// Of all objects in it; the parser keeps the last of those of one name.
+size_t members_in(const Input& value) {
+  size_t count = value.is_object() ? value.size() : 0;
+  for (const Input& item : value)
+    if (item.is_structured()) count += members_in(item);
+  return count;
 }
 
 Status wrong(const char* name, const char* wanted) {
@@ -38,12 +60,21 @@ Status wrong(const char* name, const char* wanted) {
 
 Result<Input> parse_object(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) return Input::object();
-  if (is_too_deep(text))
+  const Outline outline = outline_of(text);
+  if (outline.deepest > kDeepest)
     return usage_error(
         fmt::format("the body is nested deeper than {} levels", kDeepest));
-  Input parsed = Input::parse(text, nullptr, false);
-  if (parsed.is_discarded()) return usage_error("the body is not JSON");
+  if (outline.parts > kMostParts)
+    return usage_error(
+        fmt::format("the body has {} lists, objects and texts, above {}",
+                    outline.parts, kMostParts));
+  Input parsed;
+  if (!outline.has_nul) parsed = Input::parse(text, nullptr, false);
+  if (outline.has_nul || parsed.is_discarded())
+    return usage_error("the body is not JSON");
   if (!parsed.is_object()) return usage_error("the body is no JSON object");
+  if (members_in(parsed) != outline.members)
+    return usage_error("a field of the body is there twice");
   return parsed;
 }
 

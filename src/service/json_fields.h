@@ -17,8 +17,9 @@ namespace ft::service {
 
 using Input = nlohmann::json;
 
-// One object; an empty text is one without fields. Deeper than a request can
-// be is refused before it is parsed.
+// One object; an empty text is one without fields. Deeper, or of more parts,
+// than a request can be is refused before it is parsed; so is a field that is
+// there twice, of which each reader could take another.
 Result<Input> parse_object(std::string_view text);
 
 class Fields {

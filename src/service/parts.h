@@ -27,6 +27,8 @@ struct Parts {
   const ServiceOptions options;
   fieldtune::Runtime runtime;
   size_t features = 0, answers = 0;  // of one sample
+  // Of models that read tokens: each lies below; 0: features are real numbers.
+  int64_t tokens = 0;
   std::unique_ptr<AdapterBook> book;
   std::optional<TrainingDesk> desk;
   ClassNames class_names;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "service/parts.h"
@@ -128,10 +129,20 @@ Json fields_of(Parts& parts, const Asked& asked) {
   return fields;
 }
 
-Status check_size(const Parts& parts, const Asked& asked) {
-  if (asked.features.size() == parts.features) return ok_status();
-  return usage_error(fmt::format("{} features, the model takes {}",
-                                 asked.features.size(), parts.features));
+// What a kernel would take for another token is no answer to what was asked.
+Status check_features(const Parts& parts, const Asked& asked) {
+  const auto& x = asked.features;
+  if (x.size() != parts.features)
+    return usage_error(fmt::format("{} features, the model takes {}", x.size(),
+                                   parts.features));
+  if (parts.tokens == 0) return ok_status();
+  const auto wrong = std::ranges::find_if_not(x, [&](float v) {
+    return v >= 0 && v < static_cast<float>(parts.tokens) && v == std::trunc(v);
+  });
+  if (wrong == x.end()) return ok_status();
+  return usage_error(
+      fmt::format("feature {} is {}, the model reads tokens from 0 to {}",
+                  wrong - x.begin(), *wrong, parts.tokens - 1));
 }
 
 Reply predict_batch(Parts& parts, const Input& body) {
@@ -144,7 +155,7 @@ Reply predict_batch(Parts& parts, const Input& body) {
   std::vector<Asked> all;
   for (const Input& item : list) {
     FT_TRY(Asked asked, read_request(item));
-    FT_TRY_STATUS(check_size(parts, asked));
+    FT_TRY_STATUS(check_features(parts, asked));
     all.push_back(std::move(asked));
   }
   Reply reply = answer(parts, all, run_all);
@@ -159,7 +170,7 @@ Reply predict_batch(Parts& parts, const Input& body) {
 Reply predict(Parts& parts, const Input& body) {
   if (body.contains("requests")) return predict_batch(parts, body);
   FT_TRY(Asked asked, read_request(body));
-  FT_TRY_STATUS(check_size(parts, asked));
+  FT_TRY_STATUS(check_features(parts, asked));
   Reply reply = answer(parts, {&asked, 1}, run_one);
   if (reply.status != 200) return reply;
   return fields_of(parts, asked);

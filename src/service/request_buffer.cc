@@ -26,6 +26,16 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// Whether a word is among those of a list (RFC 9110, 5.6.1).
+bool lists(std::string_view value, std::string_view word) {
+  while (true) {
+    const size_t comma = value.find(',');
+    if (equal_words(trimmed(value.substr(0, comma)), word)) return true;
+    if (comma == value.npos) return false;
+    value.remove_prefix(comma + 1);
+  }
+}
+
 // RFC 9110, 5.6.2.
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
@@ -143,10 +153,10 @@ bool RequestBuffer::read_field(std::string_view name, std::string_view value,
       refuse(417, "nothing but 100-continue can be expected");
     head.expects_continue = true;
     return !refused_;
-  } else if (is("Connection") && !equal_words(value, "keep-alive")) {
-    head.keep_alive = head.keep_alive && !equal_words(value, "close");
+  } else if (is("Connection")) {
+    head.keep_alive = head.keep_alive && !lists(value, "close");
     return true;
-  } else if (is("Range") || is("Accept-Encoding") || is("Connection")) {
+  } else if (is("Range") || is("Accept-Encoding")) {
     return true;
   }
   head.text += fmt::format("{}: {}\r\n", name, value);

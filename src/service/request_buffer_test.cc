@@ -98,6 +98,22 @@ TEST(RequestBuffer, TakesOutWhatTheLibraryNeedNotSee) {
   EXPECT_EQ(request->text, "GET / HTTP/1.1\r\nhost: a\r\nX: kept\r\n\r\n");
 }
 
+TEST(RequestBuffer, AConnectionEndsWhereAnyWordOfItSaysSo) {
+  const auto keeps = [](const std::string& fields) {
+    RequestBuffer buffer({});
+    buffer.add("GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n");
+    const auto request = buffer.take();
+    return request && request->keep_alive;
+  };
+  EXPECT_TRUE(keeps(""));
+  EXPECT_TRUE(keeps("Connection: keep-alive\r\n"));
+  EXPECT_TRUE(keeps("Connection: TE, closed, ,\r\n"));
+  EXPECT_FALSE(keeps("Connection: Close\r\n"));
+  EXPECT_FALSE(keeps("Connection: close, TE\r\n"));
+  EXPECT_FALSE(keeps("Connection: upgrade ,\tclose\r\n"));
+  EXPECT_FALSE(keeps("Connection: close\r\nConnection: keep-alive\r\n"));
+}
+
 TEST(RequestBuffer, AsksForTheBodyOnce) {
   RequestBuffer buffer({});
   buffer.add(

@@ -63,6 +63,16 @@ size_t find_route(std::string_view method, std::string_view path) {
   return i;
 }
 
+// A language model answers each token with one number for every token there is.
+int64_t tokens_of(const fieldtune::Model& model, size_t features) {
+  const auto& in = model.inputs()[0];
+  const auto& answer = model.outputs()[0].shape;
+  if (in.dtype != "int32") return 0;
+  const bool is_language_model =
+      answer.size() == 2 && static_cast<size_t>(answer[0]) == features;
+  return is_language_model ? answer[1] : int64_t{1} << 31;
+}
+
 Result<std::shared_ptr<AdapterShelf>> open_shelf(const ServiceOptions& o) {
   if (!o.store.empty())
     return store_shelf({.folder = o.store, .key = o.key, .policy = o.policy});
@@ -103,6 +113,7 @@ Status Service::Impl::prepare() {
     };
     parts.features = elements(model.inputs()[0]);
     parts.answers = elements(model.outputs()[0]);
+    parts.tokens = tokens_of(model, parts.features);
   }
   FT_TRY(auto shelf, open_shelf(o));
   FT_TRY(parts.book, AdapterBook::open(parts.runtime, std::move(shelf)));

@@ -391,6 +391,37 @@ TEST(Fields, TellWhatIsWrong) {
   EXPECT_TRUE(parse_object("  ").ok());
 }
 
+TEST(Fields, AreThereOnce) {
+  for (const char* text :
+       {R"({"x":1,"x":1})", R"({"x":1,"\u0078":2})", R"({"y":[{"x":1,"x":2}]})",
+        R"({"y":{"x":[],"x":{}}})"}) {
+    const auto object = parse_object(text);
+    EXPECT_EQ(object.status().message(), "a field of the body is there twice")
+        << text;
+  }
+  for (const char* text : {R"({"x":{"x":1},"y":[{"x":2},{"x":3}]})",
+                           R"({":":"a:b","\":":["\"x\":1",":",1]})"})
+    EXPECT_TRUE(parse_object(text).ok()) << text;
+}
+
+TEST(Fields, AreNoMoreThanARequestCanHave) {
+  using namespace std::string_literals;
+  EXPECT_EQ(parse_object("{\"x\":1}\0"s).status().message(),
+            "the body is not JSON");
+  EXPECT_EQ(parse_object("{\"x\":1}\0 and more"s).status().message(),
+            "the body is not JSON");
+  for (const char* part : {"[],", "{},", "\"\","}) {
+    const auto of = [&](int parts) {
+      std::string text = "{\"x\":[";  // two, and the list and the object
+      for (int i = 3; i < parts; ++i) text += part;
+      return parse_object(text + "0]}");
+    };
+    EXPECT_TRUE(of(16384).ok()) << part;
+    EXPECT_EQ(of(16385).status().message(),
+              "the body has 16385 lists, objects and texts, above 16384");
+  }
+}
+
 TEST(Prometheus, EscapesAndCountsUp) {
   PrometheusText out;
   out.family("a", "counter", "one\nline \\ \"here\"");

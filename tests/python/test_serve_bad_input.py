@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from fieldtune_cli import run, run_json
 from serve_client import (  # noqa: F401 (fixtures)
@@ -21,6 +22,12 @@ def bad_requests(features):
         (400, "not JSON", "/v1/predict", "{", JSON),
         (400, "not JSON", "/v1/predict", '{"features": [NaN]}', JSON),
         (400, "not JSON", "/v1/predict", '{"features": [1e999]}', JSON),
+        (400, "not JSON", "/v1/use", b'{"adapter": "me"}\0', JSON),
+        (400, "not JSON", "/v1/use", b'{"adapter": "\xff"}', JSON),
+        (400, "there twice", "/v1/use",
+         '{"adapter": "you", "adapter": "me"}', JSON),
+        (400, "20003 lists, objects", "/v1/predict",
+         '{"features": [' + "[]," * 20000 + "0]}", JSON),
         (400, "no JSON object", "/v1/predict", "[1]", JSON),
         (400, "nested deeper", "/v1/predict", "[" * 50000, JSON),
         (400, "list of numbers", "/v1/predict", "{}", JSON),
@@ -80,6 +87,46 @@ def test_bad_input_is_refused_and_changes_nothing(serve, store, kws, features):
     assert server.get("/v1/adapters") == listed
     assert run_json("store", "show", store, "me")["slot"] == "confirmed"
     assert server.get("/v1/status")["failed_requests"] == 0
+    assert server.end() == (0, "")
+
+
+def test_tokens_that_there_are_not_are_refused(serve, shared, tmp_path):
+    """They were taken for the nearest ones."""
+    model = shared / "models" / "stories260k" / "stories260K.bin"
+    server = serve(model, "--adapters", tmp_path, "--seq-len", 4)
+    assert len(classes(server, [0, 1, 511, 7])["answer"]) == 4 * 512
+    for at, token in enumerate([512, -1, 0.5, 1e30]):
+        x = [1] * 4
+        x[at] = token
+        words = f"feature {at} is {token:g}"
+        server.refused(400, words, "/v1/predict", {"features": x})
+        server.refused(400, "the model reads tokens from 0 to 511",
+                       "/v1/predict", {"requests": [{"features": x}]})
+    assert server.end() == (0, "")
+
+
+def test_small_parts_of_a_body_do_not_take_the_memory(serve, store, kws):
+    """Clients at once send what would be a hundred bytes for each two."""
+    server = serve(kws, "--store", store)
+
+    def resident():
+        return server.metrics()["process_resident_memory_bytes"]
+
+    before = resident()
+    for part in ["{},", "[],", '"",', "0,"]:
+        body = '{"features": [' + part * (4_000_000 // len(part)) + "0]}"
+        with ThreadPoolExecutor(8) as clients:
+            told = list(clients.map(
+                lambda _, body=body: server.ask("POST", "/v1/predict", body),
+                range(8)))  # fmt: skip
+        assert {status for status, _ in told} == {400}
+    with open(f"/proc/{server.process.pid}/status") as file:
+        peak = next(1024 * int(line.split()[1]) for line in file
+                    if line.startswith("VmHWM"))  # fmt: skip
+    print(f"{before / 1e6:.0f} MB, at most {peak / 1e6:.0f} MB, "
+          f"then {resident() / 1e6:.0f} MB")  # fmt: skip
+    assert peak < before + 300e6
+    assert resident() < before + 40e6
     assert server.end() == (0, "")
 
 

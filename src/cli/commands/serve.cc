@@ -208,6 +208,8 @@ Status run_serve(const Serve& options) {
   // is memory a small board does not have. Two are enough, one would be waited
   // for.
   mallopt(M_ARENA_MAX, 2);
+  // Else one large request makes it keep the next ones' memory for ever.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
   const sigset_t signals = hold_signals();
   service::ServiceOptions settings = options.service;
   service::ServerOptions limits = options.server;
