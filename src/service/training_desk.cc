@@ -185,6 +185,9 @@ Reply TrainingDesk::start(TrainingStart start) {
   const std::lock_guard one_at_a_time(ending_mutex_);
   if (auto other = taken(start)) return *std::move(other);
   FT_TRY_STATUS(stop_alone());  // one that has come to its end
+  work_lock_.reset();
+  auto held = lock_work(options_.work);
+  if (!held.ok()) return held.status();
   const std::lock_guard giving(samples_mutex_);
   {
     const std::lock_guard lock(mutex_);
@@ -196,6 +199,8 @@ Reply TrainingDesk::start(TrainingStart start) {
   if (!training_) {
     (void)runtime_.remove(name);
     close_samples();
+  } else {
+    work_lock_.emplace(std::move(*held));
   }
   return reply;
 }
@@ -273,17 +278,22 @@ Reply TrainingDesk::end() {
     const std::lock_guard lock(mutex_);
     if (!training_ && starting_.empty()) return nothing_runs();
   }
-  const Status ended = stop();
+  const std::lock_guard one_at_a_time(ending_mutex_);
+  const Status ended = stop_alone();
   const std::lock_guard noting(record_mutex_);
   // Also where its checkpoint could not be written.
-  FT_TRY_STATUS(drop_record(options_.work));
+  const Status dropped = drop_record(options_.work);
+  work_lock_.reset();
+  if (!dropped.ok()) return dropped;
   if (!ended.ok()) return ended;
   return fields_of(now());
 }
 
 Status TrainingDesk::stop() {
   const std::lock_guard one_at_a_time(ending_mutex_);
-  return stop_alone();
+  Status status = stop_alone();
+  work_lock_.reset();
+  return status;
 }
 
 Status TrainingDesk::stop_alone() {

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/writer_lock.h"
 #include "fieldtune/background_training.h"
 #include "service/adapter_book.h"
 #include "service/reply.h"
@@ -108,6 +109,9 @@ class TrainingDesk {
   const DeskOptions options_;
   // Locked in this order.
   std::mutex ending_mutex_;  // of who starts or ends the training
+  // Of this service while it trains: two would mix their checkpoints and
+  // records. By who holds the mutex.
+  std::optional<WriterLock> work_lock_;
   std::mutex record_mutex_;  // of the record of what is wanted
   // Of the file, and of the order in which samples come; held while the disk
   // takes them, which nobody else waits for.

@@ -39,6 +39,11 @@ Result<std::optional<TrainingRecord>> load_record(const std::string& folder) {
       {.request = (*parsed)["request"], .paused = (*parsed)["paused"]});
 }
 
+Result<WriterLock> lock_work(const std::string& folder) {
+  constexpr int kWaitMs = 1000;  // a service that ends is soon gone
+  return WriterLock::acquire(path_of(folder), kWaitMs);
+}
+
 Status drop_record(const std::string& folder) {
   return remove_file(path_of(folder));
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/writer_lock.h"
 #include "service/reply.h"
 
 namespace ft::service {
@@ -20,6 +21,8 @@ struct TrainingRecord {
 Status save_record(const std::string& folder, const TrainingRecord& record);
 // Nothing where there is none. kInvalidInput: it is damaged.
 Result<std::optional<TrainingRecord>> load_record(const std::string& folder);
+// So that one service at a time trains there; kIo where another one does.
+Result<WriterLock> lock_work(const std::string& folder);
 Status drop_record(const std::string& folder);
 
 }  // namespace ft::service

@@ -155,6 +155,33 @@ def test_not_where_it_is_not_wanted(serve, place):
     assert "--no-resume-training" in run("serve", "--help").stdout
 
 
+@pytest.mark.parametrize("samples", ["disk", "memory"])
+def test_one_service_trains_in_a_work_folder(serve, place, tmp_path, samples):
+    """Two mixed their checkpoints, and one forgot what the other was told."""
+    args = [*place, "--samples", samples]
+    first = serve(*args)
+    begin(first, LONG)
+    record = (tmp_path / "work" / "training.json").read_text()
+    second = serve(*args, port=True)
+    until = time.monotonic() + 60
+    while not (now := second.get("/v1/train"))["problem"]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert "being written by another process" in now["problem"], now
+    for name in ("me", "you"):
+        second.refused(500, "being written by another process",
+                       "/v1/train/start", {**LONG, "adapter": name})  # fmt: skip
+    assert (tmp_path / "work" / "training.json").read_text() == record
+    assert first.get("/v1/train")["running"]
+    first.post("/v1/train/stop")
+    assert second.post("/v1/train/start", **LONG)["problem"] == ""
+    first.refused(500, "being written by another process", "/v1/train/start",
+                  LONG)  # fmt: skip
+    kill(second)
+    assert first.post("/v1/train/start", **LONG)["problem"] == ""
+    assert first.end() == (0, "")
+
+
 @pytest.mark.parametrize("file, words", [
     ("training.json", "'{work}/training.json' is damaged"),
     ("me.samples", "its database is not of samples"),
