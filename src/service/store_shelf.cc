@@ -24,8 +24,17 @@ class StoreShelf : public AdapterShelf,
   Result<Catalog> look() override;
   Result<int64_t> change_mark() override {
     const std::lock_guard lock(mutex_);
-    FT_TRY(const auto info, reader_.info());
-    return info.counter;
+    auto info = reader_.info();
+    if (!info.ok() && info.status().code() == Code::kIo) {
+      FT_TRY(AdapterStore again,
+             AdapterStore::open(options_.folder,
+                                {.read_only = true, .key = options_.key}));
+      reader_ = std::move(again);
+      ++opened_;
+      info = reader_.info();
+    }
+    if (!info.ok()) return info.status();
+    return info->counter + (opened_ << 40);
   }
   fieldtune::AdapterOpener opener(const std::string& name,
                                   const CatalogVersion& version) override;
@@ -56,6 +65,9 @@ class StoreShelf : public AdapterShelf,
   const StoreOptions options_;
   std::mutex mutex_;  // a store is one thread's at a time
   AdapterStore reader_;
+  // How often another store was found in the folder: its count of changes may
+  // be the one before's.
+  int64_t opened_ = 0;
 };
 
 Result<Catalog> StoreShelf::look() {

@@ -2,6 +2,7 @@
 #include "fieldtune/adapter_store.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,11 +56,15 @@ AdapterStore::~AdapterStore() = default;
 
 namespace {
 
+std::string index_path(const std::string& folder) {
+  return folder + "/index.sqlite";
+}
+
 // A folder that cannot be written has no place for SQLite's shared memory; its
 // index can still be read if the log holds nothing that is not in it.
 Result<Index> open_index(const std::string& folder, const StoreOpen& options,
                          const std::string& where) {
-  const std::string path = folder + "/index.sqlite";
+  const std::string path = index_path(folder);
   const auto mode =
       options.read_only ? Database::Mode::kRead : Database::Mode::kWrite;
   auto index = Index::open(path, mode, options.busy_ms, where);
@@ -104,9 +109,22 @@ Result<AdapterStore> AdapterStore::open(const std::string& folder,
   FT_TRY(ft::store::StoreRow row, index.store_row());
   FT_TRY(auto cipher, open_cipher(options.key, row, where));
   Objects objects(folder, !row.key_check.empty(), std::move(cipher));
+  struct stat info;
+  if (::stat(index_path(folder).c_str(), &info) != 0)
+    return ft::io_error(where + " was removed while it was opened");
   return AdapterStore(std::make_unique<Impl>(
       Impl{folder, where, options.busy_ms, options.read_only, std::move(row),
-           std::move(index), std::move(objects)}));
+           std::move(index), std::move(objects), info.st_dev, info.st_ino}));
+}
+
+Status AdapterStore::Impl::check_in_place() const {
+  struct stat info;
+  if (::stat(index_path(folder).c_str(), &info) == 0 &&
+      info.st_dev == index_device && info.st_ino == index_inode)
+    return {};
+  return ft::io_error(where +
+                      " was removed or replaced since it was opened: open it "
+                      "again");
 }
 
 Result<Change> Change::begin(AdapterStore::Impl& store) {
@@ -114,6 +132,7 @@ Result<Change> Change::begin(AdapterStore::Impl& store) {
     return usage_error(store.where + " was opened for reading only");
   FT_TRY(auto lock, ft::store::WriteLock::acquire(store.folder + "/lock",
                                                   store.busy_ms, store.where));
+  FT_TRY_STATUS(store.check_in_place());
   FT_TRY(auto transaction,
          ft::store::Transaction::begin(store.index.database()));
   FT_TRY(const Index::Moment moment, store.index.count());
@@ -142,6 +161,7 @@ Status AdapterStore::Impl::move(const StoredAdapter& row, Slot slot) {
 }
 
 Result<std::vector<StoredAdapter>> AdapterStore::list(const std::string& name) {
+  FT_TRY_STATUS(impl_->check_in_place());
   if (name.empty()) return impl_->index.all();
   FT_TRY(auto rows, impl_->index.of_name(name));
   if (rows.empty()) return impl_->unknown(name);
@@ -150,10 +170,12 @@ Result<std::vector<StoredAdapter>> AdapterStore::list(const std::string& name) {
 
 Result<StoredAdapter> AdapterStore::find(const std::string& name,
                                          int64_t version) {
+  FT_TRY_STATUS(impl_->check_in_place());
   return impl_->must_find(name, version);
 }
 
 Result<StoredAdapter> AdapterStore::active(const std::string& name) {
+  FT_TRY_STATUS(impl_->check_in_place());
   FT_TRY(auto row, impl_->index.active(name));
   if (row) return std::move(*row);
   FT_TRY(const auto rows, impl_->index.of_name(name));
@@ -179,6 +201,7 @@ Result<std::vector<StoredAdapter>> AdapterStore::lineage(
 }
 
 Result<StoreInfo> AdapterStore::info() {
+  FT_TRY_STATUS(impl_->check_in_place());
   FT_TRY(const auto row, impl_->index.store_row());
   StoreInfo info{.folder = impl_->folder,
                  .base_sha256 = row.base_sha256,

@@ -1,6 +1,7 @@
 // What the parts of AdapterStore share: its index, its files, and a change.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,7 +22,13 @@ struct AdapterStore::Impl {
   ft::store::StoreRow row;  // as it was when the store was opened
   ft::store::Index index;
   ft::store::Objects objects;
+  // Of the index when it was opened; its number is not given to another file
+  // as long as it is open.
+  uint64_t index_device = 0, index_inode = 0;
 
+  // kIo where the folder has another index by now, or none: what is open would
+  // answer from, and write to, a file that nobody finds any more.
+  Status check_in_place() const;
   Result<StoredAdapter> must_find(const std::string& name, int64_t version);
   Status unknown(const std::string& name);
   // Moves one row to a slot in the running transaction.

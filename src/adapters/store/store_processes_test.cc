@@ -201,5 +201,36 @@ TEST_F(Processes, AFullDiskChangesNothing) {
   EXPECT_TRUE(ended_well(child));
 }
 
+// What is open is a file that nobody finds any more: no answers from it, and
+// above all no changes of it that are said to be done.
+TEST_F(Processes, AFolderThatWasRemovedOrReplacedIsNotTheStoreAnyMore) {
+  AdapterStore writer = open(), reader = open({.read_only = true});
+  ASSERT_TRUE(add(writer, "me", 1).ok());
+  ASSERT_TRUE(writer.use("me").ok());
+  const auto all_fail = [&] {
+    const Status found[] = {reader.list().status(),
+                            reader.find("me", 1).status(),
+                            reader.active("me").status(),
+                            reader.info().status(),
+                            add(writer, "me", 2),
+                            writer.use("me").status(),
+                            writer.collect({.keep = 1}).status()};
+    for (const Status& status : found) {
+      EXPECT_EQ(status.code(), Code::kIo) << status.message();
+      EXPECT_FALSE(status.message().empty());
+    }
+  };
+  fs::remove_all(folder_);
+  all_fail();
+  ASSERT_TRUE(AdapterStore::init(folder_).ok());
+  all_fail();
+  EXPECT_NE(reader.info().status().message().find("removed or replaced"),
+            std::string::npos);
+  AdapterStore other = open();
+  EXPECT_TRUE(other.list().value().empty());
+  EXPECT_TRUE(other.verify().value().empty());
+  EXPECT_TRUE(add(other, "me", 3).ok());
+}
+
 }  // namespace
 }  // namespace fieldtune
