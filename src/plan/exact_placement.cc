@@ -167,7 +167,7 @@ class FitSearch {
   }
 
   void sort_candidates(std::vector<Index>& turn) const {
-    std::sort(turn.begin(), turn.end(), [&](Index a, Index b) {
+    std::ranges::sort(turn, [&](Index a, Index b) {
       if (low_[a] != low_[b]) return low_[a] < low_[b];
       if (weight_[a] != weight_[b]) return weight_[a] > weight_[b];
       return rank_[a] < rank_[b];

@@ -11,18 +11,12 @@
 
 #include "serving/runtime_fixture.h"
 #include "serving/served_base.h"
+#include "tests/peak_resident.h"
 
 namespace ft {
 namespace {
 
 namespace fs = std::filesystem;
-
-size_t peak_resident_kb() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::stoul(line.substr(6));
-  return 0;
-}
 
 // Holes only: it takes no place on the disk.
 std::string enormous_file(const std::string& name) {

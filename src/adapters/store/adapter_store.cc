@@ -188,6 +188,7 @@ Result<StoredAdapter> AdapterStore::active(const std::string& name) {
 
 Result<std::vector<StoredAdapter>> AdapterStore::lineage(
     const StoredAdapter& adapter) {
+  FT_TRY_STATUS(impl_->check_in_place());
   std::vector<StoredAdapter> line = {adapter};
   std::set<std::string> seen = {adapter.sha256};
   while (seen.insert(line.back().parent_sha256).second) {

@@ -207,14 +207,13 @@ TEST_F(Processes, AFolderThatWasRemovedOrReplacedIsNotTheStoreAnyMore) {
   AdapterStore writer = open(), reader = open({.read_only = true});
   ASSERT_TRUE(add(writer, "me", 1).ok());
   ASSERT_TRUE(writer.use("me").ok());
+  const StoredAdapter mine = reader.find("me", 1).value();
   const auto all_fail = [&] {
-    const Status found[] = {reader.list().status(),
-                            reader.find("me", 1).status(),
-                            reader.active("me").status(),
-                            reader.info().status(),
-                            add(writer, "me", 2),
-                            writer.use("me").status(),
-                            writer.collect({.keep = 1}).status()};
+    const Status found[] = {
+        reader.list().status(),        reader.find("me", 1).status(),
+        reader.active("me").status(),  reader.info().status(),
+        reader.lineage(mine).status(), add(writer, "me", 2),
+        writer.use("me").status(),     writer.collect({.keep = 1}).status()};
     for (const Status& status : found) {
       EXPECT_EQ(status.code(), Code::kIo) << status.message();
       EXPECT_FALSE(status.message().empty());
